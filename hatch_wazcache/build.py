@@ -1,0 +1,193 @@
+"""The story of one build: plan, look up, compile what is missing, pack, report."""
+
+from __future__ import annotations
+
+from functools import partial
+from pkgutil import get_data
+from typing import TYPE_CHECKING, TypeVar
+
+from hatch_wazcache import editable
+from hatch_wazcache.cache.directory import CacheDirectory, default_directory
+from hatch_wazcache.cache.entry import BrokenEntryError, Entry
+from hatch_wazcache.engine import installed_engine
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.manifest import manifest_for_wheel
+from hatch_wazcache.plan import Artifact, Asset, Layout, Plan, make_plan
+from hatch_wazcache.targets import native_target
+from hatch_wazcache.wheel import PlatformWheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hatch_wazcache.config import Config
+    from hatch_wazcache.misses import Job
+    from hatch_wazcache.report import Report
+    from hatch_wazcache.requirement import EngineRequirement
+    from hatch_wazcache.zipmember import DateTime
+
+__all__ = ["Build"]
+
+Result = TypeVar("Result")
+
+
+class Build:
+    """One build of one project for one target.
+
+    `make_entries` does all the slow work; what packs the entries comes after it.
+    """
+
+    def __init__(
+        self, config: Config, layout: Layout, requirement: EngineRequirement, report: Report
+    ) -> None:
+        """Plan a build.
+
+        Args:
+            config: the options.
+            layout: where the build system puts files.
+            requirement: what the project says of wasmtime.
+            report: what is said to the person who builds.
+
+        Raises:
+            WazcacheError: an asset, the target or the engine is not fit to build.
+        """
+        self._config = config
+        self._report = report
+        self._check_target()
+        engine = installed_engine()
+        if warning := requirement.check(engine.distribution_version):
+            report.warn(warning)
+        self._cache = CacheDirectory(config.cache_dir or default_directory(), report.warn)
+        version = self._cache.recall(engine.library_id) if engine.library_id else None
+        if version is None:
+            version = engine.read_version()
+            if engine.library_id:
+                self._cache.remember(engine.library_id, version)
+        self.plan: Plan = make_plan(config, layout, engine, version)
+        self._entries: dict[str, Entry] = {}
+
+    def _check_target(self) -> None:
+        target, native = self._config.target, native_target()
+        if target != native:
+            machine = native.name if native else "one that wasmtime-py has no wheels for"
+            raise WazcacheError(
+                f"{self._config.location}.targets: the target {target.name} cannot be compiled on "
+                f"this machine, which is {machine}: wasmtime-py compiles for its own architecture "
+                f"and system only; build that wheel on a machine of that kind"
+            )
+
+    def close(self) -> None:
+        """Release the cache."""
+        self._cache.close()
+
+    def make_entries(self) -> None:
+        """Look every job up, and compile what is missing.
+
+        Raises:
+            WazcacheError: an asset cannot be compiled; names each of them.
+        """
+        missing: list[Job] = []
+        jobs: list[Job] = list(self.plan.artifacts)
+        if self._config.keep_wasm:
+            jobs += self.plan.assets
+        for job in {job.key.digest: job for job in reversed(jobs)}.values():
+            entry = self._cache.get(job.key)
+            if entry is None:
+                missing.append(job)
+            else:
+                self._take(job, entry)
+        if missing:
+            self._make(missing)
+
+    def _take(self, job: Job, entry: Entry) -> None:
+        """Use an entry that was found."""
+        self._entries[job.key.digest] = entry
+        if isinstance(job, Artifact):
+            self._report.is_found(entry.seconds)
+
+    def _make(self, jobs: list[Job]) -> None:
+        from hatch_wazcache.misses import make_entries  # not for a build that finds everything
+
+        timeout = self._config.timeout
+        made = make_entries(jobs, self._cache, timeout, self._report, self._take)
+        self._entries.update(made)
+
+    def entry(self, job: Job) -> Entry:
+        """Return the job's entry; its data is checked when it is copied."""
+        return self._entries[job.key.digest]
+
+    def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
+        """Copy the job's entry; if it is broken, or gone by now, make it again first."""
+        try:
+            return copy(self.entry(job))
+        except BrokenEntryError as error:
+            self._report.warn(f"{error}; it is made again")
+        self._make([job])
+        try:
+            return copy(self.entry(job))
+        except BrokenEntryError as error:
+            raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+
+    def begin_wheel(
+        self, directory: Path, date_time: DateTime, *, reproducible: bool
+    ) -> PlatformWheel:
+        """Begin the wheel with all that is heavy, and the loader and manifest of each package.
+
+        Args:
+            directory: where the wheel will lie.
+            date_time: the time stamp of generated members.
+            reproducible: whether assets get it too, and a mode of 644 or 755; else their own.
+
+        Raises:
+            WazcacheError: the directory cannot be written, or the wheel cannot.
+        """
+        wheel = PlatformWheel(directory, date_time)
+        try:
+            for asset in self.plan.assets if self._config.keep_wasm else ():
+                self.copy(asset, partial(wheel.add_asset, asset, reproducible=reproducible))
+            for artifact in self.plan.artifacts:
+                self.copy(artifact, partial(wheel.add_artifact, artifact))
+            for package in self.plan.packages:
+                text = manifest_for_wheel(
+                    self.plan, package, self._digest, keep_wasm=self._config.keep_wasm
+                )
+                wheel.add_bytes(package.file(package.manifest), text)
+                if package.loader:
+                    wheel.add_bytes(package.file(package.loader), loader_text())
+        except OSError as error:
+            wheel.abandon()
+            raise WazcacheError(
+                f"the wheel cannot be written to {directory}: {error.strerror or error}"
+            ) from error
+        except BaseException:
+            wheel.abandon()
+            raise
+        return wheel
+
+    def write_editable(self, project: str) -> None:
+        """Write artifacts, manifests and loaders beside the sources.
+
+        Args:
+            project: the project's name.
+
+        Raises:
+            WazcacheError: the source tree cannot be written.
+        """
+        try:
+            editable.write(self.plan, project, loader_text(), self.copy, self._entries)
+        except OSError as error:
+            raise WazcacheError(
+                f"{error.filename}: cannot be written: {error.strerror or error}; an editable "
+                "install puts artifacts beside the .wasm files"
+            ) from error
+
+    def _digest(self, artifact: Artifact) -> tuple[str, int]:
+        entry = self.entry(artifact)
+        return entry.sha256, entry.size
+
+
+def loader_text() -> bytes:
+    """Return the loader, as it goes into a package."""
+    text = get_data("hatch_wazcache", "loader.py")
+    assert text is not None
+    return text

@@ -1,0 +1,252 @@
+"""The cache's directory: finds entries and publishes them, and never stands in a build's way.
+
+Layout: `<scope>/<key>.zip` for entries, `locks/` for compilations under way, `tmp/` for entries that
+are being written, `engines/` for the versions read out of wasmtime's libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from hatch_wazcache import tempfiles
+from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hatch_wazcache.cache.key import ArtifactKey, SourceKey
+
+    Key = ArtifactKey | SourceKey
+
+__all__ = ["CacheDirectory", "Draft", "default_directory"]
+
+_CACHEDIR_TAG = """\
+Signature: 8a477f597d28d172789f06886806bc55
+# This directory is a cache of hatch-wazcache: compiled WebAssembly that can be made again.
+# See https://bford.info/cachedir/
+"""
+
+
+def default_directory() -> Path:
+    """Return the user's cache directory for `wazcache`, as the system has it."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_path("wazcache", appauthor=False))
+
+
+class Draft:
+    """An entry that is being written: where to, and where to if that fails.
+
+    The spare path lies outside the cache: it is for a full disk, or a cache that was deleted.
+    """
+
+    def __init__(self, path: Path, spare: Path, held: IO[bytes] | None) -> None:
+        self.path = path
+        self.spare = spare
+        self._held = held
+
+    def move(self, final: Path) -> None:
+        """Put the draft in its place, at once for all who look."""
+        if sys.platform == "win32":
+            self._release()  # an open file cannot be moved there
+        self.path.replace(final)
+        self._release()
+
+    def discard(self) -> None:
+        """Remove the draft, unless it was moved; the spare one goes with the cache object."""
+        self._release()
+        if self.path != self.spare:
+            with suppress(OSError):
+                self.path.unlink()
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+
+
+class CacheDirectory:
+    """Entries in a directory, as wazero's `NewCompilationCacheWithDir` keeps them.
+
+    The directory is created (0700) if it is missing. Where it cannot be read, written or trusted,
+    a build misses and goes on: there is one warning, and what is compiled is kept aside until
+    `close`.
+    """
+
+    def __init__(self, root: Path, warn: Callable[[str], None]) -> None:
+        """Open the directory.
+
+        Args:
+            root: an absolute path.
+            warn: is told, once, what is wrong with the directory.
+
+        Raises:
+            WazcacheError: the path is something else than a directory.
+        """
+        self.root = root
+        self._warn = warn
+        self._warned = False
+        self._spare: tempfile.TemporaryDirectory[str] | None = None
+        self._swept = False
+        self._usable = self._prepare()
+
+    def _prepare(self) -> bool:
+        try:
+            _make_directory(self.root)
+            if problem := _distrust(self.root):
+                self._trouble(problem)
+                return False
+            for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
+                with suppress(FileExistsError), (self.root / name).open("x") as file:
+                    file.write(text)
+        except OSError as error:
+            self._trouble(f"cannot be written: {error.strerror or error}")
+        return self.root.is_dir()
+
+    def _trouble(self, problem: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self._warn(f"the cache {self.root} {problem}; what is compiled now is not kept")
+
+    def path(self, key: Key) -> Path:
+        return self.root / key.scope / f"{key.digest}.zip"
+
+    def get(self, key: Key) -> Entry | None:
+        """Return the key's entry, its own description checked; None is a miss.
+
+        A broken entry is a miss: what is published in its place repairs it.
+        """
+        if not self._usable:
+            return None
+        try:
+            return read_entry(self.path(key), key.digest)
+        except (FileNotFoundError, BrokenEntryError):
+            return None
+        except NotADirectoryError:
+            _make_directory(self.path(key).parent)  # says which path
+            return None
+        except OSError as error:
+            self._trouble(f"cannot be read: {error.strerror or error}")
+            return None
+
+    def draft(self) -> Draft:
+        """Make the empty file that an entry is to be written to, and a spare one.
+
+        Raises:
+            OSError: neither the cache nor the system's temporary directory can be written.
+        """
+        if self._spare is None:
+            self._spare = tempfile.TemporaryDirectory(prefix="wazcache-")
+        spare = Path(self._spare.name) / f"{secrets.token_hex(8)}.zip"
+        drafts = self.root / "tmp"
+        if self._usable:
+            try:
+                _make_directory(drafts)
+                if not self._swept:
+                    tempfiles.sweep(drafts)
+                    self._swept = True
+                path, held = tempfiles.create(drafts)
+            except OSError as error:
+                self._trouble(f"cannot be written: {error.strerror or error}")
+            else:
+                return Draft(path, spare, held)
+        return Draft(spare, spare, None)
+
+    def publish(self, key: Key, draft: Draft) -> Entry:
+        """Put a written entry in its place, and return it.
+
+        Where that fails there is one warning, and the entry is kept aside until `close`.
+
+        Raises:
+            BrokenEntryError: what was written is no entry of this key.
+            OSError: it is gone.
+        """
+        if draft.path != draft.spare and not draft.spare.exists():
+            final = self.path(key)
+            read_entry(draft.path, key.digest)
+            try:
+                _make_directory(final.parent)
+                if final.is_dir() and not final.is_symlink():
+                    final.rmdir()
+                draft.move(final)
+                return read_entry(final, key.digest)
+            except OSError as error:
+                self._trouble(f"cannot be written: {error.strerror or error}")
+                shutil.copyfile(draft.path, draft.spare)
+        elif self._usable:
+            self._trouble("cannot be written")
+        return read_entry(draft.spare, key.digest)
+
+    def claim(self, key: Key) -> ExitStack | None:
+        """Hold the key while its artifact is compiled, by all the processes that share the cache.
+
+        Returns:
+            What gives up the hold when it is closed; None if another process has it. On a file
+            system without locks everyone has it: two compile, and both are right.
+        """
+        import filelock
+
+        claim = ExitStack()
+        if self._usable:
+            with suppress(OSError, NotImplementedError):
+                _make_directory(self.root / "locks")
+                lock = filelock.FileLock(self.root / "locks" / f"{key.digest}.lock", mode=0o600)
+                try:
+                    lock.acquire(timeout=0)
+                except filelock.Timeout:
+                    return None
+                claim.callback(lock.release)
+        return claim
+
+    def recall(self, name: str) -> str | None:
+        """Return a short text that `remember` kept under a name; None if there is none."""
+        if self._usable:
+            with suppress(OSError, UnicodeDecodeError):
+                return (self.root / "engines" / name).read_text("utf-8")
+        return None
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep a short text under a name that can be a file's, as well as that goes."""
+        if self._usable:
+            with suppress(OSError):
+                _make_directory(self.root / "engines")
+                path, file = tempfiles.create(self.root / "engines")
+                with file:
+                    file.write(text.encode())
+                path.replace(self.root / "engines" / name)
+
+    def close(self) -> None:
+        """Remove what was kept aside. Entries that `publish` returned may be gone after it."""
+        if self._spare is not None:
+            self._spare.cleanup()
+            self._spare = None
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        blocking = next(p for p in (path, *path.parents) if p.exists() or p.is_symlink())
+        raise WazcacheError(
+            f"cache-dir: {blocking} is not a directory; remove it or name another cache-dir"
+        ) from error
+
+
+def _distrust(root: Path) -> str | None:
+    """Say why others could put native code into the directory; None if only its owner can."""
+    if sys.platform == "win32":
+        return None  # the user's profile is protected by its own access list
+    status = root.stat()
+    if status.st_uid != os.geteuid():
+        return f"belongs to another user (uid {status.st_uid})"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o}; chmod go-w)"
+    return None

@@ -1,0 +1,88 @@
+"""The key of an entry: the digest of all that decides an artifact's bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.zipmember import DEFLATE_LEVEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SOURCES", "ArtifactKey", "SourceKey"]
+
+SCHEMA = 1
+"""Raised whenever entries of before must not be found again."""
+
+SOURCES = "sources"
+"""The scope of the assets' own compressed streams."""
+
+
+@dataclass(frozen=True)
+class ArtifactKey:
+    """All that decides an artifact's bytes and those of its compressed stream.
+
+    Which of the two compilers made it is no part of it: they give the same bytes.
+    """
+
+    wasm: str
+    """The SHA-256 of the `.wasm`, hexadecimal."""
+    engine: str
+    """wasmtime's own version, all three numbers: patch releases change generated code too."""
+    target: str
+    triple: str
+    """Part of the artifact's bytes: glibc's and musl's differ, and load on each other."""
+    cpu: str
+    """A level's name, or what names this machine's CPU."""
+    cpu_flags: tuple[str, ...]
+    settings: Mapping[str, bool | int | str]
+    """Those that decide the code."""
+
+    @property
+    def scope(self) -> str:
+        return f"wasmtime-{self.engine}-{self.target}"
+
+    @property
+    def digest(self) -> str:
+        return _digest(self.inputs())
+
+    def inputs(self) -> dict[str, object]:
+        """Return what the digest is of, as it stands in an entry."""
+        return {
+            "schema": SCHEMA,
+            "wasm": self.wasm,
+            "engine": self.engine,
+            "target": self.target,
+            "triple": self.triple,
+            "cpu": self.cpu,
+            "cpu-flags": list(self.cpu_flags),
+            "settings": dict(sorted(self.settings.items())),
+            "deflate": f"libdeflate-{DEFLATE_LEVEL}",
+        }
+
+
+@dataclass(frozen=True)
+class SourceKey:
+    """The key of a `.wasm`'s own compressed stream, which every wheel carries."""
+
+    wasm: str
+
+    @property
+    def scope(self) -> str:
+        return SOURCES
+
+    @property
+    def digest(self) -> str:
+        return _digest(self.inputs())
+
+    def inputs(self) -> dict[str, object]:
+        """Return what the digest is of, as it stands in an entry."""
+        return {"schema": SCHEMA, "wasm": self.wasm, "deflate": f"libdeflate-{DEFLATE_LEVEL}"}
+
+
+def _digest(inputs: Mapping[str, object]) -> str:
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

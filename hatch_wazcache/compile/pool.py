@@ -1,0 +1,296 @@
+"""The parent: which task runs when, in which child, for how long, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.compile.memory import compiler_memory, free_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hatch_wazcache.wasm import Wasm
+
+__all__ = ["Compilation", "Outcome", "Pool", "Task"]
+
+_BOOT = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from hatch_wazcache.compile.worker import main
+main()
+"""
+
+_PARALLEL_FROM = 1 << 18
+"""Bytes of code from which one module is worth several threads."""
+
+_RETIRE_AFTER = 512 * 10**6
+"""Bytes that a compiler took, after which its process is not used again."""
+
+_SIGKILL = 9  # not in Windows' signal module
+
+SIGN_OF_LIFE = 10.0
+"""Seconds between two words about a task that goes on."""
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What a compiler is to do with a `.wasm`."""
+
+    triple: str | None
+    """None: for this machine's own CPU."""
+    cpu_flags: tuple[str, ...]
+    settings: Mapping[str, bool | int | str]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One entry to be made: an artifact, or where `compile` is None the asset's own stream."""
+
+    path: Path
+    wasm: Wasm
+    compile: Compilation | None
+    key: str
+    inputs: Mapping[str, object]
+    out: tuple[Path, ...]
+    """Where to write the entry: the first that can be written."""
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it is expected to take at its peak."""
+        if self.compile is None:
+            return 40 * 10**6 + 2 * self.wasm.size
+        return compiler_memory(self.wasm.code_size, self.wasm.size)
+
+    def request(self) -> str:
+        """Return the line that the worker is sent."""
+        compile_ = self.compile and {
+            "kind": self.wasm.kind,
+            "triple": self.compile.triple,
+            "cpu_flags": list(self.compile.cpu_flags),
+            "settings": dict(self.compile.settings),
+            "parallel": self.wasm.code_size >= _PARALLEL_FROM,
+        }
+        request: dict[str, Any] = {
+            "wasm": str(self.path),
+            "sha256": self.wasm.sha256,
+            "compile": compile_,
+            "key": self.key,
+            "inputs": dict(self.inputs),
+            "out": [str(path) for path in self.out],
+        }
+        return json.dumps(request) + "\n"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    task: Task
+    seconds: float
+    written: Path | None = None
+    error: str = ""
+    """Why nothing was written, as the end of a sentence that begins with the asset."""
+
+
+class _Worker:
+    """A child process, with the thread that waits for its answers."""
+
+    def __init__(self, outcomes: queue.SimpleQueue[tuple[_Worker, str | None]]) -> None:
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
+        path = [os.getcwd() if entry == "" else entry for entry in sys.path]
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            encoding="utf-8",
+            env=_environment(),
+        )
+        self.started = 0.0
+        self.spoken = 0.0
+        self.timed_out = False
+        threading.Thread(target=self._listen, args=(outcomes,), daemon=True).start()
+
+    def _listen(self, outcomes: queue.SimpleQueue[tuple[_Worker, str | None]]) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            outcomes.put((self, line))
+        outcomes.put((self, None))
+
+    def send(self, request: str) -> None:
+        assert self.process.stdin is not None
+        self.started = self.spoken = time.monotonic()
+        try:
+            self.process.stdin.write(request)
+            self.process.stdin.flush()
+        except OSError:
+            pass  # it is dead, and its end of file says so
+
+    def last_words(self) -> str:
+        """Return the end of what the process said before it died."""
+        self.errors.seek(max(self.errors.seek(0, 2) - 2000, 0))
+        lines = self.errors.read().decode(errors="replace").splitlines()
+        said = [line.strip() for line in lines if line.strip() and "RUST_BACKTRACE" not in line]
+        return "; ".join(said[-3:])
+
+    def end(self) -> None:
+        """Kill the process, whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass  # what it was still to be sent
+        self.errors.close()
+
+
+class Pool:
+    """Child processes that compile, as many at a time as cores and memory allow."""
+
+    def __init__(self, timeout: float, alive: Callable[[Task, float], None]) -> None:
+        """Make a pool; processes start with the tasks.
+
+        Args:
+            timeout: seconds that one task may take.
+            alive: is told every 10 seconds that a task goes on, and for how many seconds by now.
+        """
+        self._timeout = timeout
+        self._alive = alive
+        self._cores = _usable_cores()
+        self._memory = free_memory()
+        self._answers: queue.SimpleQueue[tuple[_Worker, str | None]] = queue.SimpleQueue()
+        self._busy: dict[_Worker, Task] = {}
+        self._idle: list[_Worker] = []
+        self._again: list[Task] = []
+        """Killed beside others; each is tried once more, alone."""
+        self._alone: Task | None = None
+
+    def close(self) -> None:
+        """End every child."""
+        for worker in (*self._busy, *self._idle):
+            worker.end()
+        self._busy, self._idle = {}, []
+
+    def has_room(self, memory: int) -> bool:
+        """Say whether a task that takes so many bytes can start now."""
+        if not self._busy:
+            return not self._again
+        if self._again or self._alone or len(self._busy) >= self._cores:
+            return False
+        return sum(task.memory for task in self._busy.values()) + memory <= self._memory
+
+    @property
+    def busy(self) -> bool:
+        """Whether `wait` has an outcome to wait for."""
+        return bool(self._busy or self._again)
+
+    def start(self, task: Task) -> None:
+        """Give the task to a child."""
+        worker = self._idle.pop() if self._idle else _Worker(self._answers)
+        self._busy[worker] = task
+        worker.send(task.request())
+
+    def wait(self, seconds: float) -> Outcome | None:
+        """Wait for the next outcome; None if there is none within so many seconds."""
+        until = time.monotonic() + seconds
+        while True:
+            if self._again and not self._busy:
+                self._alone = self._again.pop()
+                self.start(self._alone)
+            now = time.monotonic()
+            if now >= until:
+                return None
+            due = min((self._look_after(worker, now) for worker in self._busy), default=until)
+            try:
+                worker, line = self._answers.get(timeout=max(min(due, until) - now, 0.001))
+            except queue.Empty:
+                continue
+            outcome = self._outcome(worker, line)
+            if outcome is not None:
+                return outcome
+
+    def _look_after(self, worker: _Worker, now: float) -> float:
+        """Kill a task that takes too long, give a sign of one that goes on; say when to look again."""
+        if worker.timed_out:
+            return now + self._timeout
+        if now >= worker.started + self._timeout:
+            worker.timed_out = True
+            worker.process.kill()
+            return now + self._timeout
+        if now >= worker.spoken + SIGN_OF_LIFE:
+            worker.spoken = now
+            self._alive(self._busy[worker], now - worker.started)
+        return min(worker.spoken + SIGN_OF_LIFE, worker.started + self._timeout)
+
+    def _outcome(self, worker: _Worker, line: str | None) -> Outcome | None:
+        """Turn a worker's line, or its end, into what became of its task."""
+        task = self._busy.pop(worker, None)
+        if task is None:  # an idle one ended
+            if worker in self._idle:
+                self._idle.remove(worker)
+                worker.end()
+            return None
+        seconds = time.monotonic() - worker.started
+        if line is not None:
+            if task.memory > _RETIRE_AFTER:
+                worker.end()
+            else:
+                self._idle.append(worker)
+            self._alone = None
+            answer = json.loads(line)
+            if "error" in answer:
+                return Outcome(task, seconds, error=answer["error"])
+            return Outcome(task, seconds, written=Path(answer["written"]))
+        status = worker.process.wait()
+        words = worker.last_words()
+        worker.end()
+        if worker.timed_out:
+            error = f"not done after {self._timeout:g} s (option timeout, or WAZCACHE_TIMEOUT)"
+        elif status == -_SIGKILL:
+            if self._alone is None and (self._busy or self._again):
+                self._again.append(task)
+                return None
+            error = (
+                f"the compiler was killed by SIGKILL: out of memory? About "
+                f"{task.memory / 1e9:.1f} GB were expected, {free_memory() / 1e9:.1f} GB are free"
+            )
+        elif status < 0:
+            error = f"the compiler died by {_signal_name(-status)}: {words}"
+        else:
+            error = f"the compiler ended with status {status}: {words}"
+        self._alone = None
+        return Outcome(task, seconds, error=error)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without what changes an artifact or a compiler's output."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("WASMTIME_", "RUST_"))
+    }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

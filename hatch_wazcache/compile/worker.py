@@ -1,0 +1,102 @@
+"""The child: one task after the other, each one asset made into one entry.
+
+Started by exec with the parent's `sys.path`; reads tasks from standard input, a line of JSON each,
+and answers each with a line. It ends when the parent does. Only here is wasmtime imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from hatch_wazcache.cache.entry import write_entry
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Answer tasks until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what wasmtime prints is no answer
+    tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
+    while True:
+        answer = _answer(json.loads(tasks.get()))
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _receive(tasks: queue.SimpleQueue[str]) -> None:
+    """Take the parent's lines; without a parent there is nobody to compile for."""
+    for line in sys.stdin:
+        tasks.put(line)
+    os._exit(0)
+
+
+def _answer(task: dict[str, Any]) -> dict[str, str]:
+    """Do one task.
+
+    Returns:
+        `written`: the path of the entry; or `error`: why there is none.
+    """
+    started = time.perf_counter()
+    try:
+        with open(task["wasm"], "rb") as file:
+            data: bytes | bytearray = file.read()
+    except OSError as error:
+        return {"error": f"cannot be read: {error.strerror or error}"}
+    if hashlib.sha256(data).hexdigest() != task["sha256"]:
+        return {"error": "has changed while it was being built; build again"}
+    name = "asset.wasm"
+    if task["compile"] is not None:
+        import wasmtime
+
+        name = "artifact.cwasm"
+        try:
+            data = _compile(data, **task["compile"])
+        except (wasmtime.WasmtimeError, ValueError) as error:
+            return {"error": str(error).partition("Stack backtrace:")[0]}
+    seconds = time.perf_counter() - started
+    problem = ""
+    for path in task["out"]:
+        try:
+            with open(path, "wb") as out:
+                write_entry(out, task["key"], task["inputs"], name, data, seconds)
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError as error:
+            problem = f"its entry cannot be written to {path}: {error.strerror or error}"
+        else:
+            return {"written": path}
+    return {"error": problem}
+
+
+def _compile(
+    wasm: bytes | bytearray,
+    *,
+    kind: str,
+    triple: str | None,
+    cpu_flags: list[str],
+    settings: dict[str, Any],
+    parallel: bool,
+) -> bytearray:
+    import wasmtime
+
+    from hatch_wazcache.engine import make_config
+
+    engine = wasmtime.Engine(make_config(triple, cpu_flags, settings, parallel=parallel))
+    if kind == "module":
+        return wasmtime.Module(engine, wasm).serialize()
+    try:
+        from wasmtime import component
+    except ImportError:
+        raise ValueError("components need wasmtime 39 or later") from None
+    return component.Component(engine, bytes(wasm)).serialize()

@@ -1,0 +1,364 @@
+"""The options: their names, defaults and checks, and every message about a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.targets import TARGETS, Target, native_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["HATCH_OPTIONS", "AssetPattern", "Config", "Profile", "read_config"]
+
+_DEFAULT_TIMEOUT = 1800.0
+
+HATCH_OPTIONS = (
+    "dependencies",
+    "enable-by-default",
+    "require-runtime-dependencies",
+    "require-runtime-features",
+)
+"""What hatchling itself reads from a hook's table."""
+
+_PROFILE_NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+
+_ELSEWHERE = {
+    "cache": "the loader's engine(profile, cache=True) turns wasmtime's own cache on",
+    "target": "the option targets says what to compile for",
+}
+"""Attributes of wasmtime's `Config` that are no profile's, and what to use instead."""
+
+
+@dataclass(frozen=True)
+class AssetPattern:
+    """One item of `assets`."""
+
+    glob: str
+    """Relative to the project's root, with forward slashes."""
+    profiles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named set of engine settings."""
+
+    name: str
+    settings: Mapping[str, bool | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options of one build, checked."""
+
+    location: str
+    """The TOML path of the table, for messages."""
+    assets: tuple[AssetPattern, ...]
+    targets: tuple[Target, ...]
+    target: Target
+    """The one that a wheel is built for now."""
+    profiles: Mapping[str, Profile]
+    cpu: str
+    loader: str | None
+    """A path relative to the root; None for none; `""` for one in each package with assets."""
+    keep_wasm: bool
+    cache_dir: Path | None
+    """Absolute; None for the user's cache directory."""
+    timeout: float
+    """Seconds."""
+    engine: str | None
+    """A requirement on wasmtime."""
+    strict: bool
+
+
+def read_config(
+    table: Mapping[str, Any], location: str, environment: Mapping[str, str], root: Path
+) -> Config:
+    """Check the options and give each its default.
+
+    Args:
+        table: the options as they stand in the TOML file.
+        location: the table's TOML path.
+        environment: `WAZCACHE_DIR`, `WAZCACHE_TARGET`, `WAZCACHE_STRICT` and `WAZCACHE_TIMEOUT`
+            are stronger than the options.
+        root: the project's root, which relative paths are relative to.
+
+    Raises:
+        WazcacheError: all that is wrong, one line each.
+    """
+    reader = _Reader(table, location)
+    config = _read(reader, environment, root)
+    if config is None or reader.problems:
+        raise WazcacheError("\n".join(reader.problems))
+    return config
+
+
+class _Reader:
+    """Takes options out of a table and collects what is wrong with them."""
+
+    def __init__(self, table: Mapping[str, Any], location: str) -> None:
+        self.table = table
+        self.location = location
+        self.problems: list[str] = []
+
+    def wrong(self, option: str, value: object, allowed: str) -> None:
+        self.problems.append(f"{self.location}.{option} = {_toml(value)}: must be {allowed}")
+
+    def unknown(self, option: str, known: list[str], hint: str = "") -> None:
+        if not hint and (near := difflib.get_close_matches(option, known, 1)):
+            hint = f"did you mean {near[0]}?"
+        hint = hint or f"known are {', '.join(sorted(known))}"
+        self.problems.append(f"{self.location}.{option}: there is no such option; {hint}")
+
+    def take(self, option: str, default: Any, check: Callable[[Any], bool], allowed: str) -> Any:
+        value = self.table.get(option, default)
+        if option in self.table and not check(value):
+            self.wrong(option, value, allowed)
+            return default
+        return value
+
+
+def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config | None:
+    known = [
+        "assets", "cache-dir", "cpu", "engine", "keep-wasm", "loader", "profiles", "strict",
+        "targets", "timeout",
+    ]  # fmt: skip
+    for option in reader.table:
+        if option not in known:
+            reader.unknown(option, known)
+    profiles = _profiles(reader)
+    assets = _assets(reader, tuple(profiles))
+    targets = _targets(reader)
+    target = _target(reader, targets, environment)
+    cpu = reader.take(
+        "cpu", "baseline", lambda value: value in ("baseline", "native", *CPU_LEVELS), _cpus()
+    )
+    if target and cpu in CPU_LEVELS and target.arch != "x86_64":
+        reader.wrong("cpu", cpu, f'"baseline" or "native" for the target {target.name}')
+    if target and cpu == "native" and target != native_target():
+        reader.wrong("cpu", cpu, f"a named level for the target {target.name}: it is not this CPU")
+    loader = _loader(reader)
+    keep_wasm = reader.take("keep-wasm", True, _is_bool, "true or false")
+    strict = reader.take("strict", False, _is_bool, "true or false")
+    if "WAZCACHE_STRICT" in environment:
+        strict = _flag(reader, environment["WAZCACHE_STRICT"])
+    cache_dir = reader.take("cache-dir", None, _is_text, "a path")
+    cache_dir = environment.get("WAZCACHE_DIR") or cache_dir
+    timeout = _timeout(reader, environment)
+    engine = reader.take("engine", None, _is_engine, 'a requirement such as "wasmtime>=48,<49"')
+    if target is None:
+        return None
+    return Config(
+        location=reader.location,
+        assets=assets,
+        targets=targets,
+        target=target,
+        profiles=profiles,
+        cpu=cpu,
+        loader=loader,
+        keep_wasm=keep_wasm,
+        cache_dir=None if cache_dir is None else root / Path(cache_dir).expanduser(),
+        timeout=timeout,
+        engine=engine,
+        strict=strict,
+    )
+
+
+def _assets(reader: _Reader, profiles: tuple[str, ...]) -> tuple[AssetPattern, ...]:
+    allowed = (
+        'a list of globs such as ["src/package/*.wasm"], or of tables {path = "…", profiles = ["…"]}'
+    )
+    items = reader.table.get("assets")
+    if items is None:
+        reader.problems.append(f"{reader.location}.assets is missing: must be {allowed}")
+        return ()
+    if not isinstance(items, list) or not items:
+        reader.wrong("assets", items, allowed)
+        return ()
+    patterns = []
+    for number, item in enumerate(items):
+        option = f"assets[{number}]"
+        table = {"path": item} if isinstance(item, str) else item
+        if not isinstance(table, dict):
+            reader.wrong(option, item, "a glob, or a table with path and profiles")
+            continue
+        for name in table:
+            if name not in ("path", "profiles"):
+                reader.unknown(f"{option}.{name}", [f"{option}.path", f"{option}.profiles"])
+        glob = table.get("path")
+        where = option if isinstance(item, str) else f"{option}.path"
+        if not isinstance(glob, str) or not _is_inside(glob):
+            reader.wrong(where, glob, "a glob relative to the project's root and inside of it")
+            continue
+        chosen = table.get("profiles", list(profiles))
+        if not isinstance(chosen, list) or not chosen or not all(p in profiles for p in chosen):
+            reader.wrong(f"{option}.profiles", chosen, f"a list out of {', '.join(profiles)}")
+            continue
+        patterns.append(AssetPattern(glob.replace("\\", "/"), tuple(dict.fromkeys(chosen))))
+    return tuple(patterns)
+
+
+def _targets(reader: _Reader) -> tuple[Target, ...]:
+    names = reader.table.get("targets", ["native"])
+    allowed = f'a list out of "native", {", ".join(TARGETS)}'
+    if not isinstance(names, list) or not names:
+        reader.wrong("targets", names, allowed)
+        return ()
+    targets: dict[str, Target] = {}
+    for number, name in enumerate(names):
+        target = _named(name) if isinstance(name, str) else None
+        if target is None and name == "native":
+            reader.wrong(f"targets[{number}]", name, f"one of {', '.join(TARGETS)}: {_NO_NATIVE}")
+        elif target is None:
+            reader.wrong(f"targets[{number}]", name, f"one of native, {', '.join(TARGETS)}")
+        elif target.name in targets:
+            reader.wrong(f"targets[{number}]", name, "there once")
+        else:
+            targets[target.name] = target
+    return tuple(targets.values())
+
+
+_NO_NATIVE = "wasmtime-py has no wheels for this machine"
+
+
+def _named(name: str) -> Target | None:
+    return native_target() if name == "native" else TARGETS.get(name)
+
+
+def _target(
+    reader: _Reader, targets: tuple[Target, ...], environment: Mapping[str, str]
+) -> Target | None:
+    """Choose what to build now: what the environment names, else this machine, else the first."""
+    if name := environment.get("WAZCACHE_TARGET"):
+        target = _named(name)
+        if target is None:
+            reader.problems.append(
+                f"WAZCACHE_TARGET = {_toml(name)}: must be one of native, {', '.join(TARGETS)}"
+            )
+        return target
+    native = native_target()
+    return native if native in targets else next(iter(targets), None)
+
+
+def _profiles(reader: _Reader) -> dict[str, Profile]:
+    tables = reader.table.get("profiles", {"default": {}})
+    if not isinstance(tables, dict) or not tables:
+        reader.wrong("profiles", tables, "tables of engine settings, [….profiles.NAME]")
+        return {"default": Profile("default")}
+    profiles = {}
+    reserved = {*TARGETS, *CPU_LEVELS, "native", "baseline"}
+    for name, table in tables.items():
+        option = f"profiles.{name}"
+        if not _PROFILE_NAME.fullmatch(name) or name in reserved:
+            reader.wrong(option, table, "named with a-z, 0-9 and -, and not like a target or a cpu")
+        elif not isinstance(table, dict):
+            reader.wrong(option, table, "a table of engine settings")
+        else:
+            _check_settings(reader, option, table)
+        profiles[name] = Profile(name, dict(table) if isinstance(table, dict) else {})
+    return profiles
+
+
+def _check_settings(reader: _Reader, option: str, table: Mapping[str, object]) -> None:
+    for name, value in table.items():
+        setting = SETTINGS.get(name)
+        if setting is not None:
+            if not setting.accepts(value):
+                reader.wrong(f"{option}.{name}", value, setting.allowed())
+            continue
+        kebab = name.replace("_", "-")
+        hint = _ELSEWHERE.get(name) or (f"did you mean {kebab}?" if kebab in SETTINGS else "")
+        near = difflib.get_close_matches(name, list(SETTINGS), 1)
+        hint = hint or (f"did you mean {near[0]}?" if near else "")
+        hint = hint or "the names are those of wasmtime-py's Config attributes, with hyphens"
+        reader.unknown(f"{option}.{name}", [], hint)
+
+
+def _loader(reader: _Reader) -> str | None:
+    value = reader.table.get("loader", "")
+    if value is False:
+        return None
+    if "loader" not in reader.table:
+        return ""
+    path = PurePosixPath(value.replace("\\", "/")) if isinstance(value, str) else None
+    if path is None or not (
+        _is_inside(str(value)) and path.suffix == ".py" and path.stem.isidentifier()
+    ):
+        reader.wrong("loader", value, 'a path such as "src/package/_wazcache.py", or false')
+        return ""
+    return str(path)
+
+
+def _timeout(reader: _Reader, environment: Mapping[str, str]) -> float:
+    allowed = "a number of seconds greater than 0"
+    text = environment.get("WAZCACHE_TIMEOUT")
+    if text:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < float("inf"):
+            reader.problems.append(f"WAZCACHE_TIMEOUT = {_toml(text)}: must be {allowed}")
+            return _DEFAULT_TIMEOUT
+        return value
+    return float(reader.take("timeout", _DEFAULT_TIMEOUT, _is_duration, allowed))
+
+
+def _flag(reader: _Reader, text: str) -> bool:
+    if text.lower() not in ("", "0", "1", "false", "true"):
+        reader.problems.append(f"WAZCACHE_STRICT = {_toml(text)}: must be 1 or true, 0 or false")
+    return text.lower() in ("1", "true")
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and "\0" not in value
+
+
+def _is_duration(value: object) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")  # type: ignore[operator]
+
+
+def _is_engine(value: object) -> bool:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return isinstance(value, str) and Requirement(value).name.lower() == "wasmtime"
+    except InvalidRequirement:
+        return False
+
+
+def _is_inside(path: str) -> bool:
+    """Say whether a relative path or glob stays inside the root, by its words alone."""
+    parts = PurePosixPath(path.replace("\\", "/"))
+    absolute = parts.is_absolute() or re.match(r"[A-Za-z]:", path) or path.startswith("~")
+    return bool(path) and "\0" not in path and not absolute and ".." not in parts.parts
+
+
+def _cpus() -> str:
+    return ", ".join(f'"{cpu}"' for cpu in ("baseline", *CPU_LEVELS, "native"))
+
+
+def _toml(value: object) -> str:
+    """Write a value as it would stand in TOML, shortened."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = f'"{value}"'
+    elif isinstance(value, Mapping):
+        text = "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    elif isinstance(value, list):
+        text = "[" + ", ".join(_toml(item) for item in value) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,239 @@
+"""wasmtime: which one is installed, its settings, and how wasmtime-py is told each of them.
+
+Never imports wasmtime in the process that builds; only a compiler's process calls `make_config`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "CPU_LEVELS",
+    "SETTINGS",
+    "InstalledEngine",
+    "Setting",
+    "code_settings",
+    "installed_engine",
+    "make_config",
+]
+
+SettingValue = bool | int | str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One engine setting, named as wasmtime-py's `Config` attribute in kebab-case."""
+
+    name: str
+    type: type[bool] | type[int] | type[str] = bool
+    choices: tuple[str, ...] = ()
+    """For a string: all that are allowed."""
+    minimum: int = 0
+    maximum: int = 0
+    """For an integer: the first and the last that wasmtime takes without wrapping or aborting."""
+    in_code: bool = True
+    """Whether an artifact's bytes depend on it; the others only matter where it is loaded."""
+
+    @property
+    def attribute(self) -> str:
+        return self.name.replace("-", "_")
+
+    def allowed(self) -> str:
+        """Say which values there are, for a message."""
+        if self.type is bool:
+            return "true or false"
+        if self.type is int:
+            return f"an integer from {self.minimum} to {self.maximum} (bytes)"
+        return ", ".join(f'"{choice}"' for choice in self.choices)
+
+    def accepts(self, value: object) -> bool:
+        if self.type is int:
+            return type(value) is int and self.minimum <= value <= self.maximum
+        if self.type is str:
+            return value in self.choices
+        return isinstance(value, bool)
+
+
+# Half of a 64-bit address space: wasmtime adds such sizes up, and wraps them without a word.
+_MOST_MEMORY = 1 << 46
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting("consume-fuel"),
+        Setting("cranelift-debug-verifier"),
+        Setting("cranelift-nan-canonicalization"),
+        Setting("cranelift-opt-level", str, choices=("none", "speed", "speed_and_size")),
+        Setting("debug-info"),
+        Setting("epoch-interruption"),
+        Setting("gc-support"),
+        Setting("macos-use-mach-ports", in_code=False),
+        Setting("max-wasm-stack", int, minimum=1, maximum=2 << 20, in_code=False),
+        Setting("memory-guard-size", int, maximum=_MOST_MEMORY),
+        Setting("memory-init-cow"),
+        Setting("memory-may-move"),
+        Setting("memory-reservation", int, maximum=_MOST_MEMORY),
+        Setting("memory-reservation-for-growth", int, maximum=_MOST_MEMORY),
+        Setting("native-unwind-info"),
+        Setting("parallel-compilation", in_code=False),
+        Setting("profiler", str, choices=("none", "jitdump", "vtune", "perfmap"), in_code=False),
+        Setting("shared-memory", in_code=False),
+        Setting("signals-based-traps"),
+        Setting("strategy", str, choices=("auto", "cranelift")),
+        Setting("wasm-bulk-memory"),
+        Setting("wasm-component-model"),
+        Setting("wasm-component-model-implements"),
+        Setting("wasm-component-model-map"),
+        Setting("wasm-custom-page-sizes"),
+        Setting("wasm-exceptions"),
+        Setting("wasm-function-references"),
+        Setting("wasm-gc"),
+        Setting("wasm-memory64"),
+        Setting("wasm-multi-memory"),
+        Setting("wasm-multi-value"),
+        Setting("wasm-reference-types"),
+        Setting("wasm-relaxed-simd"),
+        Setting("wasm-relaxed-simd-deterministic"),
+        Setting("wasm-simd"),
+        Setting("wasm-stack-switching"),
+        Setting("wasm-tail-call"),
+        Setting("wasm-threads"),
+        Setting("wasm-wide-arithmetic"),
+    )
+}
+
+_V2 = ("has_sse3", "has_ssse3", "has_cmpxchg16b", "has_sse41", "has_sse42", "has_popcnt")
+_V3 = (*_V2, "has_avx", "has_avx2", "has_bmi1", "has_bmi2", "has_lzcnt", "has_fma")
+_V4 = (*_V3, "has_avx512f", "has_avx512dq", "has_avx512vl")
+
+CPU_LEVELS: dict[str, tuple[str, ...]] = {
+    # Cranelift's flags for https://gitlab.com/x86-psABIs/x86-64-ABI, one by one: its presets of
+    # these names are not in every version from 36 on.
+    "x86-64-v2": _V2,
+    "x86-64-v3": _V3,
+    "x86-64-v4": _V4,
+}
+
+
+@dataclass(frozen=True)
+class InstalledEngine:
+    """The wasmtime that this Python would import."""
+
+    distribution_version: str
+    """The wheel's version, which a requirement speaks of."""
+    library: Path
+    library_id: str
+    """Names the library's bytes: the digest that the wheel's own RECORD gives; else empty."""
+    musl: bool
+
+    def read_version(self) -> str:
+        """Read the engine's own version out of the library.
+
+        It is not always the wheel's: 50.0.1 has 50.0.0. It stands in the library as a bare string.
+        """
+        major = self.distribution_version.partition(".")[0]
+        pattern = re.compile(rb"(?<![\d.-])%s\.\d+\.\d+(?![\d.])" % re.escape(major.encode()))
+        needle = f"{major}.".encode()
+        found: set[str] = set()
+        with self.library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=1) as data:
+            at = data.find(needle)
+            while at != -1:
+                if match := pattern.match(data, at):
+                    found.add(match.group().decode())
+                at = data.find(needle, at + 1)
+        return found.pop() if len(found) == 1 else self.distribution_version
+
+
+def installed_engine(search_path: list[str] | None = None) -> InstalledEngine:
+    """Find the installed wasmtime without importing it.
+
+    Args:
+        search_path: where to look, as `sys.path`, which is the default.
+
+    Raises:
+        WazcacheError: none is installed, or its library is not where wasmtime-py looks for it.
+    """
+    from importlib.metadata import distributions
+
+    paths = sys.path if search_path is None else search_path
+    distribution = next(iter(distributions(name="wasmtime", path=paths)), None)
+    if distribution is None:
+        raise WazcacheError(
+            "wasmtime is not installed in the build environment; with build isolation it is "
+            "installed by itself, without it install the one that your project needs "
+            '(pip install "wasmtime>=48,<49")'
+        )
+    name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(
+        sys.platform, "_libwasmtime.so"
+    )
+    from hatch_wazcache.targets import native_target
+
+    target = native_target()
+    folder = f"{sys.platform}-{target.arch if target else '?'}"
+    library = Path(str(distribution.locate_file("wasmtime"))) / folder / name
+    if not library.is_file():
+        raise WazcacheError(
+            f"wasmtime {distribution.version} is installed without its library for this machine "
+            f"({library} is missing); install wasmtime again"
+        )
+    record = re.search(
+        rf"^wasmtime/{re.escape(folder)}/{re.escape(name)},(sha256=[\w-]+),",
+        distribution.read_text("RECORD") or "",
+        re.MULTILINE,
+    )
+    musl = "musllinux" in (distribution.read_text("WHEEL") or "")
+    return InstalledEngine(distribution.version, library, record[1] if record else "", musl)
+
+
+def code_settings(settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
+    """Return those settings that an artifact's bytes depend on, sorted by name."""
+    return {name: settings[name] for name in sorted(settings) if SETTINGS[name].in_code}
+
+
+def make_config(
+    triple: str | None,
+    cpu_flags: Iterable[str],
+    settings: Mapping[str, SettingValue],
+    *,
+    parallel: bool,
+) -> Any:
+    """Make the `wasmtime.Config` that a compiler uses.
+
+    Args:
+        triple: the target; None lets the engine use what this machine's CPU has.
+        cpu_flags: Cranelift's names of the CPU features to use beyond the baseline.
+        settings: by their names in `SETTINGS`.
+        parallel: compile the functions of one module on several threads; the bytes are the same.
+
+    Raises:
+        ValueError: this wasmtime does not know a setting.
+        wasmtime.WasmtimeError: it does not know the triple.
+    """
+    import wasmtime
+    from wasmtime import _ffi as ffi
+
+    config = wasmtime.Config()
+    config.parallel_compilation = parallel
+    # Config.target and the flags are public from 45 on; the functions below do the same in 36.
+    if triple is not None:
+        error = ffi.wasmtime_config_target_set(config.ptr(), triple.encode())  # type: ignore[arg-type]
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(error)  # noqa: SLF001
+    for flag in cpu_flags:
+        ffi.wasmtime_config_cranelift_flag_enable(config.ptr(), flag.encode())  # type: ignore[arg-type]
+    for name, value in code_settings(settings).items():
+        attribute = SETTINGS[name].attribute
+        if not hasattr(type(config), attribute):
+            raise ValueError(f"this wasmtime has no setting `{name}`")
+        setattr(config, attribute, value)
+    return config

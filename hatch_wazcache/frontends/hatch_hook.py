@@ -1,0 +1,264 @@
+"""The build hook of hatchling: its words translated into the steps of a build."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+from hatch_wazcache.config import Config, read_config
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hatchling.builders.config import BuilderConfig
+
+    from hatch_wazcache.build import Build
+    from hatch_wazcache.plan import Layout
+    from hatch_wazcache.report import Report
+    from hatch_wazcache.requirement import EngineRequirement
+    from hatch_wazcache.wheel import PlatformWheel
+    from hatch_wazcache.zipmember import DateTime
+
+__all__ = ["WazcacheBuildHook"]
+
+
+class WazcacheBuildHook(BuildHookInterface["BuilderConfig"]):
+    """Compiles a project's `.wasm` files for the wheel.
+
+    hatchling calls `initialize`, builds its wheel, and calls `finalize`; if it fails between the
+    two, it tells nobody.
+    """
+
+    PLUGIN_NAME = "wazcache"
+
+    _build: Build | None = None
+    _wheel: PlatformWheel | None = None
+    _tag = ""
+
+    def dependencies(self) -> list[str]:
+        """Return the wasmtime that the project needs, for the build environment of a wheel."""
+        if self.target_name != "wheel":
+            return []
+        try:
+            return self._requirement(self._options).to_install()
+        except WazcacheError as error:
+            self._stop(error)
+
+    def clean(self, versions: list[str]) -> None:  # noqa: ARG002
+        """Remove what editable installs have written."""
+        from hatch_wazcache import editable
+        from hatch_wazcache.plan import manifest_name
+
+        if self.target_name == "wheel":
+            loader = self.config.get("loader")
+            name = manifest_name(Path(loader).name if isinstance(loader, str) else None)
+            editable.remove(Path(self.root), self.metadata.core.name, name)
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Do all the slow work, before hatchling builds its wheel."""
+        try:
+            if self.target_name == "sdist":
+                self._initialize_sdist(build_data)
+            elif self.target_name == "wheel":
+                self._initialize_wheel(version, build_data)
+        except WazcacheError as error:
+            self._stop(error)
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Put the heavy members into hatchling's wheel, or the artifacts beside the sources."""
+        if self._build is None:
+            return
+        base = Path(artifact_path)
+        try:
+            if version == "editable":
+                self._build.write_editable(self.metadata.core.name)
+                self._report.is_done(None, "beside the .wasm files, for an editable install")
+            else:
+                self._finish_wheel(base, build_data)
+                self._report.is_done(base)
+        except BaseException as error:
+            base.unlink(missing_ok=True)
+            if isinstance(error, WazcacheError):
+                self._stop(error)
+            raise
+        finally:
+            if self._wheel is not None:
+                self._wheel.abandon()
+            self._build.close()
+            self._build = self._wheel = None
+
+    # the wheel
+
+    def _initialize_wheel(self, version: str, build_data: dict[str, Any]) -> None:
+        from hatch_wazcache.build import Build
+        from hatch_wazcache.wheel import wheel_tag
+
+        config = self._options
+        for path in self._cache_files(config):
+            self.build_config.build_reserved_paths.add(path)
+        layout = self._layout(build_data)
+        self._build = build = Build(config, layout, self._requirement(config), self._report)
+        editable = version == "editable"
+        if not editable:
+            earlier = build_data.get("tag")
+            if earlier is None and build_data["infer_tag"]:
+                earlier = self.build_config.builder.get_best_matching_tag()  # type: ignore[attr-defined]
+            self._tag = wheel_tag(earlier, config.target, config.location)
+        build.make_entries()
+        if not editable:
+            build_data["tag"], build_data["infer_tag"] = self._tag, False
+            build_data["pure_python"] = False
+            self._reserve(build, layout)
+            reproducible = self.build_config.reproducible
+            self._wheel = build.begin_wheel(
+                Path(self.directory), _date_time(), reproducible=reproducible
+            )
+
+    def _finish_wheel(self, base: Path, build_data: dict[str, Any]) -> None:
+        if build_data.get("tag") != self._tag or build_data["infer_tag"]:
+            raise WazcacheError(
+                f"{self._location}: a build hook that runs after wazcache set the wheel's tag; "
+                "wazcache goes last: move its table behind that hook's"
+            )
+        assert self._wheel is not None
+        assert self._build is not None
+        try:
+            self._wheel.finish(base, self._not_in_wheel, self._report.say)
+        except OSError as error:
+            raise WazcacheError(f"{base}: cannot be written: {error.strerror or error}") from error
+
+    def _layout(self, build_data: dict[str, Any]) -> Layout:
+        """Ask hatchling what goes where, as it will be asked once more while it builds."""
+        from hatch_wazcache.plan import Layout
+
+        config = self.build_config
+        files = {}
+        reserved = set(config.build_reserved_paths)
+        try:
+            with config.set_build_data(build_data):  # which forgets the reserved paths
+                for file in config.builder.recurse_included_files():
+                    files[file.path] = _with_slashes(file.distribution_path)
+        except (ValueError, FileNotFoundError) as error:
+            raise WazcacheError(str(error)) from error
+        config.build_reserved_paths |= reserved
+
+        def distribution_path(relative: str) -> str:
+            native = relative.replace("/", os.sep)
+            return _with_slashes(config.get_distribution_path(native))
+
+        return Layout(Path(self.root), files, distribution_path)
+
+    def _reserve(self, build: Build, layout: Layout) -> None:
+        """Have hatchling pass over what we put into the wheel, and what must not be in it.
+
+        It saves time only: `finalize` replaces or drops a member of such a name anyway.
+        """
+        from hatch_wazcache import editable
+
+        plan = build.plan
+        ours = [asset.distribution for asset in plan.assets]
+        for package in plan.packages:
+            ours.append(package.file(package.manifest))
+            ours += [package.file(package.loader)] if package.loader else []
+        stale = [
+            layout.files[str(path)]
+            for name in {package.manifest for package in plan.packages}
+            for path in editable.leftovers(layout.root, [a.relative for a in plan.assets], name)
+            if str(path) in layout.files
+        ]
+        self._not_in_wheel = {*ours, *stale}
+        shared = set(self.build_config.target_config.get("shared-data", {}).values())
+        for path in self._not_in_wheel - shared:
+            self.build_config.build_reserved_paths.add(path.replace("/", os.sep))
+
+    _not_in_wheel: set[str] = set()  # noqa: RUF012
+
+    # the sdist
+
+    def _initialize_sdist(self, build_data: dict[str, Any]) -> None:
+        from hatch_wazcache import editable
+        from hatch_wazcache.plan import find_assets, manifest_name
+
+        config, root = self._options, Path(self.root)
+        assets = list(find_assets(config, root))
+        for source, relative, _profiles in assets:
+            build_data["force_include"][str(source)] = relative
+        name = manifest_name(Path(config.loader).name if config.loader else None)
+        reserved = self.build_config.build_reserved_paths
+        for path in editable.leftovers(root, [relative for _, relative, _ in assets], name):
+            reserved.add(self.build_config.get_distribution_path(str(path.relative_to(root))))
+        reserved.update(self._cache_files(config))
+
+    # both
+
+    def _cache_files(self, config: Config) -> Iterator[str]:
+        """Find the files of a cache inside of the project; it has no place in a distribution."""
+        if config.cache_dir is None or not config.cache_dir.is_relative_to(self.root):
+            return
+        for folder, _folders, files in os.walk(config.cache_dir):
+            for name in files:
+                relative = os.path.relpath(os.path.join(folder, name), self.root)
+                yield self.build_config.get_distribution_path(relative)
+
+    @cached_property
+    def _location(self) -> str:
+        """The TOML path of the table that hatchling gave us."""
+        own = self.build_config.target_config.get("hooks", {})
+        target = f"targets.{self.target_name}." if "wazcache" in own else ""
+        return f"tool.hatch.build.{target}hooks.wazcache"
+
+    @cached_property
+    def _options(self) -> Config:
+        from hatch_wazcache.config import HATCH_OPTIONS
+
+        table = {name: value for name, value in self.config.items() if name not in HATCH_OPTIONS}
+        return read_config(table, self._location, os.environ, Path(self.root))
+
+    @cached_property
+    def _report(self) -> Report:
+        from hatch_wazcache.report import Report
+
+        strict = self._options.strict
+        return Report(self.app.display_info, self.app.display_warning, strict=strict)
+
+    def _requirement(self, config: Config) -> EngineRequirement:
+        from hatch_wazcache.requirement import EngineRequirement
+
+        core = self.metadata.core
+        return EngineRequirement.of(core.dependencies, core.optional_dependencies, config.engine)
+
+    def _stop(self, error: WazcacheError) -> NoReturn:
+        """End the build with a message and no traceback, under every front end."""
+        if self._wheel is not None:
+            self._wheel.abandon()
+        if self._build is not None:
+            self._build.close()
+        lines = str(error).splitlines()
+        self.app.abort("\n".join(f"wazcache: {line}" for line in lines))
+        raise SystemExit(1)  # abort ends the process; its type does not say so
+
+
+def _with_slashes(path: str) -> str:
+    return path.replace(os.sep, "/")
+
+
+def _date_time() -> DateTime:
+    """Return the time stamp of generated members, as hatchling has it."""
+    from datetime import datetime, timezone
+
+    from hatchling.builders.utils import get_reproducible_timestamp
+
+    try:
+        stamp = datetime.fromtimestamp(get_reproducible_timestamp(), timezone.utc)
+    except (ValueError, OverflowError, OSError) as error:
+        value = os.environ.get("SOURCE_DATE_EPOCH")
+        raise WazcacheError(f"SOURCE_DATE_EPOCH = {value}: must be seconds since 1970") from error
+    year = min(max(stamp.year, 1980), 2107)
+    if year != stamp.year:
+        return year, 1, 1, 0, 0, 0
+    return year, stamp.month, stamp.day, stamp.hour, stamp.minute, stamp.second

@@ -1,0 +1,129 @@
+"""The manifest: what is in a package, from what and for whom. The loader reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hatch_wazcache.plan import Artifact, Asset, Package, Plan
+
+__all__ = ["SCHEMA", "manifest_for_editable", "manifest_for_wheel", "read_manifest"]
+
+SCHEMA = 1
+"""The loader refuses a manifest of another schema."""
+
+Digests = "Callable[[Artifact], tuple[str, int]]"
+
+
+def manifest_for_wheel(
+    plan: Plan,
+    package: Package,
+    digest: Callable[[Artifact], tuple[str, int]],
+    *,
+    keep_wasm: bool,
+) -> bytes:
+    """Write the manifest of a package in a wheel.
+
+    Args:
+        plan: the build's plan.
+        package: one of its packages.
+        digest: tells an artifact's SHA-256 (hexadecimal) and size in bytes.
+        keep_wasm: whether the wheel holds the `.wasm` files.
+    """
+
+    def source(asset: Asset) -> dict[str, Any]:
+        return {"wasm": asset.name if keep_wasm else None}
+
+    return _text(_manifest(plan, package, digest, source))
+
+
+def manifest_for_editable(
+    plan: Plan,
+    package: Package,
+    digest: Callable[[Artifact], tuple[str, int]],
+    project: str,
+    wrote: list[str],
+) -> bytes:
+    """Write the manifest of a package in a source tree.
+
+    It also tells the size and time of each `.wasm`, so that an artifact of an older one is refused.
+
+    Args:
+        plan: the build's plan.
+        package: one of its packages.
+        digest: as for a wheel.
+        project: the project's name.
+        wrote: the files of the package that the installation wrote, by their paths in it.
+    """
+
+    def source(asset: Asset) -> dict[str, Any]:
+        status = asset.source.stat()
+        return {
+            "wasm": _relative(asset.source, package.source),
+            "size": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+        }
+
+    manifest = _manifest(plan, package, digest, source)
+    manifest["editable"] = {"project": project, "wrote": sorted(wrote)}
+    return _text(manifest)
+
+
+def read_manifest(path: Path) -> Mapping[str, Any]:
+    """Read a manifest; empty if there is none that can be read."""
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    known = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA
+    return manifest if known else {}
+
+
+def _manifest(
+    plan: Plan,
+    package: Package,
+    digest: Callable[[Artifact], tuple[str, int]],
+    source: Callable[[Asset], dict[str, Any]],
+) -> dict[str, Any]:
+    assets: dict[str, Any] = {}
+    profiles: dict[str, Any] = {}
+    for asset in plan.assets:
+        if asset.package == package:
+            assets[asset.name] = {
+                "kind": asset.wasm.kind,
+                "sha256": asset.wasm.sha256,
+                "size": asset.wasm.size,
+                "artifacts": [],
+                **source(asset),
+            }
+            profiles.update({profile.name: dict(profile.settings) for profile in asset.profiles})
+    engine = ""
+    for artifact in plan.artifacts:
+        if artifact.asset.package == package:
+            engine = artifact.key.engine
+            sha256, size = digest(artifact)
+            assets[artifact.asset.name]["artifacts"].append(
+                {
+                    "file": artifact.name,
+                    "target": artifact.target.name,
+                    "cpu": artifact.cpu,
+                    "profile": artifact.profile.name,
+                    "sha256": sha256,
+                    "size": size,
+                }
+            )
+    return {"schema": SCHEMA, "wasmtime": engine, "profiles": profiles, "assets": assets}
+
+
+def _relative(path: Path, folder: Path) -> str:
+    import os
+
+    return PurePosixPath(Path(os.path.relpath(path, folder)).as_posix()).as_posix()
+
+
+def _text(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()

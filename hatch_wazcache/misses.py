@@ -1,0 +1,170 @@
+"""Turns misses into entries: claims their keys, has them compiled, publishes what comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.cache.entry import BrokenEntryError, Entry
+from hatch_wazcache.compile.pool import Compilation, Outcome, Pool, Task
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.plan import Artifact, Asset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from hatch_wazcache.cache.directory import CacheDirectory, Draft
+    from hatch_wazcache.report import Report
+
+__all__ = ["Job", "make_entries"]
+
+Job = Artifact | Asset
+"""What one entry is made for: an artifact, or an asset's own compressed stream."""
+
+_POLL = 0.1
+"""Seconds after which a key that another process holds is tried again."""
+
+
+def make_entries(
+    jobs: Iterable[Job],
+    cache: CacheDirectory,
+    timeout: float,
+    report: Report,
+    found: Callable[[Job, Entry], None],
+) -> dict[str, Entry]:
+    """Make the entries of jobs that the cache does not have; their keys must differ.
+
+    A job that another process is at is waited for. The others go on after one has failed, so
+    that all failures are told at once and nothing is compiled twice.
+
+    Args:
+        jobs: what to make.
+        cache: where to publish.
+        timeout: seconds that one job may take.
+        report: is told what begins, goes on and ends.
+        found: is told what another process has made meanwhile.
+
+    Returns:
+        The entries that were made, by their keys.
+
+    Raises:
+        WazcacheError: jobs have failed; a line for each.
+    """
+    with _Misses(cache, timeout, report, found) as misses:
+        misses.run(sorted(jobs, key=_weight, reverse=True))
+        if misses.failures:
+            raise WazcacheError("\n".join(sorted(misses.failures)))
+        return misses.entries
+
+
+class _Misses:
+    """The jobs under way: each with its claim on the key and the draft of its entry."""
+
+    def __init__(
+        self,
+        cache: CacheDirectory,
+        timeout: float,
+        report: Report,
+        found: Callable[[Job, Entry], None],
+    ) -> None:
+        self._cache = cache
+        self._report = report
+        self._found = found
+        self._pool = Pool(timeout, self._alive)
+        self._running: dict[str, tuple[Job, ExitStack, Draft]] = {}
+        self._awaited: set[str] = set()
+        self.entries: dict[str, Entry] = {}
+        self.failures: list[str] = []
+
+    def __enter__(self) -> _Misses:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.close()
+        for _job, claim, draft in self._running.values():
+            draft.discard()
+            claim.close()
+
+    def run(self, jobs: list[Job]) -> None:
+        """Do all the jobs; the largest first, each when there is room for it."""
+        while jobs or self._pool.busy:
+            jobs = [job for job in jobs if not self._begin(job)]
+            outcome = self._pool.wait(_POLL if jobs else 3600)
+            if outcome is not None:
+                self._end(outcome)
+
+    def _begin(self, job: Job) -> bool:
+        """Start the job or find that it is done; False if it has to wait."""
+        if not self._pool.has_room(_task(job, ()).memory):
+            return False
+        claim = self._cache.claim(job.key)
+        if claim is None:
+            if job.key.digest not in self._awaited:
+                self._awaited.add(job.key.digest)
+                if isinstance(job, Artifact):
+                    self._report.say(f"{job.label}: waiting for another build that compiles it")
+            return False
+        try:
+            entry = self._cache.get(job.key) if job.key.digest in self._awaited else None
+            if entry is not None:
+                claim.close()
+                self._found(job, entry)
+                return True
+            draft = self._cache.draft()
+        except BaseException:
+            claim.close()
+            raise
+        self._running[job.key.digest] = (job, claim, draft)
+        if isinstance(job, Artifact):
+            self._report.begins(job.label, job.target.name)
+        self._pool.start(_task(job, tuple(dict.fromkeys((draft.path, draft.spare)))))
+        return True
+
+    def _end(self, outcome: Outcome) -> None:
+        """Publish what a task wrote, or note why it failed."""
+        job, claim, draft = self._running[outcome.task.key]
+        try:
+            if outcome.written is None:
+                self.failures.append(_failure(job, outcome.error))
+            else:
+                entry = self._cache.publish(job.key, draft)
+                self.entries[job.key.digest] = entry
+                if isinstance(job, Artifact):
+                    self._report.is_compiled(job.label, outcome.seconds, entry.size)
+        except (BrokenEntryError, OSError) as error:
+            self.failures.append(_failure(job, f"its entry cannot be read back: {error}"))
+        finally:
+            del self._running[outcome.task.key]
+            draft.discard()
+            claim.close()
+
+    def _alive(self, task: Task, seconds: float) -> None:
+        job = self._running[task.key][0]
+        if isinstance(job, Artifact):
+            self._report.goes_on(job.label, seconds)
+
+
+def _task(job: Job, out: tuple[Path, ...]) -> Task:
+    if isinstance(job, Artifact):
+        asset = job.asset
+        compilation = Compilation(job.triple, job.key.cpu_flags, job.key.settings)
+    else:
+        asset, compilation = job, None
+    return Task(asset.source, asset.wasm, compilation, job.key.digest, job.key.inputs(), out)
+
+
+def _weight(job: Job) -> int:
+    return _task(job, ()).memory
+
+
+def _failure(job: Job, error: str) -> str:
+    reason = "; ".join(line.strip() for line in error.splitlines() if line.strip())
+    if isinstance(job, Asset):
+        return f"{job.relative}: {reason}"
+    settings = ", ".join(f"{name} = {value}" for name, value in job.profile.settings.items())
+    with_ = f" with {settings} (profile {job.profile.name})" if settings else ""
+    return (
+        f"{job.asset.relative}: cannot be compiled for {job.target.name} by wasmtime "
+        f"{job.key.engine}{with_}: {reason}"
+    )

@@ -1,0 +1,329 @@
+"""The plan of a build: which assets there are, and which artifacts of them go where in the wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.cache.key import ArtifactKey, SourceKey
+from hatch_wazcache.engine import CPU_LEVELS, InstalledEngine, code_settings
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.wasm import Wasm, read_wasm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from hatch_wazcache.config import Config, Profile
+    from hatch_wazcache.targets import Target
+
+__all__ = [
+    "LOADER_MARK",
+    "Artifact",
+    "Asset",
+    "Layout",
+    "Package",
+    "Plan",
+    "find_assets",
+    "make_plan",
+    "manifest_name",
+]
+
+LOADER_MARK = "# The loader of hatch-wazcache"
+"""How every version of the loader begins; a file that does not is somebody's own."""
+
+_DEFAULT_LOADER = "_wazcache.py"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a build system puts where in the wheel."""
+
+    root: Path
+    """The project's root, absolute."""
+    files: Mapping[str, str]
+    """Absolute source path to path in the wheel, of all that the build system itself includes."""
+    distribution_path: Callable[[str], str]
+    """Where a file goes that it does not include, by its path relative to the root."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package that holds assets, and so a manifest and mostly a loader."""
+
+    distribution: str
+    """Its path in the wheel."""
+    source: Path
+    """Its folder in the project."""
+    loader: str | None
+    """The loader's file name."""
+
+    @property
+    def manifest(self) -> str:
+        return manifest_name(self.loader)
+
+    def file(self, name: str) -> str:
+        """Return a file's path in the wheel by its path in the package."""
+        return f"{self.distribution}/{name}"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A declared `.wasm` file."""
+
+    source: Path
+    relative: str
+    """To the root, with forward slashes: what messages call it."""
+    distribution: str
+    """Its path in the wheel."""
+    package: Package
+    profiles: tuple[Profile, ...]
+    wasm: Wasm
+
+    @property
+    def name(self) -> str:
+        """The path in the package, which the loader is asked for."""
+        return self.distribution[len(self.package.distribution) + 1 :]
+
+    @property
+    def key(self) -> SourceKey:
+        return SourceKey(self.wasm.sha256)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A `.cwasm` that the wheel is to hold."""
+
+    asset: Asset
+    target: Target
+    profile: Profile
+    cpu: str
+    key: ArtifactKey
+
+    @property
+    def name(self) -> str:
+        """The path in the package: `<asset>.<target>[.<cpu>][.<profile>].cwasm`."""
+        parts = [self.asset.name.removesuffix(".wasm"), self.target.name]
+        parts += [self.cpu] if self.cpu != "baseline" else []
+        parts += [self.profile.name] if self.profile.name != "default" else []
+        return ".".join([*parts, "cwasm"])
+
+    @property
+    def distribution(self) -> str:
+        return self.asset.package.file(self.name)
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        several = len(self.asset.profiles) > 1
+        return self.asset.relative + (f" (profile {self.profile.name})" if several else "")
+
+    @property
+    def triple(self) -> str | None:
+        """What the compiler is told; None for this machine's own CPU."""
+        return None if self.cpu == "native" else self.key.triple
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that goes into one wheel besides what the build system puts there."""
+
+    assets: tuple[Asset, ...]
+    artifacts: tuple[Artifact, ...]
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        return tuple(dict.fromkeys(asset.package for asset in self.assets))
+
+
+def manifest_name(loader: str | None) -> str:
+    """Return the manifest's file name beside a loader of this name."""
+    return str(PurePosixPath(loader or _DEFAULT_LOADER).with_suffix(".json"))
+
+
+def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
+    """Find the declared files.
+
+    Yields:
+        Absolute path, path relative to the root, names of the profiles: each file once, sorted.
+
+    Raises:
+        WazcacheError: a glob matches nothing, or a file outside of the root.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for pattern in config.assets:
+        matches = _matches(root, pattern.glob)
+        if not matches:
+            problems.append(
+                f'{config.location}.assets: "{pattern.glob}" matches no file in {root}'
+            )
+        for relative in matches:
+            if not (root / relative).resolve().is_relative_to(root.resolve()):
+                problems.append(
+                    f"{relative}: leads out of the project's root, to "
+                    f"{(root / relative).resolve()}; copy the file into the project"
+                )
+            found[relative] = tuple(dict.fromkeys((*found.get(relative, ()), *pattern.profiles)))
+    if problems:
+        raise WazcacheError("\n".join(problems))
+    for relative in sorted(found):
+        yield root / relative, relative, found[relative]
+
+
+def _matches(root: Path, glob: str) -> list[str]:
+    """Return the relative paths that a glob matches; `*` passes hidden names over, as in a shell."""
+    if os.path.lexists(root / glob):
+        return [str(PurePosixPath(glob))]
+    hidden = any(part.startswith(".") for part in PurePosixPath(glob).parts)
+    matches = []
+    try:
+        paths = list(root.glob(glob))
+    except (ValueError, NotImplementedError):  # "**x" is no pattern
+        return []
+    for path in paths:
+        relative = path.relative_to(root)
+        if not hidden and any(part.startswith(".") for part in relative.parts):
+            continue
+        if path.is_dir() and path.suffix != ".wasm":
+            continue
+        matches.append(relative.as_posix())
+    return matches
+
+
+def make_plan(config: Config, layout: Layout, engine: InstalledEngine, version: str) -> Plan:
+    """Decide what goes into the wheel.
+
+    Args:
+        config: the options.
+        layout: where the build system puts files.
+        engine: the installed wasmtime.
+        version: the engine's own version.
+
+    Raises:
+        WazcacheError: all that is wrong with the assets, one line each.
+    """
+    packages = _Packages(config, layout)
+    assets, problems = [], []
+    for source, relative, profiles in find_assets(config, layout.root):
+        try:
+            distribution = layout.files.get(str(source)) or layout.distribution_path(relative)
+            assets.append(
+                Asset(
+                    source=source,
+                    relative=relative,
+                    distribution=distribution,
+                    package=packages.of(distribution, relative),
+                    profiles=tuple(config.profiles[name] for name in profiles),
+                    wasm=read_wasm(source, relative),
+                )
+            )
+        except WazcacheError as error:
+            problems.append(str(error))
+    artifacts = [
+        Artifact(asset, config.target, profile, config.cpu, _key(config, profile, asset, engine, version))
+        for asset in assets
+        for profile in asset.profiles
+    ]  # fmt: skip
+    problems += _collisions(assets, artifacts)
+    if problems:
+        raise WazcacheError("\n".join(dict.fromkeys(problems)))
+    return Plan(tuple(assets), tuple(artifacts))
+
+
+class _Packages:
+    """The Python packages of a wheel, and which of them an asset belongs to."""
+
+    def __init__(self, config: Config, layout: Layout) -> None:
+        self._config = config
+        self._layout = layout
+        self._folders: dict[str, Path] = {}
+        self._regular: set[str] = set()
+        self._checked: set[Package] = set()
+        for source, distribution in layout.files.items():
+            path = PurePosixPath(distribution)
+            if path.suffix == ".py" and len(path.parts) > 1:
+                self._folders.setdefault(str(path.parent), Path(source).parent)
+                if path.name == "__init__.py":
+                    self._regular.add(str(path.parent))
+                    self._folders[str(path.parent)] = Path(source).parent
+
+    def of(self, distribution: str, relative: str) -> Package:
+        """Return the package of an asset by its path in the wheel."""
+        if self._config.loader:
+            return self._around_loader(self._config.loader, distribution, relative)
+        parents = [str(parent) for parent in PurePosixPath(distribution).parents][:-1]
+        regular = [parent for parent in parents if parent in self._regular]
+        namespace = [parent for parent in parents if parent in self._folders]
+        if not (folders := regular or namespace):
+            raise WazcacheError(
+                f"{relative}: lies in no Python package: it would be installed as {distribution}; "
+                "move it into a package, or give it a place with force-include"
+            )
+        loader = None if self._config.loader is None else _DEFAULT_LOADER
+        return self._check(Package(folders[0], self._folders[folders[0]], loader), relative)
+
+    def _around_loader(self, loader: str, distribution: str, relative: str) -> Package:
+        where = f'{self._config.location}.loader = "{loader}"'
+        path = PurePosixPath(self._layout.distribution_path(loader))
+        if len(path.parts) < 2:
+            raise WazcacheError(
+                f"{where}: must be inside of a package: two projects with a loader beside their "
+                "packages would overwrite each other's"
+            )
+        if not PurePosixPath(distribution).is_relative_to(path.parent):
+            raise WazcacheError(
+                f"{where}: {relative} is not below its folder {path.parent}; choose a package that "
+                "holds all assets, or leave the option out for a loader in each"
+            )
+        source = self._layout.root / PurePosixPath(loader).parent
+        return self._check(Package(str(path.parent), source, path.name), relative)
+
+    def _check(self, package: Package, relative: str) -> Package:
+        """Refuse to replace a module of the project's own with the loader."""
+        present = package.source / (package.loader or "")
+        if package not in self._checked and package.loader and present.is_file():
+            with present.open(encoding="utf-8", errors="replace") as file:
+                if not file.readline().startswith(LOADER_MARK):
+                    raise WazcacheError(
+                        f"{relative}: its loader would replace {present}, which is not one of "
+                        "hatch-wazcache's; rename that file, or name another with the option loader"
+                    )
+        self._checked.add(package)
+        return package
+
+
+def _key(
+    config: Config, profile: Profile, asset: Asset, engine: InstalledEngine, version: str
+) -> ArtifactKey:
+    triple = (engine.musl and config.target.musl_triple) or config.target.triple
+    cpu = f"native {_this_cpu()}" if config.cpu == "native" else config.cpu
+    flags = CPU_LEVELS.get(config.cpu, ())
+    settings = code_settings(profile.settings)
+    return ArtifactKey(
+        asset.wasm.sha256, version, config.target.name, triple, cpu, flags, settings
+    )
+
+
+def _this_cpu() -> str:
+    """Name what this machine's CPU can do, as far as the system says."""
+    lines = [platform.machine(), platform.processor()]
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            lines += [line for line in file if line.startswith(("flags", "Features", "model name"))][:2]
+    except OSError:
+        pass  # only Linux has it
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _collisions(assets: list[Asset], artifacts: list[Artifact]) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    places = [(asset.distribution, asset.relative) for asset in assets]
+    places += [(artifact.distribution, f"an artifact of {artifact.label}") for artifact in artifacts]
+    for distribution, owner in places:
+        other = owners.setdefault(distribution, owner)
+        if other != owner:
+            yield f"{owner} and {other} would both be {distribution} in the wheel; rename one"

@@ -1,0 +1,94 @@
+"""What a person reads while a build goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["Report", "size_text", "time_text"]
+
+
+class Report:
+    """Says one line at a time, each beginning with `wazcache:`."""
+
+    def __init__(
+        self, say: Callable[[str], None], warn: Callable[[str], None], *, strict: bool = False
+    ) -> None:
+        """Make a report.
+
+        Args:
+            say: shows a line.
+            warn: shows a warning.
+            strict: a warning is an error.
+        """
+        self._say = say
+        self._warn = warn
+        self._strict = strict
+        self.compiled = 0
+        self.found = 0
+        self.saved = 0.0
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._say(f"wazcache: {text}")
+
+    def warn(self, text: str) -> None:
+        """Show a warning.
+
+        Raises:
+            WazcacheError: warnings are errors.
+        """
+        if self._strict:
+            raise WazcacheError(f"{text} (an error, since strict is on)")
+        self._warn(f"wazcache: warning: {text}")
+
+    def begins(self, label: str, target: str) -> None:
+        self.say(f"{label}: compiling for {target}")
+
+    def goes_on(self, label: str, seconds: float) -> None:
+        self.say(f"{label}: still compiling, {seconds:.0f} s")
+
+    def is_compiled(self, label: str, seconds: float, size: int) -> None:
+        self.compiled += 1
+        self.say(f"{label}: compiled in {time_text(seconds)}, {size_text(size)}")
+
+    def is_found(self, seconds: float) -> None:
+        self.found += 1
+        self.saved += seconds
+
+    def is_done(self, wheel: Path | None, where: str = "") -> None:
+        """Say how it went: the one line of a build that found everything.
+
+        Args:
+            wheel: what was built.
+            where: what to say instead, where no wheel of ours was.
+        """
+        counts = f"{self.compiled} compiled, {self.found} found in the cache"
+        if self.found:
+            counts += f" ({time_text(self.saved)} saved)"
+        made = where if wheel is None else f"{wheel.name} ({size_text(wheel.stat().st_size)})"
+        self.say(f"{counts}: {made}")
+
+
+def size_text(size: int) -> str:
+    """Write bytes for people: `512 B`, `9.2 kB`, `219.9 MB`."""
+    if size < 1000:
+        return f"{size} B"
+    for unit in ("kB", "MB"):
+        size_ = size / (1000 if unit == "kB" else 10**6)
+        if size_ < 999.95:
+            return f"{size_:.1f} {unit}"
+    return f"{size / 10**9:.1f} GB"
+
+
+def time_text(seconds: float) -> str:
+    """Write a duration for people: `0.4 s`, `25.1 s`, `3 min 5 s`."""
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

@@ -1,0 +1,113 @@
+"""The project's requirement on wasmtime: what to install for a build, and what users will have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from packaging.requirements import Requirement
+
+__all__ = ["EngineRequirement"]
+
+
+@dataclass(frozen=True)
+class EngineRequirement:
+    """What a project says of the wasmtime that it runs on."""
+
+    lines: tuple[str, ...]
+    """Requirements, markers included; none if the project does not say."""
+    where: str
+    """What says so, for messages."""
+
+    @classmethod
+    def of(
+        cls,
+        dependencies: Iterable[str],
+        optional_dependencies: Mapping[str, Iterable[str]],
+        engine: str | None,
+    ) -> EngineRequirement:
+        """Find the requirement.
+
+        Args:
+            dependencies: `[project].dependencies`.
+            optional_dependencies: `[project.optional-dependencies]`, for a project whose wasmtime
+                is an extra; counts where all that name wasmtime agree.
+            engine: the option of this name, which narrows or replaces what they say.
+        """
+        own = [line for line in dependencies if _is_wasmtime(line)]
+        where = "project.dependencies"
+        if not own:
+            extras = [line for lines in optional_dependencies.values() for line in lines]
+            distinct = dict.fromkeys(str(_parse(line)) for line in extras if _is_wasmtime(line))
+            own = list(distinct) if len(distinct) == 1 else []
+            where = "project.optional-dependencies"
+        if engine is not None:
+            where = f"{where} and the option engine" if own else "the option engine"
+            own.append(engine)
+        return cls(tuple(own), where if own else "project.dependencies")
+
+    def to_install(self) -> list[str]:
+        """Return what a build environment needs."""
+        return list(self.lines) or ["wasmtime"]
+
+    def check(self, installed: str) -> str | None:
+        """Hold the installed version against the requirement.
+
+        Args:
+            installed: the version of the wasmtime wheel.
+
+        Returns:
+            A warning that says what users will get, if they may have another version; else None.
+
+        Raises:
+            WazcacheError: the installed version does not satisfy the requirement.
+        """
+        major = installed.partition(".")[0]
+        pin = f"wasmtime>={major},<{int(major) + 1}" if major.isdigit() else "wasmtime==…"
+        requirements = [_parse(line) for line in self.lines]
+        active = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+        for requirement in active:
+            if not requirement.specifier.contains(installed, prereleases=True):
+                raise WazcacheError(
+                    f"wasmtime {installed} is installed in the build environment, but "
+                    f"{self.where} says {requirement}; install one that fits, or build with "
+                    "isolation, where that is done for you"
+                )
+        if not active:
+            return (
+                f"{self.where} does not name wasmtime: whoever has another major version than "
+                f'{major} waits for the compiler at every start; add "{pin}" to project.dependencies'
+            )
+        if major.isdigit() and all(_admits_others(requirement, int(major)) for requirement in active):
+            return (
+                f"{self.where} says {active[0]}, which admits other major versions than {major}: "
+                f'whoever has one of those waits for the compiler at every start; "{pin}" keeps '
+                "users and artifacts together"
+            )
+        return None
+
+
+def _admits_others(requirement: Requirement, major: int) -> bool:
+    others = (other for other in range(1, major + 20) if other != major)
+    return any(
+        requirement.specifier.contains(f"{other}.{minor}")
+        for other in others
+        for minor in ("0.0", "999.999")
+    )
+
+
+def _parse(line: str) -> Requirement:
+    from packaging.requirements import Requirement
+
+    return Requirement(line)
+
+
+def _is_wasmtime(line: str) -> bool:
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(_parse(line).name) == "wasmtime"

@@ -1,0 +1,67 @@
+"""Temporary files that a killed process leaves no trace of for longer than until the next build.
+
+Each is held by a lock of the operating system while its owner lives, so that whoever comes next can
+tell a leftover from a file in use, whatever the process ids and clocks of two containers say.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["create", "sweep"]
+
+_PREFIX, _SUFFIX = ".wazcache-", ".tmp"
+
+
+def create(directory: Path) -> tuple[Path, IO[bytes]]:
+    """Create an empty file of a name of its own, open for reading and writing.
+
+    Args:
+        directory: where; must exist. The file is private to the user (0600).
+
+    Returns:
+        Its path and the open file. Closing the file gives up the hold on it.
+    """
+    while True:
+        path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(path, flags, 0o600), "w+b")
+        if _hold(file) and path.exists():  # not swept between the two
+            return path, file
+        file.close()
+
+
+def sweep(directory: Path) -> None:
+    """Remove the temporary files whose owners are gone; what cannot be removed stays."""
+    with suppress(OSError):
+        for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+            with suppress(OSError):
+                if path.is_symlink() or not path.is_file():
+                    continue
+                with path.open("rb") as file:
+                    held = not _hold(file)
+                    if not held and sys.platform != "win32":
+                        path.unlink()
+                if sys.platform == "win32":
+                    path.unlink()  # refused while the owner has it open
+
+
+def _hold(file: IO[bytes]) -> bool:
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks: nothing is swept there by mistake
+            return file.writable()
+    return True

@@ -1,0 +1,130 @@
+"""A WebAssembly binary seen from outside: module or component, its digest, how much code it has."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Wasm", "read_wasm"]
+
+Kind = Literal["module", "component"]
+
+# https://webassembly.github.io/spec/core/binary/modules.html,
+# https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md
+_HEADERS: dict[bytes, Kind] = {
+    b"\0asm\x01\0\0\0": "module",
+    b"\0asm\x0d\0\x01\0": "component",
+}
+_CODE_SECTION = 10
+_NESTED_SECTIONS = (1, 4)  # in a component: a core module, a component
+_DEEPEST = 100
+
+
+@dataclass(frozen=True)
+class Wasm:
+    """What is known of a `.wasm` file before it is compiled."""
+
+    sha256: str
+    """Hexadecimal."""
+    size: int
+    """Bytes."""
+    kind: Kind
+    code_size: int
+    """Bytes of all code sections: what a compiler's time and memory grow with."""
+
+
+def read_wasm(path: Path, name: str) -> Wasm:
+    """Read and digest a `.wasm` file, in memory that does not grow with it.
+
+    Args:
+        path: the file.
+        name: what messages call it.
+
+    Raises:
+        WazcacheError: the file cannot be read or is no complete WebAssembly binary.
+    """
+    try:
+        if not path.is_file():
+            what = "is a directory" if path.is_dir() else "is not a regular file"
+            raise WazcacheError(f"{name}: {what}; an asset must be a .wasm file")
+        with path.open("rb") as file:
+            if not (head := file.read(8)):
+                raise WazcacheError(f"{name}: the file is empty")
+            if (kind := _HEADERS.get(head)) is None:
+                raise WazcacheError(f"{name}: {_what_it_is(head + file.read(64))}")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                code_size = _code_size(data, 8, len(data), kind)
+                if code_size is None:
+                    raise WazcacheError(
+                        f"{name}: not WebAssembly that can be read: a section does not end where it "
+                        "says it does, so the file is truncated or damaged"
+                    )
+                return Wasm(_sha256(data), len(data), kind, code_size)
+    except OSError as error:
+        raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def _what_it_is(head: bytes) -> str:
+    if head.lstrip().startswith((b"(module", b"(component", b";;", b"(;")):
+        return "WebAssembly text, not binary; convert it first (wasm-tools parse, or wat2wasm)"
+    if head.startswith(b"\x7fELF"):
+        return "an ELF file, not WebAssembly; a .cwasm artifact cannot be compiled again"
+    if head.startswith(b"\0asm"):
+        return f"WebAssembly of an unknown version ({head[4:8].hex(' ')})"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not WebAssembly; run `git lfs pull`"
+    return "not WebAssembly (it does not begin with \\0asm)"
+
+
+def _sha256(data: mmap.mmap) -> str:
+    digest = hashlib.sha256()
+    with memoryview(data) as view:
+        for start in range(0, len(view), 1 << 20):
+            digest.update(view[start : start + (1 << 20)])
+    return digest.hexdigest()
+
+
+def _code_size(
+    data: mmap.mmap, start: int, end: int, kind: Kind, depth: int = 0
+) -> int | None:
+    """Add up the code sections between two offsets; None where the sections do not add up."""
+    if depth > _DEEPEST:
+        return 0  # no compiler takes it either, and says so better
+    total = 0
+    while start < end:
+        section = data[start]
+        size, start = _leb128(data, start + 1, end)
+        if size is None or start + size > end:
+            return None
+        if kind == "module":
+            total += size if section == _CODE_SECTION else 0
+        elif section in _NESTED_SECTIONS:
+            nested = _HEADERS.get(data[start : start + 8])
+            inside = None if nested is None else _code_size(
+                data, start + 8, start + size, nested, depth + 1
+            )
+            if inside is None:
+                return None
+            total += inside
+        start += size
+    return total
+
+
+def _leb128(data: mmap.mmap, start: int, end: int) -> tuple[int | None, int]:
+    value = 0
+    for shift in range(0, 35, 7):
+        if start >= end:
+            return None, start
+        byte = data[start]
+        start += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, start
+    return None, start

@@ -1,0 +1,245 @@
+"""The platform wheel: heavy members copied as they are, the base wheel's small ones behind them.
+
+`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in the base
+wheel's place, at once. What is copied is checked on the way, in one pass.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import csv
+import hashlib
+import io
+import os
+import stat
+import time
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+
+from hatch_wazcache import tempfiles
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.zipmember import DateTime, add_bytes, add_member, member_info
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.plan import Artifact, Asset
+    from hatch_wazcache.targets import Target
+
+__all__ = ["PlatformWheel", "wheel_tag"]
+
+_LARGEST_IN_MEMORY = 8 << 20
+"""Bytes up to which a member of the base wheel is deflated again, in memory."""
+
+_FILE = 0o100644 << 16
+_CHUNK = 1 << 20
+
+
+def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
+    """Combine the target's platform tags with a Python and ABI tag.
+
+    Args:
+        earlier: the tag that another hook set, or None.
+        target: what the wheel is for.
+        location: the options' TOML path, for the message.
+
+    Returns:
+        A tag as it stands in a wheel's name (PEP 425), possibly compressed.
+
+    Raises:
+        WazcacheError: the earlier tag is for another platform than the target.
+    """
+    ours = ".".join(target.platform_tags)
+    if earlier is None:
+        return f"py3-none-{ours}"
+    interpreter, abi, platform = earlier.split("-")
+    if platform == "any":
+        return f"{interpreter}-{abi}-{ours}"
+    if not all(target.accepts(tag) for tag in platform.split(".")):
+        raise WazcacheError(
+            f"{location}: another build hook tagged the wheel {earlier}, which does not fit the "
+            f"target {target.name}; build on a machine of that target"
+        )
+    return earlier
+
+
+class PlatformWheel:
+    """A wheel that is being made."""
+
+    def __init__(self, directory: Path, date_time: DateTime) -> None:
+        """Begin a wheel.
+
+        Args:
+            directory: where it will lie; leftovers of builds that were killed are removed there.
+            date_time: the time stamp of generated members.
+
+        Raises:
+            WazcacheError: the directory cannot be written.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            tempfiles.sweep(directory)
+            self._path, self._file = tempfiles.create(directory)
+        except OSError as error:
+            raise WazcacheError(f"{directory}: cannot be written: {error.strerror or error}") from error
+        atexit.register(self.abandon)  # hatchling does not tell a hook that the build failed
+        self._date_time = date_time
+        self._archive = zipfile.ZipFile(self._file, "w")
+        self._records: dict[str, tuple[str, int]] = {}
+
+    def add_artifact(self, artifact: Artifact, entry: Entry) -> None:
+        """Copy an artifact's compressed bytes.
+
+        Raises:
+            BrokenEntryError: the entry is not what was published; the wheel is as before.
+            OSError: the wheel cannot be written.
+        """
+        self._add_entry(artifact.distribution, entry, self._date_time, _FILE)
+
+    def add_asset(self, asset: Asset, entry: Entry, *, reproducible: bool) -> None:
+        """Copy an asset's compressed bytes.
+
+        Args:
+            asset: what the entry is of.
+            entry: its compressed bytes.
+            reproducible: the wheel's time stamp and a mode of 644 or 755; else the file's own.
+
+        Raises:
+            BrokenEntryError: the entry is not what was published; the wheel is as before.
+            OSError: the wheel cannot be written.
+        """
+        status = asset.source.stat()
+        date_time, mode = self._date_time, status.st_mode
+        if reproducible:
+            mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
+        else:
+            modified = time.localtime(status.st_mtime)
+            date_time = (max(modified[0], 1980), *modified[1:6])
+        self._add_entry(asset.distribution, entry, date_time, mode << 16)
+
+    def _add_entry(
+        self, name: str, entry: Entry, date_time: DateTime, external_attr: int
+    ) -> None:
+        info = member_info(
+            name,
+            date_time,
+            external_attr,
+            size=entry.size,
+            crc32=entry.crc32,
+            stream_size=entry.stream_size,
+        )
+        add_member(self._archive, info, entry.stream())
+        self._records[name] = _digest(bytes.fromhex(entry.sha256)), entry.size
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Add a small generated file."""
+        add_bytes(self._archive, name, self._date_time, _FILE, data)
+        self._records[name] = _digest(hashlib.sha256(data).digest()), len(data)
+
+    def finish(
+        self, base: Path, drop: Collection[str], note: Callable[[str], None]
+    ) -> None:
+        """Add the base wheel's members and a RECORD, and put the result in the base wheel's place.
+
+        Args:
+            base: the wheel that the build system made; it is replaced.
+            drop: members of it that are not to be in the wheel.
+            note: is told of members that are too large to deflate again.
+
+        Raises:
+            WazcacheError: the base wheel is not a wheel as the specification has it.
+            OSError: the wheel cannot be written.
+        """
+        with zipfile.ZipFile(base) as archive:
+            record = _record_name(archive, base)
+            rows = _read_record(archive, record)
+            for info in archive.infolist():
+                name = info.filename
+                if name == record.filename or name in self._records or name in drop:
+                    continue
+                if info.file_size > _LARGEST_IN_MEMORY:
+                    note(
+                        f"{name} ({info.file_size / 1e6:.0f} MB) is kept as the build system "
+                        "compressed it; its bytes depend on the zlib at hand"
+                    )
+                    self._copy(archive, info)
+                else:
+                    add_bytes(
+                        self._archive, name, info.date_time, info.external_attr, archive.read(info)
+                    )
+            kept = set(self._archive.NameToInfo)
+            ours = [(name, *about) for name, about in self._records.items()]
+            theirs = [row for row in rows if row[0] in kept and row[0] not in self._records]
+            text = _write_record([*ours, *theirs, (record.filename, "", "")])
+            add_bytes(
+                self._archive, record.filename, record.date_time, record.external_attr, text
+            )
+        self._archive.close()
+        self._file.close()
+        os.chmod(self._path, base.stat().st_mode & 0o777)
+        self._path.replace(base)
+        atexit.unregister(self.abandon)
+
+    def _copy(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        """Copy a member of another archive with its compressed bytes, or store it if it is stored."""
+        copy = member_info(
+            info.filename,
+            info.date_time,
+            info.external_attr,
+            size=info.file_size,
+            crc32=info.CRC,
+            stream_size=info.compress_size,
+        )
+        copy.compress_type = info.compress_type
+        with archive.open(info) as member:
+            # Where the stream begins: zipfile has read the local header and stands behind it.
+            file = member._fileobj  # type: ignore[attr-defined]  # noqa: SLF001
+            add_member(self._archive, copy, _chunks(file, info.compress_size))
+
+    def abandon(self) -> None:
+        """Remove what has been written. Can be called at any time, and twice."""
+        atexit.unregister(self.abandon)
+        with suppress(OSError, ValueError):
+            self._file.close()
+        with suppress(OSError):
+            self._path.unlink()
+
+
+def _chunks(file: io.BufferedIOBase, size: int) -> Iterator[bytes]:
+    while size:
+        chunk = file.read(min(size, _CHUNK))
+        if not chunk:
+            raise OSError("the base wheel is cut short")
+        size -= len(chunk)
+        yield chunk
+
+
+def _record_name(archive: zipfile.ZipFile, base: Path) -> zipfile.ZipInfo:
+    records = [
+        info
+        for info in archive.infolist()
+        if info.filename.count("/") == 1 and info.filename.endswith(".dist-info/RECORD")
+    ]
+    if len(records) != 1:
+        raise WazcacheError(f"{base}: no wheel: it has {len(records)} RECORD files, not one")
+    return records[0]
+
+
+def _read_record(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> list[list[str]]:
+    text = archive.read(record).decode("utf-8")
+    return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+
+
+def _write_record(rows: list[tuple[str, str, int] | list[str] | tuple[str, str, str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _digest(sha256: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(sha256).decode("ascii").rstrip("=")
