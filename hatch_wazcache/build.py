@@ -12,7 +12,7 @@ from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.engine import installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.manifest import manifest_for_wheel
-from hatch_wazcache.plan import Artifact, Asset, Layout, Plan, make_plan
+from hatch_wazcache.plan import Artifact, Layout, Plan, make_plan
 from hatch_wazcache.targets import native_target
 from hatch_wazcache.wheel import PlatformWheel
 

@@ -173,7 +173,8 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
 
 def _assets(reader: _Reader, profiles: tuple[str, ...]) -> tuple[AssetPattern, ...]:
     allowed = (
-        'a list of globs such as ["src/package/*.wasm"], or of tables {path = "…", profiles = ["…"]}'
+        'a list of globs such as ["src/package/*.wasm"], or of tables '
+        '{path = "…", profiles = ["…"]}'
     )
     items = reader.table.get("assets")
     if items is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from hatch_wazcache.cache.entry import Entry
-    from hatch_wazcache.plan import Artifact, Package, Plan
+    from hatch_wazcache.plan import Artifact, Plan
 
 __all__ = ["leftovers", "remove", "write"]
 
@@ -95,7 +95,7 @@ def leftovers(root: Path, assets: Iterable[str], manifest: str) -> Iterator[Path
 
 
 def remove(root: Path, project: str, manifest: str) -> None:
-    """Remove exactly what editable installs of this project wrote; the assets may be gone by now."""
+    """Remove exactly what editable installs of this project wrote; assets may be gone by now."""
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if manifest in files:
@@ -107,7 +107,7 @@ def remove(root: Path, project: str, manifest: str) -> None:
 
 
 def _wrote(manifest: Path) -> Iterator[Path]:
-    """Yield the files that a manifest says were written, itself last; only such as may have been."""
+    """Yield the files that a manifest says were written, itself last; none outside its folder."""
     about = read_manifest(manifest).get("editable")
     names = about.get("wrote") if isinstance(about, dict) else None
     for name in names if isinstance(names, list) else ():

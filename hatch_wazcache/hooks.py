@@ -9,4 +9,5 @@ from hatch_wazcache.frontends.hatch_hook import WazcacheBuildHook
 
 @hookimpl
 def hatch_register_build_hook() -> type[WazcacheBuildHook]:
+    """Tell hatchling of the hook."""
     return WazcacheBuildHook

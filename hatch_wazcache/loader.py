@@ -119,9 +119,7 @@ def assets() -> List[str]:
     return sorted(_manifest()["assets"])
 
 
-def _load(
-    name: Name, wanted: str, kind: Any, engine_: Any, profile: str, strict: bool
-) -> Any:
+def _load(name: Name, wanted: str, kind: Any, engine_: Any, profile: str, strict: bool) -> Any:
     asset, about = _asset(name)
     if about["kind"] != wanted:
         raise LoadError(f"{asset} is a {about['kind']}: use load_{about['kind']}")
@@ -205,7 +203,9 @@ def _cause(text: str) -> str:
             installed = metadata.version("wasmtime")
         except metadata.PackageNotFoundError:
             installed = "another one"
-        return f"compiled for wasmtime {_manifest()['wasmtime']}, installed is {installed} ({cause})"
+        return (
+            f"compiled for wasmtime {_manifest()['wasmtime']}, installed is {installed} ({cause})"
+        )
     if "backtrace support" in cause:
         return f"the environment variable WASMTIME_BACKTRACE_DETAILS is set ({cause})"
     return cause
@@ -224,7 +224,9 @@ def _make_engine(profile: str, cache: bool) -> Any:
     for setting, value in _settings(profile).items():
         attribute = setting.replace("-", "_")
         if not hasattr(type(config), attribute):
-            raise LoadError(f"the installed wasmtime has no setting {attribute} (profile {profile})")
+            raise LoadError(
+                f"the installed wasmtime has no setting {attribute} (profile {profile})"
+            )
         setattr(config, attribute, value)
     if not cache:
         return wasmtime.Engine(config)
@@ -266,7 +268,8 @@ def _manifest() -> Dict[str, Any]:
             manifest = json.loads(_read(os.path.basename(path)))
         except (OSError, ValueError) as error:
             raise LoadError(
-                f"{path} cannot be read ({error}); hatch-wazcache writes it when the package is built"
+                f"{path} cannot be read ({error}); "
+                "hatch-wazcache writes it when it builds this package"
             ) from None
         if not isinstance(manifest, dict) or manifest.get("schema") != 1:
             raise LoadError(f"{path} is of another version of hatch-wazcache than {_FILE}")

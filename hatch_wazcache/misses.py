@@ -51,11 +51,14 @@ def make_entries(
     Raises:
         WazcacheError: jobs have failed; a line for each.
     """
-    with _Misses(cache, timeout, report, found) as misses:
+    misses = _Misses(cache, timeout, report, found)
+    try:
         misses.run(sorted(jobs, key=_weight, reverse=True))
-        if misses.failures:
-            raise WazcacheError("\n".join(sorted(misses.failures)))
-        return misses.entries
+    finally:
+        misses.close()
+    if misses.failures:
+        raise WazcacheError("\n".join(sorted(misses.failures)))
+    return misses.entries
 
 
 class _Misses:
@@ -77,10 +80,8 @@ class _Misses:
         self.entries: dict[str, Entry] = {}
         self.failures: list[str] = []
 
-    def __enter__(self) -> _Misses:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End what is still under way, and leave nothing of it."""
         self._pool.close()
         for _job, claim, draft in self._running.values():
             draft.discard()

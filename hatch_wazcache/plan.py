@@ -1,4 +1,4 @@
-"""The plan of a build: which assets there are, and which artifacts of them go where in the wheel."""
+"""The plan of a build: which assets there are, and which artifacts go where in the wheel."""
 
 from __future__ import annotations
 
@@ -158,9 +158,7 @@ def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[s
     for pattern in config.assets:
         matches = _matches(root, pattern.glob)
         if not matches:
-            problems.append(
-                f'{config.location}.assets: "{pattern.glob}" matches no file in {root}'
-            )
+            problems.append(f'{config.location}.assets: "{pattern.glob}" matches no file in {root}')
         for relative in matches:
             if not (root / relative).resolve().is_relative_to(root.resolve()):
                 problems.append(
@@ -175,7 +173,7 @@ def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[s
 
 
 def _matches(root: Path, glob: str) -> list[str]:
-    """Return the relative paths that a glob matches; `*` passes hidden names over, as in a shell."""
+    """Return the relative paths that a glob matches; `*` matches no hidden name, as in a shell."""
     if os.path.lexists(root / glob):
         return [str(PurePosixPath(glob))]
     hidden = any(part.startswith(".") for part in PurePosixPath(glob).parts)
@@ -223,11 +221,11 @@ def make_plan(config: Config, layout: Layout, engine: InstalledEngine, version: 
             )
         except WazcacheError as error:
             problems.append(str(error))
-    artifacts = [
-        Artifact(asset, config.target, profile, config.cpu, _key(config, profile, asset, engine, version))
-        for asset in assets
-        for profile in asset.profiles
-    ]  # fmt: skip
+    artifacts = []
+    for asset in assets:
+        for profile in asset.profiles:
+            key = _key(config, profile, asset, engine, version)
+            artifacts.append(Artifact(asset, config.target, profile, config.cpu, key))
     problems += _collisions(assets, artifacts)
     if problems:
         raise WazcacheError("\n".join(dict.fromkeys(problems)))
@@ -303,9 +301,7 @@ def _key(
     cpu = f"native {_this_cpu()}" if config.cpu == "native" else config.cpu
     flags = CPU_LEVELS.get(config.cpu, ())
     settings = code_settings(profile.settings)
-    return ArtifactKey(
-        asset.wasm.sha256, version, config.target.name, triple, cpu, flags, settings
-    )
+    return ArtifactKey(asset.wasm.sha256, version, config.target.name, triple, cpu, flags, settings)
 
 
 def _this_cpu() -> str:
@@ -313,7 +309,9 @@ def _this_cpu() -> str:
     lines = [platform.machine(), platform.processor()]
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            lines += [line for line in file if line.startswith(("flags", "Features", "model name"))][:2]
+            lines += [
+                line for line in file if line.startswith(("flags", "Features", "model name"))
+            ][:2]
     except OSError:
         pass  # only Linux has it
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
@@ -322,7 +320,9 @@ def _this_cpu() -> str:
 def _collisions(assets: list[Asset], artifacts: list[Artifact]) -> Iterator[str]:
     owners: dict[str, str] = {}
     places = [(asset.distribution, asset.relative) for asset in assets]
-    places += [(artifact.distribution, f"an artifact of {artifact.label}") for artifact in artifacts]
+    places += [
+        (artifact.distribution, f"an artifact of {artifact.label}") for artifact in artifacts
+    ]
     for distribution, owner in places:
         other = owners.setdefault(distribution, owner)
         if other != owner:

@@ -81,9 +81,12 @@ class EngineRequirement:
         if not active:
             return (
                 f"{self.where} does not name wasmtime: whoever has another major version than "
-                f'{major} waits for the compiler at every start; add "{pin}" to project.dependencies'
+                f"{major} waits for the compiler at every start; add "
+                f'"{pin}" to project.dependencies'
             )
-        if major.isdigit() and all(_admits_others(requirement, int(major)) for requirement in active):
+        if major.isdigit() and all(
+            _admits_others(requirement, int(major)) for requirement in active
+        ):
             return (
                 f"{self.where} says {active[0]}, which admits other major versions than {major}: "
                 f'whoever has one of those waits for the compiler at every start; "{pin}" keeps '

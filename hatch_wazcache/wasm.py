@@ -63,8 +63,7 @@ def read_wasm(path: Path, name: str) -> Wasm:
                 code_size = _code_size(data, 8, len(data), kind)
                 if code_size is None:
                     raise WazcacheError(
-                        f"{name}: not WebAssembly that can be read: a section does not end where it "
-                        "says it does, so the file is truncated or damaged"
+                        f"{name}: truncated or damaged: a section does not end where it should"
                     )
                 return Wasm(_sha256(data), len(data), kind, code_size)
     except OSError as error:
@@ -91,9 +90,7 @@ def _sha256(data: mmap.mmap) -> str:
     return digest.hexdigest()
 
 
-def _code_size(
-    data: mmap.mmap, start: int, end: int, kind: Kind, depth: int = 0
-) -> int | None:
+def _code_size(data: mmap.mmap, start: int, end: int, kind: Kind, depth: int = 0) -> int | None:
     """Add up the code sections between two offsets; None where the sections do not add up."""
     if depth > _DEEPEST:
         return 0  # no compiler takes it either, and says so better
@@ -107,8 +104,10 @@ def _code_size(
             total += size if section == _CODE_SECTION else 0
         elif section in _NESTED_SECTIONS:
             nested = _HEADERS.get(data[start : start + 8])
-            inside = None if nested is None else _code_size(
-                data, start + 8, start + size, nested, depth + 1
+            inside = (
+                None
+                if nested is None
+                else _code_size(data, start + 8, start + size, nested, depth + 1)
             )
             if inside is None:
                 return None

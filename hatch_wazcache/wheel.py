@@ -1,7 +1,7 @@
 """The platform wheel: heavy members copied as they are, the base wheel's small ones behind them.
 
-`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in the base
-wheel's place, at once. What is copied is checked on the way, in one pass.
+`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in the
+base wheel's place, at once. What is copied is checked on the way, in one pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
 
 from hatch_wazcache import tempfiles
 from hatch_wazcache.errors import WazcacheError
@@ -86,7 +85,9 @@ class PlatformWheel:
             tempfiles.sweep(directory)
             self._path, self._file = tempfiles.create(directory)
         except OSError as error:
-            raise WazcacheError(f"{directory}: cannot be written: {error.strerror or error}") from error
+            raise WazcacheError(
+                f"{directory}: cannot be written: {error.strerror or error}"
+            ) from error
         atexit.register(self.abandon)  # hatchling does not tell a hook that the build failed
         self._date_time = date_time
         self._archive = zipfile.ZipFile(self._file, "w")
@@ -122,9 +123,7 @@ class PlatformWheel:
             date_time = (max(modified[0], 1980), *modified[1:6])
         self._add_entry(asset.distribution, entry, date_time, mode << 16)
 
-    def _add_entry(
-        self, name: str, entry: Entry, date_time: DateTime, external_attr: int
-    ) -> None:
+    def _add_entry(self, name: str, entry: Entry, date_time: DateTime, external_attr: int) -> None:
         info = member_info(
             name,
             date_time,
@@ -141,9 +140,7 @@ class PlatformWheel:
         add_bytes(self._archive, name, self._date_time, _FILE, data)
         self._records[name] = _digest(hashlib.sha256(data).digest()), len(data)
 
-    def finish(
-        self, base: Path, drop: Collection[str], note: Callable[[str], None]
-    ) -> None:
+    def finish(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> None:
         """Add the base wheel's members and a RECORD, and put the result in the base wheel's place.
 
         Args:
@@ -176,9 +173,7 @@ class PlatformWheel:
             ours = [(name, *about) for name, about in self._records.items()]
             theirs = [row for row in rows if row[0] in kept and row[0] not in self._records]
             text = _write_record([*ours, *theirs, (record.filename, "", "")])
-            add_bytes(
-                self._archive, record.filename, record.date_time, record.external_attr, text
-            )
+            add_bytes(self._archive, record.filename, record.date_time, record.external_attr, text)
         self._archive.close()
         self._file.close()
         os.chmod(self._path, base.stat().st_mode & 0o777)
@@ -186,7 +181,7 @@ class PlatformWheel:
         atexit.unregister(self.abandon)
 
     def _copy(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        """Copy a member of another archive with its compressed bytes, or store it if it is stored."""
+        """Copy a member of another archive as it lies there, compressed or stored."""
         copy = member_info(
             info.filename,
             info.date_time,

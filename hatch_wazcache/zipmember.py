@@ -62,7 +62,7 @@ def add_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: Iterable
         stream: the chunks, together `info.compress_size` bytes.
     """
     file: IO[bytes] = archive.fp  # type: ignore[assignment]
-    start: int = archive.start_dir  # type: ignore[attr-defined]
+    start: int = archive.start_dir
     file.seek(start)
     try:
         info.header_offset = start
@@ -73,7 +73,7 @@ def add_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: Iterable
         file.seek(start)
         file.truncate()
         raise
-    archive.start_dir = file.tell()  # type: ignore[attr-defined]
+    archive.start_dir = file.tell()
     archive.filelist.append(info)
     archive.NameToInfo[info.filename] = info
     archive._didModify = True  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,7 +1,7 @@
 """The cache's directory: finds entries and publishes them, and never stands in a build's way.
 
-Layout: `<scope>/<key>.zip` for entries, `locks/` for compilations under way, `tmp/` for entries that
-are being written, `engines/` for the versions read out of wasmtime's libraries.
+Layout: `<scope>/<key>.zip` for entries, `locks/` for compilations under way, `tmp/` for entries
+that are being written, `engines/` for the versions read out of wasmtime's libraries.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An entry: one ordinary zip file with `entry.json`, stored, and the data, deflated.
 
-`entry.json` comes first, so that one short read tells all there is to know; it ends with a digest of
-itself. The data's compressed bytes have a digest of their own, checked whenever they are copied,
-so nothing of an entry is used before it has been checked.
+`entry.json` comes first, so that one short read tells all there is to know; it ends with a digest
+of itself. The data's compressed bytes have a digest of their own, checked whenever they are
+copied, so nothing of an entry is used before it has been checked.
 """
 
 from __future__ import annotations

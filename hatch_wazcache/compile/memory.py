@@ -45,7 +45,9 @@ def _machine() -> int:
         return _windows()
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
+        return (
+            int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
+        )
     # macOS does not say what it would give up; half of all is seldom taken for good.
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,11 +132,9 @@ class _Worker:
     def send(self, request: str) -> None:
         assert self.process.stdin is not None
         self.started = self.spoken = time.monotonic()
-        try:
+        with suppress(OSError):  # it is dead, and its end of file will say so
             self.process.stdin.write(request)
             self.process.stdin.flush()
-        except OSError:
-            pass  # it is dead, and its end of file says so
 
     def last_words(self) -> str:
         """Return the end of what the process said before it died."""
@@ -149,10 +148,8 @@ class _Worker:
         self.process.kill()
         self.process.wait()
         assert self.process.stdin is not None
-        try:
+        with suppress(OSError):  # what it was still to be sent
             self.process.stdin.close()
-        except OSError:
-            pass  # what it was still to be sent
         self.errors.close()
 
 
@@ -222,7 +219,7 @@ class Pool:
                 return outcome
 
     def _look_after(self, worker: _Worker, now: float) -> float:
-        """Kill a task that takes too long, give a sign of one that goes on; say when to look again."""
+        """Kill a task that takes too long, tell of one that goes on; return when to look again."""
         if worker.timed_out:
             return now + self._timeout
         if now >= worker.started + self._timeout:

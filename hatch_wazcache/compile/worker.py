@@ -50,7 +50,7 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     started = time.perf_counter()
     try:
         with open(task["wasm"], "rb") as file:
-            data: bytes | bytearray = file.read()
+            data: bytes = file.read()
     except OSError as error:
         return {"error": f"cannot be read: {error.strerror or error}"}
     if hashlib.sha256(data).hexdigest() != task["sha256"]:
@@ -80,21 +80,21 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
 
 
 def _compile(
-    wasm: bytes | bytearray,
+    wasm: bytes,
     *,
     kind: str,
     triple: str | None,
     cpu_flags: list[str],
     settings: dict[str, Any],
     parallel: bool,
-) -> bytearray:
+) -> bytes:
     import wasmtime
 
     from hatch_wazcache.engine import make_config
 
     engine = wasmtime.Engine(make_config(triple, cpu_flags, settings, parallel=parallel))
     if kind == "module":
-        return wasmtime.Module(engine, wasm).serialize()
+        return wasmtime.Module(engine, wasm).serialize()  # a bytearray, which nothing copies
     try:
         from wasmtime import component
     except ImportError:

@@ -15,8 +15,6 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hatchling.builders.config import BuilderConfig
-
     from hatch_wazcache.build import Build
     from hatch_wazcache.plan import Layout
     from hatch_wazcache.report import Report

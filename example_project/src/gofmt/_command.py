@@ -88,7 +88,7 @@ class Command:
         with Store(self._linker.engine) as store:
             store.set_wasi(WasiConfig())
             instance = self._linker.instantiate(store, self._module)
-            start = cast(Func, instance.exports(store)["_start"])
+            start = cast("Func", instance.exports(store)["_start"])
             try:
                 start(store)
             except ExitTrap as exit_trap:
@@ -100,7 +100,7 @@ def fd_read(caller: Caller, fd: int, vectors: int, count: int, total_at: int) ->
     """WASI's fd_read, for standard input alone."""
     if fd != 0:
         return _BAD_FILE_DESCRIPTOR
-    memory = cast(Memory, caller["memory"])
+    memory = cast("Memory", caller["memory"])
     stdin = _streams.get().stdin
     total = 0
     for address, size in _vectors(caller, memory, vectors, count):
@@ -113,7 +113,7 @@ def fd_write(caller: Caller, fd: int, vectors: int, count: int, total_at: int) -
     """WASI's fd_write, for standard output and error."""
     if fd not in (1, 2):
         return _BAD_FILE_DESCRIPTOR
-    memory = cast(Memory, caller["memory"])
+    memory = cast("Memory", caller["memory"])
     stream = _streams.get().stdout if fd == 1 else _streams.get().stderr
     total = 0
     for address, size in _vectors(caller, memory, vectors, count):

