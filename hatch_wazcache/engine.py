@@ -226,11 +226,11 @@ def make_config(
     config.parallel_compilation = parallel
     # Config.target and the flags are public from 45 on; the functions below do the same in 36.
     if triple is not None:
-        error = ffi.wasmtime_config_target_set(config.ptr(), triple.encode())  # type: ignore[arg-type]
+        error = ffi.wasmtime_config_target_set(config.ptr(), triple.encode())
         if error:
             raise wasmtime.WasmtimeError._from_ptr(error)  # noqa: SLF001
     for flag in cpu_flags:
-        ffi.wasmtime_config_cranelift_flag_enable(config.ptr(), flag.encode())  # type: ignore[arg-type]
+        ffi.wasmtime_config_cranelift_flag_enable(config.ptr(), flag.encode())
     for name, value in code_settings(settings).items():
         attribute = SETTINGS[name].attribute
         if not hasattr(type(config), attribute):

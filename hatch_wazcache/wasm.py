@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from hatch_wazcache.errors import WazcacheError
 
@@ -59,13 +59,13 @@ def read_wasm(path: Path, name: str) -> Wasm:
                 raise WazcacheError(f"{name}: the file is empty")
             if (kind := _HEADERS.get(head)) is None:
                 raise WazcacheError(f"{name}: {_what_it_is(head + file.read(64))}")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                code_size = _code_size(data, 8, len(data), kind)
-                if code_size is None:
-                    raise WazcacheError(
-                        f"{name}: truncated or damaged: a section does not end where it should"
-                    )
-                return Wasm(_sha256(data), len(data), kind, code_size)
+            size = file.seek(0, os.SEEK_END)
+            code_size = _code_size(file, 8, size, kind)
+            if code_size is None:
+                raise WazcacheError(
+                    f"{name}: truncated or damaged: a section does not end where it should"
+                )
+            return Wasm(_sha256(file), size, kind, code_size)
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
 
@@ -82,33 +82,33 @@ def _what_it_is(head: bytes) -> str:
     return "not WebAssembly (it does not begin with \\0asm)"
 
 
-def _sha256(data: mmap.mmap) -> str:
+def _sha256(file: BinaryIO) -> str:
     digest = hashlib.sha256()
-    with memoryview(data) as view:
-        for start in range(0, len(view), 1 << 20):
-            digest.update(view[start : start + (1 << 20)])
+    buffer = memoryview(bytearray(1 << 20))
+    file.seek(0)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        digest.update(buffer[:count])
     return digest.hexdigest()
 
 
-def _code_size(data: mmap.mmap, start: int, end: int, kind: Kind, depth: int = 0) -> int | None:
+def _code_size(file: BinaryIO, start: int, end: int, kind: Kind, depth: int = 0) -> int | None:
     """Add up the code sections between two offsets; None where the sections do not add up."""
     if depth > _DEEPEST:
         return 0  # no compiler takes it either, and says so better
     total = 0
     while start < end:
-        section = data[start]
-        size, start = _leb128(data, start + 1, end)
+        file.seek(start)
+        head = file.read(6)
+        size, length = _leb128(head[1:])
+        start += 1 + length
         if size is None or start + size > end:
             return None
         if kind == "module":
-            total += size if section == _CODE_SECTION else 0
-        elif section in _NESTED_SECTIONS:
-            nested = _HEADERS.get(data[start : start + 8])
-            inside = (
-                None
-                if nested is None
-                else _code_size(data, start + 8, start + size, nested, depth + 1)
-            )
+            total += size if head[0] == _CODE_SECTION else 0
+        elif head[0] in _NESTED_SECTIONS:
+            file.seek(start)
+            nested = _HEADERS.get(file.read(8))
+            inside = nested and _code_size(file, start + 8, start + size, nested, depth + 1)
             if inside is None:
                 return None
             total += inside
@@ -116,14 +116,11 @@ def _code_size(data: mmap.mmap, start: int, end: int, kind: Kind, depth: int = 0
     return total
 
 
-def _leb128(data: mmap.mmap, start: int, end: int) -> tuple[int | None, int]:
+def _leb128(data: bytes) -> tuple[int | None, int]:
+    """Decode an unsigned integer; return it and how many bytes it took."""
     value = 0
-    for shift in range(0, 35, 7):
-        if start >= end:
-            return None, start
-        byte = data[start]
-        start += 1
-        value |= (byte & 0x7F) << shift
+    for index, byte in enumerate(data):
+        value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
-            return value, start
-    return None, start
+            return value, index + 1
+    return None, len(data)

@@ -16,7 +16,6 @@ import stat
 import time
 import zipfile
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
@@ -25,6 +24,7 @@ from hatch_wazcache.zipmember import DateTime, add_bytes, add_member, member_inf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.plan import Artifact, Asset

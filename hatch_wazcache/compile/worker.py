@@ -50,18 +50,19 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     started = time.perf_counter()
     try:
         with open(task["wasm"], "rb") as file:
-            data: bytes = file.read()
+            wasm = file.read()
     except OSError as error:
         return {"error": f"cannot be read: {error.strerror or error}"}
-    if hashlib.sha256(data).hexdigest() != task["sha256"]:
+    if hashlib.sha256(wasm).hexdigest() != task["sha256"]:
         return {"error": "has changed while it was being built; build again"}
+    data: bytes | bytearray = wasm
     name = "asset.wasm"
     if task["compile"] is not None:
         import wasmtime
 
         name = "artifact.cwasm"
         try:
-            data = _compile(data, **task["compile"])
+            data = _compile(wasm, **task["compile"])
         except (wasmtime.WasmtimeError, ValueError) as error:
             return {"error": str(error).partition("Stack backtrace:")[0]}
     seconds = time.perf_counter() - started
@@ -87,16 +88,16 @@ def _compile(
     cpu_flags: list[str],
     settings: dict[str, Any],
     parallel: bool,
-) -> bytes:
+) -> bytearray:
     import wasmtime
 
     from hatch_wazcache.engine import make_config
 
     engine = wasmtime.Engine(make_config(triple, cpu_flags, settings, parallel=parallel))
     if kind == "module":
-        return wasmtime.Module(engine, wasm).serialize()  # a bytearray, which nothing copies
+        return wasmtime.Module(engine, wasm).serialize()
     try:
         from wasmtime import component
     except ImportError:
         raise ValueError("components need wasmtime 39 or later") from None
-    return component.Component(engine, bytes(wasm)).serialize()
+    return component.Component(engine, wasm).serialize()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from hatch_wazcache.config import Config, read_config
@@ -14,6 +15,8 @@ from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hatchling.builders.wheel import WheelBuilder
 
     from hatch_wazcache.build import Build
     from hatch_wazcache.plan import Layout
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["WazcacheBuildHook"]
 
 
-class WazcacheBuildHook(BuildHookInterface["BuilderConfig"]):
+class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     """Compiles a project's `.wasm` files for the wheel.
 
     hatchling calls `initialize`, builds its wheel, and calls `finalize`; if it fails between the
@@ -105,7 +108,8 @@ class WazcacheBuildHook(BuildHookInterface["BuilderConfig"]):
         if not editable:
             earlier = build_data.get("tag")
             if earlier is None and build_data["infer_tag"]:
-                earlier = self.build_config.builder.get_best_matching_tag()  # type: ignore[attr-defined]
+                builder = cast("WheelBuilder", self.build_config.builder)
+                earlier = builder.get_best_matching_tag()
             self._tag = wheel_tag(earlier, config.target, config.location)
         build.make_entries()
         if not editable:
