@@ -63,6 +63,7 @@ class Build:
             version = engine.read_version()
             if engine.library_id:
                 self._cache.remember(engine.library_id, version)
+        self._root = layout.root
         self.plan: Plan = make_plan(config, layout, engine, version)
         self._entries: dict[str, Entry] = {}
 
@@ -71,9 +72,9 @@ class Build:
         if target != native:
             machine = native.name if native else "one that wasmtime-py has no wheels for"
             raise WazcacheError(
-                f"{self._config.location}.targets: the target {target.name} cannot be compiled on "
-                f"this machine, which is {machine}: wasmtime-py compiles for its own architecture "
-                f"and system only; build that wheel on a machine of that kind"
+                f"{self._config.location}.targets, or WAZCACHE_TARGET: the target {target.name} "
+                f"cannot be compiled on this machine, which is {machine}: wasmtime-py compiles for "
+                "its own architecture and system only; build that wheel on a machine of that kind"
             )
 
     def close(self) -> None:
@@ -154,6 +155,7 @@ class Build:
                 wheel.add_bytes(package.file(package.manifest), text)
                 if package.loader:
                     wheel.add_bytes(package.file(package.loader), loader_text())
+            wheel.flush()
         except OSError as error:
             wheel.abandon()
             raise WazcacheError(
@@ -174,7 +176,7 @@ class Build:
             WazcacheError: the source tree cannot be written.
         """
         try:
-            editable.write(self.plan, project, loader_text(), self.copy, self._entries)
+            editable.write(self.plan, self._root, project, loader_text(), self.copy, self._entries)
         except OSError as error:
             raise WazcacheError(
                 f"{error.filename}: cannot be written: {error.strerror or error}; an editable "

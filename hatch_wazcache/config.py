@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["HATCH_OPTIONS", "AssetPattern", "Config", "Profile", "read_config"]
 
 _DEFAULT_TIMEOUT = 1800.0
+_LONGEST_TIMEOUT = 1e9
 
 HATCH_OPTIONS = (
     "dependencies",
@@ -111,6 +114,9 @@ class _Reader:
     def wrong(self, option: str, value: object, allowed: str) -> None:
         self.problems.append(f"{self.location}.{option} = {_toml(value)}: must be {allowed}")
 
+    def missing(self, option: str, allowed: str) -> None:
+        self.problems.append(f"{self.location}.{option} is missing: must be {allowed}")
+
     def unknown(self, option: str, known: list[str], hint: str = "") -> None:
         if not hint and (near := difflib.get_close_matches(option, known, 1)):
             hint = f"did you mean {near[0]}?"
@@ -132,7 +138,7 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
     ]  # fmt: skip
     for option in reader.table:
         if option not in known:
-            reader.unknown(option, known)
+            reader.unknown(_key(option), known)
     profiles = _profiles(reader)
     assets = _assets(reader, tuple(profiles))
     targets = _targets(reader)
@@ -141,16 +147,15 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
         "cpu", "baseline", lambda value: value in ("baseline", "native", *CPU_LEVELS), _cpus()
     )
     if target and cpu in CPU_LEVELS and target.arch != "x86_64":
-        reader.wrong("cpu", cpu, f'"baseline" or "native" for the target {target.name}')
+        reader.wrong("cpu", cpu, f'"baseline" for the target {target.name}: the level is x86_64\'s')
     if target and cpu == "native" and target != native_target():
-        reader.wrong("cpu", cpu, f"a named level for the target {target.name}: it is not this CPU")
+        reader.wrong("cpu", cpu, f'"baseline" for the target {target.name}: it is not this machine')
     loader = _loader(reader)
     keep_wasm = reader.take("keep-wasm", True, _is_bool, "true or false")
     strict = reader.take("strict", False, _is_bool, "true or false")
-    if "WAZCACHE_STRICT" in environment:
-        strict = _flag(reader, environment["WAZCACHE_STRICT"])
-    cache_dir = reader.take("cache-dir", None, _is_text, "a path")
-    cache_dir = environment.get("WAZCACHE_DIR") or cache_dir
+    if text := environment.get("WAZCACHE_STRICT"):
+        strict = _flag(reader, text)
+    cache_dir = _cache_dir(reader, environment, root)
     timeout = _timeout(reader, environment)
     engine = reader.take("engine", None, _is_engine, 'a requirement such as "wasmtime>=48,<49"')
     if target is None:
@@ -164,7 +169,7 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
         cpu=cpu,
         loader=loader,
         keep_wasm=keep_wasm,
-        cache_dir=None if cache_dir is None else root / Path(cache_dir).expanduser(),
+        cache_dir=cache_dir,
         timeout=timeout,
         engine=engine,
         strict=strict,
@@ -178,7 +183,7 @@ def _assets(reader: _Reader, profiles: tuple[str, ...]) -> tuple[AssetPattern, .
     )
     items = reader.table.get("assets")
     if items is None:
-        reader.problems.append(f"{reader.location}.assets is missing: must be {allowed}")
+        reader.missing("assets", allowed)
         return ()
     if not isinstance(items, list) or not items:
         reader.wrong("assets", items, allowed)
@@ -192,17 +197,20 @@ def _assets(reader: _Reader, profiles: tuple[str, ...]) -> tuple[AssetPattern, .
             continue
         for name in table:
             if name not in ("path", "profiles"):
-                reader.unknown(f"{option}.{name}", [f"{option}.path", f"{option}.profiles"])
-        glob = table.get("path")
-        where = option if isinstance(item, str) else f"{option}.path"
-        if not isinstance(glob, str) or not _is_inside(glob):
-            reader.wrong(where, glob, "a glob relative to the project's root and inside of it")
-            continue
+                reader.unknown(f"{option}.{_key(name)}", [f"{option}.path", f"{option}.profiles"])
         chosen = table.get("profiles", list(profiles))
         if not isinstance(chosen, list) or not chosen or not all(p in profiles for p in chosen):
             reader.wrong(f"{option}.profiles", chosen, f"a list out of {', '.join(profiles)}")
-            continue
-        patterns.append(AssetPattern(glob.replace("\\", "/"), tuple(dict.fromkeys(chosen))))
+            chosen = []
+        glob = table.get("path")
+        where = option if isinstance(item, str) else f"{option}.path"
+        inside = "a glob relative to the project's root and inside of it"
+        if glob is None:
+            reader.missing(where, inside)
+        elif not isinstance(glob, str) or not _is_inside(glob):
+            reader.wrong(where, glob, inside)
+        else:
+            patterns.append(AssetPattern(glob.replace("\\", "/"), tuple(dict.fromkeys(chosen))))
     return tuple(patterns)
 
 
@@ -256,7 +264,7 @@ def _profiles(reader: _Reader) -> dict[str, Profile]:
     profiles = {}
     reserved = {*TARGETS, *CPU_LEVELS, "native", "baseline"}
     for name, table in tables.items():
-        option = f"profiles.{name}"
+        option = f"profiles.{_key(name)}"
         if not _PROFILE_NAME.fullmatch(name) or name in reserved:
             reader.wrong(option, table, "named with a-z, 0-9 and -, and not like a target or a cpu")
         elif not isinstance(table, dict):
@@ -279,7 +287,7 @@ def _check_settings(reader: _Reader, option: str, table: Mapping[str, object]) -
         near = difflib.get_close_matches(name, list(SETTINGS), 1)
         hint = hint or (f"did you mean {near[0]}?" if near else "")
         hint = hint or "the names are those of wasmtime-py's Config attributes, with hyphens"
-        reader.unknown(f"{option}.{name}", [], hint)
+        reader.unknown(f"{option}.{_key(name)}", [], hint)
 
 
 def _loader(reader: _Reader) -> str | None:
@@ -297,8 +305,28 @@ def _loader(reader: _Reader) -> str | None:
     return str(path)
 
 
+def _cache_dir(reader: _Reader, environment: Mapping[str, str], root: Path) -> Path | None:
+    option = reader.take("cache-dir", None, _is_text, "a path")
+    given = environment.get("WAZCACHE_DIR")
+    text = given or option
+    if text is None:
+        return None
+    where = "WAZCACHE_DIR" if given else f"{reader.location}.cache-dir"
+    try:
+        path = Path(os.path.abspath(root / Path(text).expanduser()))
+    except RuntimeError:
+        reader.problems.append(f"{where} = {_toml(text)}: must be a path; there is no such user")
+        return None
+    if root.is_relative_to(path):
+        reader.problems.append(
+            f"{where} = {_toml(text)}: must be a folder of its own, not one that holds the project"
+        )
+    return path
+
+
 def _timeout(reader: _Reader, environment: Mapping[str, str]) -> float:
     allowed = "a number of seconds greater than 0"
+    option = reader.take("timeout", _DEFAULT_TIMEOUT, _is_duration, allowed)
     text = environment.get("WAZCACHE_TIMEOUT")
     if text:
         try:
@@ -308,12 +336,12 @@ def _timeout(reader: _Reader, environment: Mapping[str, str]) -> float:
         if not 0 < value < float("inf"):
             reader.problems.append(f"WAZCACHE_TIMEOUT = {_toml(text)}: must be {allowed}")
             return _DEFAULT_TIMEOUT
-        return value
-    return float(reader.take("timeout", _DEFAULT_TIMEOUT, _is_duration, allowed))
+        return min(value, _LONGEST_TIMEOUT)
+    return float(min(option, _LONGEST_TIMEOUT))
 
 
 def _flag(reader: _Reader, text: str) -> bool:
-    if text.lower() not in ("", "0", "1", "false", "true"):
+    if text.lower() not in ("0", "1", "false", "true"):
         reader.problems.append(f"WAZCACHE_STRICT = {_toml(text)}: must be 1 or true, 0 or false")
     return text.lower() in ("1", "true")
 
@@ -350,14 +378,19 @@ def _cpus() -> str:
     return ", ".join(f'"{cpu}"' for cpu in ("baseline", *CPU_LEVELS, "native"))
 
 
+def _key(name: str) -> str:
+    """Write a key as it would stand in TOML."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
 def _toml(value: object) -> str:
-    """Write a value as it would stand in TOML, shortened."""
+    """Write a value as it would stand in TOML, shortened; never more than one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        text = f'"{value}"'
+        text = json.dumps(value, ensure_ascii=False)
     elif isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+        text = "{" + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + "}"
     elif isinstance(value, list):
         text = "[" + ", ".join(_toml(item) for item in value) + "]"
     else:

@@ -12,23 +12,34 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
     import wasmtime
     import wasmtime.component
 
-    Name = Union[str, os.PathLike[str]]
+    class ResourceFile(Protocol):
+        """A file as `importlib.resources` gives it, also one in a zip file, which is no path."""
+
+        def is_file(self) -> bool: ...
+
+        def read_bytes(self) -> bytes: ...
+
 
 __all__ = ["LoadError", "Status", "assets", "engine", "load_component", "load_module", "status"]
 
 _FILE = os.path.abspath(__file__)
 _FOLDER = os.path.dirname(_FILE)
+_PROCESS = os.getpid()
+_NONE_HERE = "the wheel has none for this system"
 
 # Filled with setdefault, which needs no lock: a lock held during a fork is held in the child.
-_engines: Dict[Tuple[str, bool], Any] = {}
-_manifests: Dict[str, Dict[str, Any]] = {}
-_warned: Set[Tuple[str, str]] = set()
+_engines: dict[tuple[str, bool], Any] = {}
+_manifests: dict[str, dict[str, Any]] = {}
+_warned: dict[tuple[str, str], object] = {}
 
 
 class LoadError(Exception):
@@ -41,15 +52,15 @@ class Status(NamedTuple):
     name: str
     profile: str
     precompiled: bool
-    artifact: Optional[str]
+    artifact: str | None
     """The artifact's path, if one loads."""
-    reason: Optional[str]
+    reason: str | None
     """Why none loads, if none does."""
 
 
 def load_module(
-    name: Name, engine: Optional[wasmtime.Engine] = None, *, profile: str = "default",
-    strict: bool = False,
+    name: str | os.PathLike[str] | ResourceFile, engine: wasmtime.Engine | None = None, *,
+    profile: str = "default", strict: bool = False,
 ) -> wasmtime.Module:  # fmt: skip
     """Load a module.
 
@@ -60,22 +71,19 @@ def load_module(
         strict: raise where the `.wasm` would have to be compiled.
 
     Raises:
-        LoadError: there is no such asset or profile, it is a component, or `strict` says no.
+        LoadError: there is no such asset or profile, it is a component, it neither loads nor is
+            there to be compiled, or `strict` says no.
         wasmtime.WasmtimeError: it was compiled here, and wasmtime refuses it.
     """
-    import wasmtime
-
-    return _load(name, "module", wasmtime.Module, engine, profile, strict)  # type: ignore[no-any-return]
+    return _load(name, "module", engine, profile, strict)  # type: ignore[no-any-return]
 
 
 def load_component(
-    name: Name, engine: Optional[wasmtime.Engine] = None, *, profile: str = "default",
-    strict: bool = False,
+    name: str | os.PathLike[str] | ResourceFile, engine: wasmtime.Engine | None = None, *,
+    profile: str = "default", strict: bool = False,
 ) -> wasmtime.component.Component:  # fmt: skip
     """Load a component; as `load_module` loads a module. Needs wasmtime 39 or later."""
-    from wasmtime import component
-
-    return _load(name, "component", component.Component, engine, profile, strict)  # type: ignore[no-any-return]
+    return _load(name, "component", engine, profile, strict)  # type: ignore[no-any-return]
 
 
 def engine(profile: str = "default", cache: bool = False) -> wasmtime.Engine:
@@ -93,60 +101,89 @@ def engine(profile: str = "default", cache: bool = False) -> wasmtime.Engine:
 
 
 def status(
-    name: Name, engine: Optional[wasmtime.Engine] = None, *, profile: str = "default"
-) -> Status:
+    name: str | os.PathLike[str] | ResourceFile, engine: wasmtime.Engine | None = None, *,
+    profile: str = "default",
+) -> Status:  # fmt: skip
     """Tell whether an asset loads precompiled, by which artifact, and why not. Compiles nothing.
 
     Raises:
         LoadError: there is no such asset or profile.
     """
-    import wasmtime
-
     asset, about = _asset(name)
-    kind: Any = wasmtime.Module
-    if about["kind"] == "component":
-        from wasmtime import component
-
-        kind = component.Component
+    try:
+        kind = _kind(about["kind"])
+    except LoadError as error:
+        return Status(asset, profile, False, None, str(error))
     loaded, found = _precompiled(about, kind, engine or _engine(profile), profile)
     if loaded is not None:
         return Status(asset, profile, True, found, None)
-    return Status(asset, profile, False, None, found or "the wheel has none for this system")
+    return Status(asset, profile, False, None, found or _NONE_HERE)
 
 
-def assets() -> List[str]:
+def assets() -> list[str]:
     """Return the names of the assets in this package."""
     return sorted(_manifest()["assets"])
 
 
-def _load(name: Name, wanted: str, kind: Any, engine_: Any, profile: str, strict: bool) -> Any:
+def _load(name: Any, wanted: str, engine_: Any, profile: str, strict: bool) -> Any:
     asset, about = _asset(name)
     if about["kind"] != wanted:
         raise LoadError(f"{asset} is a {about['kind']}: use load_{about['kind']}")
+    kind = _kind(wanted)
     if engine_ is None:
         engine_ = _engine(profile)
-    loaded, reason = _precompiled(about, kind, engine_, profile)
+    loaded, refused = _precompiled(about, kind, engine_, profile)
     if loaded is not None:
         return loaded
+    reason = refused or _NONE_HERE
     if strict:
-        raise LoadError(
-            f"{asset} is not precompiled (strict): "
-            + (reason or "the wheel has no artifact for this system")
-        )
+        raise LoadError(f"{asset} is not precompiled (strict): {reason}")
     if about["wasm"] is None:
+        raise LoadError(f"{asset} cannot be loaded, and there is no .wasm to compile: {reason}")
+    try:
+        wasm = _read(about["wasm"])
+    except OSError as error:
         raise LoadError(
-            f"{asset} cannot be loaded, and its .wasm is not there to be compiled: "
-            + (reason or "the wheel has no artifact for this system")
-        )
-    if reason and (asset, profile) not in _warned:
-        _warned.add((asset, profile))
+            f"{asset} cannot be loaded, nor read to be compiled ({error}): {reason}"
+        ) from None
+    this = object()
+    if refused and _warned.setdefault((asset, profile), this) is this:
         warnings.warn(f"{asset} is compiled now, which takes time: {reason}", stacklevel=3)
-    return kind(engine_, _read(about["wasm"]))
+    return _compile(kind, engine_, wasm, profile)
+
+
+def _kind(word: str) -> Any:
+    """Return wasmtime's class of a module or a component."""
+    import wasmtime
+
+    if word == "module":
+        return wasmtime.Module
+    try:
+        from wasmtime import component
+    except ImportError:
+        raise LoadError("components need wasmtime 39 or later") from None
+    return component.Component
+
+
+def _compile(kind: Any, engine_: Any, wasm: bytes, profile: str) -> Any:
+    if os.getpid() != _PROCESS:
+        # A fork leaves wasmtime's threads behind: if the parent has compiled something, waiting for
+        # them here would never end. An engine that uses none makes the same code.
+        import wasmtime
+
+        config = _config(profile)
+        config.parallel_compilation = False
+        try:
+            code = kind(wasmtime.Engine(config), wasm).serialize()
+            return kind.deserialize(engine_, code)
+        except wasmtime.WasmtimeError:
+            pass  # the caller's own engine has other settings
+    return kind(engine_, wasm)
 
 
 def _precompiled(
-    about: Dict[str, Any], kind: Any, engine_: Any, profile: str
-) -> Tuple[Any, Optional[str]]:
+    about: dict[str, Any], kind: Any, engine_: Any, profile: str
+) -> tuple[Any, str | None]:
     """Load the first artifact that wasmtime accepts.
 
     Returns:
@@ -155,47 +192,62 @@ def _precompiled(
     """
     _settings(profile)  # raises where there is no such profile
     system = _system()
+    here = [artifact for artifact in about["artifacts"] if artifact["target"] == system]
+    fit = [artifact for artifact in here if artifact["profile"] == profile]
+    if here and not fit:
+        others = ", ".join(sorted({artifact["profile"] for artifact in here}))
+        return None, f"it was compiled for the profile {others}, not for {profile}"
     reasons = []
-    for artifact in about["artifacts"]:
-        if artifact["target"] == system and artifact["profile"] == profile:
-            loaded, reason = _deserialize(artifact["file"], about, kind, engine_)
-            if loaded is not None:
-                return loaded, os.path.join(_FOLDER, *artifact["file"].split("/"))
-            reasons.append(f"{artifact['file']}: {reason}")
+    for artifact in fit:
+        loaded, reason = _deserialize(artifact, about, kind, engine_)
+        if loaded is not None:
+            return loaded, _path(artifact["file"])
+        reasons.append(f"{artifact['file']}: {reason}")
     return None, "; ".join(reasons) or None
 
 
-def _deserialize(file: str, about: Dict[str, Any], kind: Any, engine_: Any) -> Tuple[Any, str]:
+def _deserialize(
+    artifact: dict[str, Any], about: dict[str, Any], kind: Any, engine_: Any
+) -> tuple[Any, str]:
     import wasmtime
 
-    path = os.path.join(_FOLDER, *file.split("/"))
+    path = _path(artifact["file"])
     try:
-        if "mtime_ns" in about:  # an editable install: the .wasm may have changed since
-            now = os.stat(os.path.join(_FOLDER, *about["wasm"].split("/")))
-            if (now.st_size, now.st_mtime_ns) != (about["size"], about["mtime_ns"]):
-                return None, "the .wasm has changed since; install the project again"
-        if not os.path.isfile(path):
-            if not _in_archive():
-                return None, "the file is missing"
-            return kind.deserialize(engine_, _read(file)), ""
-        try:
-            return kind.deserialize_file(engine_, path), ""
-        except UnicodeEncodeError:
-            pass  # the path is no UTF-8, as wasmtime wants it
-        except wasmtime.WasmtimeError as error:
-            if "memory executable" not in str(error):  # a file system mounted noexec
-                return None, _cause(str(error))
-        return kind.deserialize(engine_, _read(file)), ""
+        if _has_changed(about):
+            return None, "the .wasm has changed since; install the project again"
+        if os.path.isfile(path):
+            try:
+                return kind.deserialize_file(engine_, path), ""
+            except UnicodeEncodeError:
+                pass  # the path is no UTF-8, as wasmtime wants it
+            except wasmtime.WasmtimeError as error:
+                if "memory executable" not in str(error):  # a file system mounted noexec
+                    raise
+        elif not _in_archive():
+            return None, "it is not a file" if os.path.exists(path) else "the file is missing"
+        return kind.deserialize(engine_, _read(artifact["file"])), ""
     except wasmtime.WasmtimeError as error:
+        size = os.path.getsize(path) if os.path.isfile(path) else artifact["size"]
+        if size != artifact["size"]:
+            return None, f"it is damaged: it has {size} bytes, not {artifact['size']}"
         return None, _cause(str(error))
     except OSError as error:
         return None, str(error)
 
 
+def _has_changed(about: dict[str, Any]) -> bool:
+    """Say whether the `.wasm` of an editable install is another than the one compiled."""
+    if "mtime_ns" not in about:
+        return False
+    now = os.stat(_path(about["wasm"]))
+    return bool((now.st_size, now.st_mtime_ns) != (about["size"], about["mtime_ns"]))
+
+
 def _cause(text: str) -> str:
     """Shorten wasmtime's refusal to its cause, and name the common ones."""
     cause = text.partition("Stack backtrace:")[0].partition("Caused by:")[2] or text
-    cause = ": ".join(line.strip() for line in cause.splitlines() if line.strip())
+    lines = [line.strip().partition(": ") for line in cause.splitlines() if line.strip()]
+    cause = ": ".join(line[2] if line[0].isdigit() else "".join(line) for line in lines)
     if "ersion" in cause:
         from importlib import metadata
 
@@ -220,14 +272,7 @@ def _engine(profile: str, cache: bool = False) -> Any:
 def _make_engine(profile: str, cache: bool) -> Any:
     import wasmtime
 
-    config = wasmtime.Config()
-    for setting, value in _settings(profile).items():
-        attribute = setting.replace("-", "_")
-        if not hasattr(type(config), attribute):
-            raise LoadError(
-                f"the installed wasmtime has no setting {attribute} (profile {profile})"
-            )
-        setattr(config, attribute, value)
+    config = _config(profile)
     if not cache:
         return wasmtime.Engine(config)
     try:
@@ -238,28 +283,54 @@ def _make_engine(profile: str, cache: bool) -> Any:
         return _engine(profile)
 
 
-def _settings(profile: str) -> Dict[str, Any]:
+def _config(profile: str) -> Any:
+    import wasmtime
+
+    config = wasmtime.Config()
+    for setting, value in _settings(profile).items():
+        attribute = setting.replace("-", "_")
+        if not hasattr(type(config), attribute):
+            raise LoadError(
+                f"the installed wasmtime has no setting {attribute} (profile {profile})"
+            )
+        setattr(config, attribute, value)
+    return config
+
+
+def _settings(profile: str) -> dict[str, Any]:
     profiles = _manifest()["profiles"]
     if profile not in profiles:
         raise LoadError(f"there is no profile {profile}; there is {', '.join(sorted(profiles))}")
     return profiles[profile]  # type: ignore[no-any-return]
 
 
-def _asset(name: Any) -> Tuple[str, Dict[str, Any]]:
-    text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
-    if os.path.isabs(text):
-        try:
-            text = os.path.relpath(text, _FOLDER)
-        except ValueError:  # on another drive
-            pass
-    text = text.replace(os.sep, "/")
+def _asset(name: Any) -> tuple[str, dict[str, Any]]:
     known = _manifest()["assets"]
-    if text not in known:
-        raise LoadError(f"there is no asset {text}; there is {', '.join(sorted(known))}")
-    return text, known[text]
+    for text in _names(name):
+        for asset, about in known.items():
+            if text in (asset, _on_disk(asset)):
+                return asset, about
+    raise LoadError(f"there is no asset {name}; there is {', '.join(sorted(known))}")
 
 
-def _manifest() -> Dict[str, Any]:
+def _names(name: Any) -> Iterator[str]:
+    """Yield what the manifest may call it: a name as it is, a path as seen from this package.
+
+    A path may have been resolved by the caller, while this package lies behind a symbolic link.
+    """
+    text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
+    yield text.replace(os.sep, "/")
+    if isinstance(name, str) and not os.path.isabs(text):
+        return
+    for resolve in (os.path.abspath, os.path.realpath):
+        try:
+            relative = os.path.relpath(resolve(text), os.path.dirname(resolve(_FILE)))
+        except ValueError:  # on another drive, or not to be encoded
+            continue
+        yield relative.replace(os.sep, "/")
+
+
+def _manifest() -> dict[str, Any]:
     path = os.path.splitext(_FILE)[0] + ".json"
     if path not in _manifests:
         import json
@@ -279,15 +350,25 @@ def _manifest() -> Dict[str, Any]:
 
 def _read(file: str) -> bytes:
     """Read a file of this package, from a folder or from the archive that it is imported from."""
-    path = os.path.join(_FOLDER, *file.split("/"))
     if _in_archive():
-        return __loader__.get_data(path)  # type: ignore[name-defined, no-any-return]
-    with open(path, "rb") as opened:
+        # __file__ as it is: the archive knows itself by the path that it was imported by.
+        path = os.path.join(os.path.dirname(__file__), *file.split("/"))
+        return __spec__.loader.get_data(path)  # type: ignore[union-attr, no-any-return]
+    with open(_path(file), "rb") as opened:
         return opened.read()
 
 
+def _path(file: str) -> str:
+    return os.path.join(_FOLDER, *_on_disk(file).split("/"))
+
+
+def _on_disk(file: str) -> str:
+    """Return a name as Python finds it: installers write UTF-8, whatever the locale is."""
+    return os.fsdecode(file.encode())
+
+
 def _in_archive() -> bool:
-    return not os.path.isdir(_FOLDER) and hasattr(globals().get("__loader__"), "get_data")
+    return not os.path.isdir(_FOLDER) and hasattr(__spec__.loader, "get_data")
 
 
 def _system() -> str:

@@ -50,7 +50,8 @@ def manifest_for_editable(
 ) -> bytes:
     """Write the manifest of a package in a source tree.
 
-    It also tells the size and time of each `.wasm`, so that an artifact of an older one is refused.
+    It also tells the time of each `.wasm` when it was read, so that artifacts of it are refused
+    once it has changed.
 
     Args:
         plan: the build's plan.
@@ -61,11 +62,9 @@ def manifest_for_editable(
     """
 
     def source(asset: Asset) -> dict[str, Any]:
-        status = asset.source.stat()
         return {
             "wasm": _relative(asset.source, package.source),
-            "size": status.st_size,
-            "mtime_ns": status.st_mtime_ns,
+            "mtime_ns": asset.wasm.mtime_ns,
         }
 
     manifest = _manifest(plan, package, digest, source)

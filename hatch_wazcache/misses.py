@@ -25,6 +25,8 @@ Job = Artifact | Asset
 _POLL = 0.1
 """Seconds after which a key that another process holds is tried again."""
 
+_LONG = 3600.0
+
 
 def make_entries(
     jobs: Iterable[Job],
@@ -75,7 +77,7 @@ class _Misses:
         self._report = report
         self._found = found
         self._pool = Pool(timeout, self._alive)
-        self._running: dict[str, tuple[Job, ExitStack, Draft]] = {}
+        self._running: dict[str, tuple[Job, ExitStack, Draft | None]] = {}
         self._awaited: set[str] = set()
         self.entries: dict[str, Entry] = {}
         self.failures: list[str] = []
@@ -84,20 +86,21 @@ class _Misses:
         """End what is still under way, and leave nothing of it."""
         self._pool.close()
         for _job, claim, draft in self._running.values():
-            draft.discard()
-            claim.close()
+            _release(claim, draft)
 
     def run(self, jobs: list[Job]) -> None:
         """Do all the jobs; the largest first, each when there is room for it."""
-        while jobs or self._pool.busy:
+        while True:
             jobs = [job for job in jobs if not self._begin(job)]
-            outcome = self._pool.wait(_POLL if jobs else 3600)
+            if not jobs and not self._pool.busy:
+                return
+            outcome = self._pool.wait(_POLL if jobs else _LONG)
             if outcome is not None:
                 self._end(outcome)
 
     def _begin(self, job: Job) -> bool:
         """Start the job or find that it is done; False if it has to wait."""
-        if not self._pool.has_room(_task(job, ()).memory):
+        if not self._pool.has_room(_task(job, None).memory):
             return False
         claim = self._cache.claim(job.key)
         if claim is None:
@@ -119,7 +122,7 @@ class _Misses:
         self._running[job.key.digest] = (job, claim, draft)
         if isinstance(job, Artifact):
             self._report.begins(job.label, job.target.name)
-        self._pool.start(_task(job, tuple(dict.fromkeys((draft.path, draft.spare)))))
+        self._pool.start(_task(job, None if draft is None else draft.path))
         return True
 
     def _end(self, outcome: Outcome) -> None:
@@ -129,7 +132,7 @@ class _Misses:
             if outcome.written is None:
                 self.failures.append(_failure(job, outcome.error))
             else:
-                entry = self._cache.publish(job.key, draft)
+                entry = self._cache.publish(job.key, outcome.written, draft, outcome.problem)
                 self.entries[job.key.digest] = entry
                 if isinstance(job, Artifact):
                     self._report.is_compiled(job.label, outcome.seconds, entry.size)
@@ -137,8 +140,7 @@ class _Misses:
             self.failures.append(_failure(job, f"its entry cannot be read back: {error}"))
         finally:
             del self._running[outcome.task.key]
-            draft.discard()
-            claim.close()
+            _release(claim, draft)
 
     def _alive(self, task: Task, seconds: float) -> None:
         job = self._running[task.key][0]
@@ -146,7 +148,13 @@ class _Misses:
             self._report.goes_on(job.label, seconds)
 
 
-def _task(job: Job, out: tuple[Path, ...]) -> Task:
+def _release(claim: ExitStack, draft: Draft | None) -> None:
+    if draft is not None:
+        draft.discard()
+    claim.close()
+
+
+def _task(job: Job, out: Path | None) -> Task:
     if isinstance(job, Artifact):
         asset = job.asset
         compilation = Compilation(job.triple, job.key.cpu_flags, job.key.settings)
@@ -156,7 +164,7 @@ def _task(job: Job, out: tuple[Path, ...]) -> Task:
 
 
 def _weight(job: Job) -> int:
-    return _task(job, ()).memory
+    return _task(job, None).memory
 
 
 def _failure(job: Job, error: str) -> str:

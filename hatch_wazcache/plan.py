@@ -28,6 +28,7 @@ __all__ = [
     "Package",
     "Plan",
     "find_assets",
+    "is_loader",
     "make_plan",
     "manifest_name",
 ]
@@ -144,6 +145,15 @@ def manifest_name(loader: str | None) -> str:
     return str(PurePosixPath(loader or _DEFAULT_LOADER).with_suffix(".json"))
 
 
+def is_loader(path: Path) -> bool:
+    """Say whether a file is a loader, of whatever version."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(LOADER_MARK)) == LOADER_MARK.encode()
+    except OSError:
+        return False
+
+
 def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     """Find the declared files.
 
@@ -160,10 +170,11 @@ def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[s
         if not matches:
             problems.append(f'{config.location}.assets: "{pattern.glob}" matches no file in {root}')
         for relative in matches:
-            if not (root / relative).resolve().is_relative_to(root.resolve()):
+            real = Path(os.path.realpath(root / relative))  # resolve raises where links go round
+            if not real.is_relative_to(root.resolve()):
                 problems.append(
-                    f"{relative}: leads out of the project's root, to "
-                    f"{(root / relative).resolve()}; copy the file into the project"
+                    f"{relative}: leads out of the project's root, to {real}; "
+                    "copy the file into the project"
                 )
             found[relative] = tuple(dict.fromkeys((*found.get(relative, ()), *pattern.profiles)))
     if problems:
@@ -208,7 +219,9 @@ def make_plan(config: Config, layout: Layout, engine: InstalledEngine, version: 
     assets, problems = [], []
     for source, relative, profiles in find_assets(config, layout.root):
         try:
+            wasm = read_wasm(source, relative)
             distribution = layout.files.get(str(source)) or layout.distribution_path(relative)
+            _check_name(distribution, relative)
             assets.append(
                 Asset(
                     source=source,
@@ -216,7 +229,7 @@ def make_plan(config: Config, layout: Layout, engine: InstalledEngine, version: 
                     distribution=distribution,
                     package=packages.of(distribution, relative),
                     profiles=tuple(config.profiles[name] for name in profiles),
-                    wasm=read_wasm(source, relative),
+                    wasm=wasm,
                 )
             )
         except WazcacheError as error:
@@ -226,10 +239,26 @@ def make_plan(config: Config, layout: Layout, engine: InstalledEngine, version: 
         for profile in asset.profiles:
             key = _key(config, profile, asset, engine, version)
             artifacts.append(Artifact(asset, config.target, profile, config.cpu, key))
-    problems += _collisions(assets, artifacts)
+    problems += _collisions(assets, artifacts, layout)
     if problems:
         raise WazcacheError("\n".join(dict.fromkeys(problems)))
     return Plan(tuple(assets), tuple(artifacts))
+
+
+def _check_name(distribution: str, relative: str) -> None:
+    """Refuse a name that a wheel cannot hold."""
+    if not distribution.isprintable() and any(ord(letter) < 32 for letter in distribution):
+        raise WazcacheError(
+            f"{relative!r}: a name with a control character is not read alike by all installers; "
+            "rename it"
+        )
+    try:
+        distribution.encode()
+    except UnicodeEncodeError as error:
+        raise WazcacheError(
+            f"{relative}: its name is not UTF-8, as names in a wheel are; rename it (or set "
+            "PYTHONUTF8=1, if it is UTF-8 and this locale is not)"
+        ) from error
 
 
 class _Packages:
@@ -283,13 +312,12 @@ class _Packages:
     def _check(self, package: Package, relative: str) -> Package:
         """Refuse to replace a module of the project's own with the loader."""
         present = package.source / (package.loader or "")
-        if package not in self._checked and package.loader and present.is_file():
-            with present.open(encoding="utf-8", errors="replace") as file:
-                if not file.readline().startswith(LOADER_MARK):
-                    raise WazcacheError(
-                        f"{relative}: its loader would replace {present}, which is not one of "
-                        "hatch-wazcache's; rename that file, or name another with the option loader"
-                    )
+        new = package not in self._checked
+        if new and package.loader and present.is_file() and not is_loader(present):
+            raise WazcacheError(
+                f"{relative}: its loader would replace {present}, which is not one of "
+                "hatch-wazcache's; rename that file, or name another with the option loader"
+            )
         self._checked.add(package)
         return package
 
@@ -317,8 +345,17 @@ def _this_cpu() -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _collisions(assets: list[Asset], artifacts: list[Artifact]) -> Iterator[str]:
-    owners: dict[str, str] = {}
+def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) -> Iterator[str]:
+    places_of_assets = {asset.distribution for asset in assets}
+    owners = {
+        distribution: _shown(source, layout.root)
+        for source, distribution in layout.files.items()
+        if distribution in places_of_assets
+    }
+    for package in {asset.package for asset in assets}:
+        owners[package.file(package.manifest)] = "the manifest"
+        if package.loader:
+            owners[package.file(package.loader)] = "the loader"
     places = [(asset.distribution, asset.relative) for asset in assets]
     places += [
         (artifact.distribution, f"an artifact of {artifact.label}") for artifact in artifacts
@@ -327,3 +364,8 @@ def _collisions(assets: list[Asset], artifacts: list[Artifact]) -> Iterator[str]
         other = owners.setdefault(distribution, owner)
         if other != owner:
             yield f"{owner} and {other} would both be {distribution} in the wheel; rename one"
+
+
+def _shown(source: str, root: Path) -> str:
+    path = Path(source)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else source

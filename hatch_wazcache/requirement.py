@@ -43,8 +43,8 @@ class EngineRequirement:
         where = "project.dependencies"
         if not own:
             extras = [line for lines in optional_dependencies.values() for line in lines]
-            distinct = dict.fromkeys(str(_parse(line)) for line in extras if _is_wasmtime(line))
-            own = list(distinct) if len(distinct) == 1 else []
+            distinct = {_without_name(line): line for line in extras if _is_wasmtime(line)}
+            own = list(distinct.values()) if len(distinct) == 1 else []
             where = "project.optional-dependencies"
         if engine is not None:
             where = f"{where} and the option engine" if own else "the option engine"
@@ -84,24 +84,30 @@ class EngineRequirement:
                 f"{major} waits for the compiler at every start; add "
                 f'"{pin}" to project.dependencies'
             )
-        if major.isdigit() and all(
-            _admits_others(requirement, int(major)) for requirement in active
-        ):
+        if major.isdigit() and _admit_others(active, int(major)):
+            said = " and ".join(dict.fromkeys(map(str, active)))
             return (
-                f"{self.where} says {active[0]}, which admits other major versions than {major}: "
+                f"{self.where} says {said}, which admits other major versions than {major}: "
                 f'whoever has one of those waits for the compiler at every start; "{pin}" keeps '
                 "users and artifacts together"
             )
         return None
 
 
-def _admits_others(requirement: Requirement, major: int) -> bool:
+def _admit_others(requirements: Iterable[Requirement], major: int) -> bool:
     others = (other for other in range(1, major + 20) if other != major)
     return any(
-        requirement.specifier.contains(f"{other}.{minor}")
+        all(requirement.specifier.contains(f"{other}.{minor}") for requirement in requirements)
         for other in others
         for minor in ("0.0", "999.999")
     )
+
+
+def _without_name(line: str) -> str:
+    """Write a requirement so that two which ask for the same are equal."""
+    requirement = _parse(line)
+    requirement.name = "wasmtime"
+    return str(requirement)
 
 
 def _parse(line: str) -> Requirement:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["create", "sweep"]
+__all__ = ["create", "is_temporary", "sweep"]
 
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
 
@@ -39,6 +39,11 @@ def create(directory: Path) -> tuple[Path, IO[bytes]]:
         if _hold(file) and path.exists():  # not swept between the two
             return path, file
         file.close()
+
+
+def is_temporary(name: str) -> bool:
+    """Say whether a file of this name is one that `create` made, or a leftover of it."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 def sweep(directory: Path) -> None:

@@ -36,6 +36,8 @@ class Wasm:
     size: int
     """Bytes."""
     kind: Kind
+    mtime_ns: int
+    """When it was last changed, as it was read."""
     code_size: int
     """Bytes of all code sections: what a compiler's time and memory grow with."""
 
@@ -52,9 +54,9 @@ def read_wasm(path: Path, name: str) -> Wasm:
     """
     try:
         if not path.is_file():
-            what = "is a directory" if path.is_dir() else "is not a regular file"
-            raise WazcacheError(f"{name}: {what}; an asset must be a .wasm file")
+            raise WazcacheError(f"{name}: {_no_file(path)}; an asset must be a .wasm file")
         with path.open("rb") as file:
+            mtime_ns = os.fstat(file.fileno()).st_mtime_ns
             if not (head := file.read(8)):
                 raise WazcacheError(f"{name}: the file is empty")
             if (kind := _HEADERS.get(head)) is None:
@@ -65,12 +67,22 @@ def read_wasm(path: Path, name: str) -> Wasm:
                 raise WazcacheError(
                     f"{name}: truncated or damaged: a section does not end where it should"
                 )
-            return Wasm(_sha256(file), size, kind, code_size)
+            return Wasm(_sha256(file), size, kind, mtime_ns, code_size)
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a directory"
+    if path.is_symlink() and not path.exists():
+        return "is a symlink that leads nowhere"
+    return "is not a regular file"
+
+
 def _what_it_is(head: bytes) -> str:
+    if len(head) < 8 and any(header.startswith(head) for header in _HEADERS):
+        return "truncated or damaged: it ends within its header"
     if head.lstrip().startswith((b"(module", b"(component", b";;", b"(;")):
         return "WebAssembly text, not binary; convert it first (wasm-tools parse, or wat2wasm)"
     if head.startswith(b"\x7fELF"):

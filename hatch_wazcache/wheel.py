@@ -51,24 +51,29 @@ def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
         A tag as it stands in a wheel's name (PEP 425), possibly compressed.
 
     Raises:
-        WazcacheError: the earlier tag is for another platform than the target.
+        WazcacheError: the earlier tag is for another platform than the target, or is none.
     """
     ours = ".".join(target.platform_tags)
     if earlier is None:
         return f"py3-none-{ours}"
-    interpreter, abi, platform = earlier.split("-")
+    said = f'{location}: another build hook tagged the wheel "{earlier}"'
+    parts = str(earlier).split("-")
+    if len(parts) != 3 or not all(parts):
+        raise WazcacheError(
+            f"{said}, which is no wheel tag such as py3-none-any; correct that hook"
+        )
+    interpreter, abi, platform = parts
     if platform == "any":
         return f"{interpreter}-{abi}-{ours}"
     if not all(target.accepts(tag) for tag in platform.split(".")):
         raise WazcacheError(
-            f"{location}: another build hook tagged the wheel {earlier}, which does not fit the "
-            f"target {target.name}; build on a machine of that target"
+            f"{said}, which does not fit the target {target.name}; build on a machine of that kind"
         )
     return earlier
 
 
 class PlatformWheel:
-    """A wheel that is being made."""
+    """A wheel that is being made, at `path` as long as it is not finished."""
 
     def __init__(self, directory: Path, date_time: DateTime) -> None:
         """Begin a wheel.
@@ -83,7 +88,7 @@ class PlatformWheel:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             tempfiles.sweep(directory)
-            self._path, self._file = tempfiles.create(directory)
+            self.path, self._file = tempfiles.create(directory)
         except OSError as error:
             raise WazcacheError(
                 f"{directory}: cannot be written: {error.strerror or error}"
@@ -140,6 +145,14 @@ class PlatformWheel:
         add_bytes(self._archive, name, self._date_time, _FILE, data)
         self._records[name] = _digest(hashlib.sha256(data).digest()), len(data)
 
+    def flush(self) -> None:
+        """Write out what was added, so that a full disk is met here and not by hatchling.
+
+        Raises:
+            OSError: the wheel cannot be written.
+        """
+        self._file.flush()
+
     def finish(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> None:
         """Add the base wheel's members and a RECORD, and put the result in the base wheel's place.
 
@@ -176,8 +189,8 @@ class PlatformWheel:
             add_bytes(self._archive, record.filename, record.date_time, record.external_attr, text)
         self._archive.close()
         self._file.close()
-        os.chmod(self._path, base.stat().st_mode & 0o777)
-        self._path.replace(base)
+        os.chmod(self.path, base.stat().st_mode & 0o777)
+        self.path.replace(base)
         atexit.unregister(self.abandon)
 
     def _copy(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
@@ -199,10 +212,11 @@ class PlatformWheel:
     def abandon(self) -> None:
         """Remove what has been written. Can be called at any time, and twice."""
         atexit.unregister(self.abandon)
+        self._archive.fp = None  # else its __del__ writes to the closed file, and shows a traceback
         with suppress(OSError, ValueError):
             self._file.close()
         with suppress(OSError):
-            self._path.unlink()
+            self.path.unlink()
 
 
 def _chunks(file: io.BufferedIOBase, size: int) -> Iterator[bytes]:

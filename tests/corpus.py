@@ -67,8 +67,8 @@ def _extract(archive: Path, member: str, size: int, path: Path) -> None:
     if archive.suffix == ".whl":
         data = zipfile.ZipFile(archive).read(member)
     else:
-        file = tarfile.open(archive).extractfile(member)
-        data = (file or io.BytesIO()).read()
+        with tarfile.open(archive) as opened:
+            data = (opened.extractfile(member) or io.BytesIO()).read()
     assert len(data) == size, (path.name, len(data))
     temporary = path.with_suffix(".part")
     temporary.write_bytes(data)

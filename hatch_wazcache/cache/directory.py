@@ -6,8 +6,8 @@ that are being written, `engines/` for the versions read out of wasmtime's libra
 
 from __future__ import annotations
 
+import atexit
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -44,33 +44,24 @@ def default_directory() -> Path:
 
 
 class Draft:
-    """An entry that is being written: where to, and where to if that fails.
+    """A file in the cache that an entry is being written to, held against sweeping."""
 
-    The spare path lies outside the cache: it is for a full disk, or a cache that was deleted.
-    """
-
-    def __init__(self, path: Path, spare: Path, held: IO[bytes] | None) -> None:
+    def __init__(self, path: Path, held: IO[bytes]) -> None:
         self.path = path
-        self.spare = spare
         self._held = held
 
     def move(self, final: Path) -> None:
         """Put the draft in its place, at once for all who look."""
         if sys.platform == "win32":
-            self._release()  # an open file cannot be moved there
+            self._held.close()  # an open file cannot be moved there
         self.path.replace(final)
-        self._release()
+        self._held.close()
 
     def discard(self) -> None:
-        """Remove the draft, unless it was moved; the spare one goes with the cache object."""
-        self._release()
-        if self.path != self.spare:
-            with suppress(OSError):
-                self.path.unlink()
-
-    def _release(self) -> None:
-        if self._held is not None:
-            self._held.close()
+        """Remove the draft, unless it was moved."""
+        self._held.close()
+        with suppress(OSError):
+            self.path.unlink()
 
 
 class CacheDirectory:
@@ -94,7 +85,7 @@ class CacheDirectory:
         self.root = root
         self._warn = warn
         self._warned = False
-        self._spare: tempfile.TemporaryDirectory[str] | None = None
+        self._aside: list[Path] = []
         self._swept = False
         self._usable = self._prepare()
 
@@ -109,7 +100,7 @@ class CacheDirectory:
                     file.write(text)
         except OSError as error:
             self._trouble(f"cannot be written: {error.strerror or error}")
-        return self.root.is_dir()
+        return os.path.isdir(self.root)  # Path.is_dir raises where it may not look
 
     def _trouble(self, problem: str) -> None:
         if not self._warned:
@@ -137,53 +128,61 @@ class CacheDirectory:
             self._trouble(f"cannot be read: {error.strerror or error}")
             return None
 
-    def draft(self) -> Draft:
-        """Make the empty file that an entry is to be written to, and a spare one.
-
-        Raises:
-            OSError: neither the cache nor the system's temporary directory can be written.
-        """
-        if self._spare is None:
-            self._spare = tempfile.TemporaryDirectory(prefix="wazcache-")
-        spare = Path(self._spare.name) / f"{secrets.token_hex(8)}.zip"
-        drafts = self.root / "tmp"
+    def draft(self) -> Draft | None:
+        """Make an empty file that an entry can be written to; None if the cache takes none."""
         if self._usable:
+            drafts = self.root / "tmp"
             try:
                 _make_directory(drafts)
                 if not self._swept:
                     tempfiles.sweep(drafts)
                     self._swept = True
-                path, held = tempfiles.create(drafts)
+                return Draft(*tempfiles.create(drafts))
             except OSError as error:
                 self._trouble(f"cannot be written: {error.strerror or error}")
-            else:
-                return Draft(path, spare, held)
-        return Draft(spare, spare, None)
+        return None
 
-    def publish(self, key: Key, draft: Draft) -> Entry:
+    def publish(self, key: Key, written: Path, draft: Draft | None, problem: str = "") -> Entry:
         """Put a written entry in its place, and return it.
 
-        Where that fails there is one warning, and the entry is kept aside until `close`.
+        Where that fails there is one warning, and the entry stays outside the cache until `close`.
+
+        Args:
+            key: what the entry is for.
+            written: where it was written: the draft, or a file of the system's temporary directory
+                where the draft could not be written.
+            draft: as `draft` made it.
+            problem: why it was not written into the draft.
 
         Raises:
             BrokenEntryError: what was written is no entry of this key.
-            OSError: it is gone.
+            OSError: it is gone, or there is no room to keep it.
         """
-        if draft.path != draft.spare and not draft.spare.exists():
-            final = self.path(key)
-            read_entry(draft.path, key.digest)
-            try:
-                _make_directory(final.parent)
-                if final.is_dir() and not final.is_symlink():
-                    final.rmdir()
-                draft.move(final)
-                return read_entry(final, key.digest)
-            except OSError as error:
-                self._trouble(f"cannot be written: {error.strerror or error}")
-                shutil.copyfile(draft.path, draft.spare)
-        elif self._usable:
-            self._trouble("cannot be written")
-        return read_entry(draft.spare, key.digest)
+        if draft is None or written != draft.path:
+            self._keep_aside(written)
+            if self._usable:
+                self._trouble(f"cannot be written: {problem}")
+            return read_entry(written, key.digest)
+        read_entry(written, key.digest)
+        final = self.path(key)
+        try:
+            _make_directory(final.parent)
+            if final.is_dir() and not final.is_symlink():
+                final.rmdir()
+            draft.move(final)
+        except OSError as error:
+            self._trouble(f"cannot be written: {error.strerror or error}")
+            descriptor, name = tempfile.mkstemp(".zip", "wazcache-")
+            os.close(descriptor)
+            final = Path(name)
+            self._keep_aside(final)
+            shutil.copyfile(written, final)
+        return read_entry(final, key.digest)
+
+    def _keep_aside(self, path: Path) -> None:
+        if not self._aside:
+            atexit.register(self.close)
+        self._aside.append(path)
 
     def claim(self, key: Key) -> ExitStack | None:
         """Hold the key while its artifact is compiled, by all the processes that share the cache.
@@ -225,16 +224,17 @@ class CacheDirectory:
 
     def close(self) -> None:
         """Remove what was kept aside. Entries that `publish` returned may be gone after it."""
-        if self._spare is not None:
-            self._spare.cleanup()
-            self._spare = None
+        atexit.unregister(self.close)
+        while self._aside:
+            with suppress(OSError):
+                self._aside.pop().unlink()
 
 
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        blocking = next(p for p in (path, *path.parents) if p.exists() or p.is_symlink())
+        blocking = next(p for p in (path, *path.parents) if os.path.lexists(p))
         raise WazcacheError(
             f"cache-dir: {blocking} is not a directory; remove it or name another cache-dir"
         ) from error

@@ -63,8 +63,8 @@ class Task:
     compile: Compilation | None
     key: str
     inputs: Mapping[str, object]
-    out: tuple[Path, ...]
-    """Where to write the entry: the first that can be written."""
+    out: Path | None
+    """Where to write the entry; where that cannot be, it is a temporary file of the system's."""
 
     @property
     def memory(self) -> int:
@@ -88,7 +88,7 @@ class Task:
             "compile": compile_,
             "key": self.key,
             "inputs": dict(self.inputs),
-            "out": [str(path) for path in self.out],
+            "out": None if self.out is None else str(self.out),
         }
         return json.dumps(request) + "\n"
 
@@ -100,6 +100,8 @@ class Outcome:
     task: Task
     seconds: float
     written: Path | None = None
+    problem: str = ""
+    """Why it was not written where it was to be."""
     error: str = ""
     """Why nothing was written, as the end of a sentence that begins with the asset."""
 
@@ -249,7 +251,8 @@ class Pool:
             answer = json.loads(line)
             if "error" in answer:
                 return Outcome(task, seconds, error=answer["error"])
-            return Outcome(task, seconds, written=Path(answer["written"]))
+            written = Path(answer["written"])
+            return Outcome(task, seconds, written, answer.get("problem", ""))
         status = worker.process.wait()
         words = worker.last_words()
         worker.end()

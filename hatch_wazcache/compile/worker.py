@@ -12,9 +12,10 @@ import os
 import queue
 import signal
 import sys
+import tempfile
 import threading
 import time
-from typing import Any
+from typing import IO, Any
 
 from hatch_wazcache.cache.entry import write_entry
 
@@ -45,7 +46,8 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     """Do one task.
 
     Returns:
-        `written`: the path of the entry; or `error`: why there is none.
+        `written`: the path of the entry, and `problem`: why that is not where it was to be; or
+        `error`: why there is none.
     """
     started = time.perf_counter()
     try:
@@ -66,18 +68,34 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
         except (wasmtime.WasmtimeError, ValueError) as error:
             return {"error": str(error).partition("Stack backtrace:")[0]}
     seconds = time.perf_counter() - started
+    about = task["key"], task["inputs"], name, data, seconds
     problem = ""
-    for path in task["out"]:
+    if task["out"] is not None:
         try:
-            with open(path, "wb") as out:
-                write_entry(out, task["key"], task["inputs"], name, data, seconds)
-                out.flush()
-                os.fsync(out.fileno())
+            with open(task["out"], "r+b") as out:
+                _write(out, about)
         except OSError as error:
-            problem = f"its entry cannot be written to {path}: {error.strerror or error}"
+            problem = error.strerror or str(error)
         else:
-            return {"written": path}
-    return {"error": problem}
+            return {"written": task["out"]}
+    try:
+        descriptor, path = tempfile.mkstemp(".zip", "wazcache-")
+        try:
+            with open(descriptor, "r+b") as out:
+                _write(out, about)
+        except OSError:
+            os.unlink(path)
+            raise
+    except OSError as error:
+        return {"error": f"its entry cannot be written: {error.strerror or error}"}
+    return {"written": path, "problem": problem}
+
+
+def _write(out: IO[bytes], about: tuple[Any, ...]) -> None:
+    """Write an entry, so that it is there after a power cut too."""
+    write_entry(out, *about)
+    out.flush()
+    os.fsync(out.fileno())
 
 
 def _compile(

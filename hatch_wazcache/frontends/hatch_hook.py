@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from hatchling.builders.config import BuilderConfig
@@ -14,7 +16,7 @@ from hatch_wazcache.config import Config, read_config
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hatchling.builders.wheel import WheelBuilder
 
@@ -100,8 +102,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.wheel import wheel_tag
 
         config = self._options
-        for path in self._cache_files(config):
-            self.build_config.build_reserved_paths.add(path)
+        date_time = _date_time()
         layout = self._layout(build_data)
         self._build = build = Build(config, layout, self._requirement(config), self._report)
         editable = version == "editable"
@@ -115,11 +116,11 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         if not editable:
             build_data["tag"], build_data["infer_tag"] = self._tag, False
             build_data["pure_python"] = False
-            self._reserve(build, layout)
             reproducible = self.build_config.reproducible
             self._wheel = build.begin_wheel(
-                Path(self.directory), _date_time(), reproducible=reproducible
+                Path(self.directory), date_time, reproducible=reproducible
             )
+            self._keep_out(build, layout, build_data)
 
     def _finish_wheel(self, base: Path, build_data: dict[str, Any]) -> None:
         if build_data.get("tag") != self._tag or build_data["infer_tag"]:
@@ -139,15 +140,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.plan import Layout
 
         config = self.build_config
-        files = {}
-        reserved = set(config.build_reserved_paths)
-        try:
-            with config.set_build_data(build_data):  # which forgets the reserved paths
-                for file in config.builder.recurse_included_files():
-                    files[file.path] = _with_slashes(file.distribution_path)
-        except (ValueError, FileNotFoundError) as error:
-            raise WazcacheError(str(error)) from error
-        config.build_reserved_paths |= reserved
+        files = self._files(build_data)
 
         def distribution_path(relative: str) -> str:
             native = relative.replace("/", os.sep)
@@ -155,30 +148,40 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
         return Layout(Path(self.root), files, distribution_path)
 
-    def _reserve(self, build: Build, layout: Layout) -> None:
+    def _keep_out(self, build: Build, layout: Layout, build_data: dict[str, Any]) -> None:
         """Have hatchling pass over what we put into the wheel, and what must not be in it.
 
         It saves time only: `finalize` replaces or drops a member of such a name anyway.
         """
         from hatch_wazcache import editable
 
+        assert self._wheel is not None
         plan = build.plan
-        ours = [asset.distribution for asset in plan.assets]
+        assets = [asset.distribution for asset in plan.assets]
+        ours = [*assets, *self._cache_files(), *self._distribution_paths([self._wheel.path])]
         for package in plan.packages:
             ours.append(package.file(package.manifest))
             ours += [package.file(package.loader)] if package.loader else []
-        stale = [
-            layout.files[str(path)]
-            for name in {package.manifest for package in plan.packages}
-            for path in editable.leftovers(layout.root, [a.relative for a in plan.assets], name)
-            if str(path) in layout.files
-        ]
-        self._not_in_wheel = {*ours, *stale}
-        shared = set(self.build_config.target_config.get("shared-data", {}).values())
-        for path in self._not_in_wheel - shared:
-            self.build_config.build_reserved_paths.add(path.replace("/", os.sep))
+        for name in {package.manifest for package in plan.packages}:
+            ours += editable.leftovers(layout.root, layout.files, assets, name)
+        self._not_in_wheel = set(ours)
+        reserved = {path.replace("/", os.sep) for path in ours}
+        self.build_config.build_reserved_paths |= reserved - self._outside_packages(build_data)
 
     _not_in_wheel: set[str] = set()  # noqa: RUF012
+
+    def _outside_packages(self, build_data: dict[str, Any]) -> set[str]:
+        """Return paths that hatchling looks up as reserved before it puts them somewhere else."""
+        config, found = self.build_config, set()
+        for option in ("shared_data", "shared_scripts", "extra_metadata"):
+            own: dict[str, str] = getattr(config, option)
+            hooks = {
+                os.path.normpath(os.path.join(self.root, source)): path
+                for source, path in build_data.get(option, {}).items()
+            }
+            for file in config.builder.recurse_explicit_files({**own, **hooks}):
+                found.add(file.distribution_path)
+        return found
 
     # the sdist
 
@@ -187,25 +190,60 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.plan import find_assets, manifest_name
 
         config, root = self._options, Path(self.root)
-        assets = list(find_assets(config, root))
-        for source, relative, _profiles in assets:
-            build_data["force_include"][str(source)] = relative
+        assets = []
+        for source, relative, _profiles in find_assets(config, root):
+            build_data["force_include"][str(self._no_link(source, relative))] = relative
+            assets.append(self.build_config.get_distribution_path(relative))
+        files = self._files(build_data)
         name = manifest_name(Path(config.loader).name if config.loader else None)
-        reserved = self.build_config.build_reserved_paths
-        for path in editable.leftovers(root, [relative for _, relative, _ in assets], name):
-            reserved.add(self.build_config.get_distribution_path(str(path.relative_to(root))))
-        reserved.update(self._cache_files(config))
+        for path in (*editable.leftovers(root, files, assets, name), *self._cache_files()):
+            self.build_config.build_reserved_paths.add(path.replace("/", os.sep))
+
+    def _no_link(self, source: Path, relative: str) -> Path:
+        """Return a file itself: an sdist would hold a link, which may lead nowhere later on."""
+        if not source.is_symlink():
+            return source
+        if self._copies is None:
+            self._copies = TemporaryDirectory(prefix="wazcache-")  # goes when this process ends
+        copy = Path(self._copies.name, str(len(os.listdir(self._copies.name))))
+        try:
+            shutil.copy2(source, copy)
+        except OSError as error:
+            raise WazcacheError(f"{relative}: cannot be read: {error.strerror or error}") from error
+        return copy
+
+    _copies: TemporaryDirectory[str] | None = None
 
     # both
 
-    def _cache_files(self, config: Config) -> Iterator[str]:
+    def _files(self, build_data: dict[str, Any]) -> dict[str, str]:
+        """Ask hatchling for all that it includes: absolute source path to distribution path."""
+        config = self.build_config
+        reserved = set(config.build_reserved_paths)
+        try:
+            with config.set_build_data(build_data):  # which forgets the reserved paths
+                return {
+                    file.path: _with_slashes(file.distribution_path)
+                    for file in config.builder.recurse_included_files()
+                }
+        except (ValueError, FileNotFoundError) as error:
+            raise WazcacheError(str(error)) from error
+        finally:
+            config.build_reserved_paths |= reserved
+
+    def _cache_files(self) -> Iterator[str]:
         """Find the files of a cache inside of the project; it has no place in a distribution."""
-        if config.cache_dir is None or not config.cache_dir.is_relative_to(self.root):
-            return
-        for folder, _folders, files in os.walk(config.cache_dir):
-            for name in files:
-                relative = os.path.relpath(os.path.join(folder, name), self.root)
-                yield self.build_config.get_distribution_path(relative)
+        cache = self._options.cache_dir
+        if cache is not None:
+            for folder, _folders, files in os.walk(cache):
+                yield from self._distribution_paths(Path(folder, name) for name in files)
+
+    def _distribution_paths(self, paths: Iterable[Path]) -> Iterator[str]:
+        """Say where files of the project would be in a distribution."""
+        for path in paths:
+            if path.is_relative_to(self.root):
+                relative = os.path.relpath(path, self.root)
+                yield _with_slashes(self.build_config.get_distribution_path(relative))
 
     @cached_property
     def _location(self) -> str:

@@ -1,0 +1,266 @@
+"""The cache's directory and its entries: what a build may rely on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+from hatch_wazcache.cache.directory import CacheDirectory
+from hatch_wazcache.cache.entry import BrokenEntryError, read_entry, write_entry
+from hatch_wazcache.cache.key import ArtifactKey, SourceKey
+from hatch_wazcache.errors import WazcacheError
+
+KEY = SourceKey("0" * 64)
+DATA = os.urandom(5000) + bytes(5000)
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Path:
+    path = tmp_path / "entry.zip"
+    with path.open("wb") as file:
+        write_entry(file, KEY.digest, KEY.inputs(), "asset.wasm", DATA, 1.5)
+    return path
+
+
+def cache_at(path: Path) -> tuple[CacheDirectory, list[str]]:
+    warnings: list[str] = []
+    return CacheDirectory(path, warnings.append), warnings
+
+
+def publish(cache: CacheDirectory, entry: Path, key: SourceKey = KEY):
+    draft = cache.draft()
+    assert draft is not None
+    draft.path.write_bytes(entry.read_bytes())
+    return cache.publish(key, draft.path, draft)
+
+
+# entries
+
+
+def test_an_entry_is_an_ordinary_zip_file(entry: Path):
+    with zipfile.ZipFile(entry) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["entry.json", "asset.wasm"]
+        assert archive.read("asset.wasm") == DATA
+
+
+def test_an_entry_gives_back_what_was_written(entry: Path):
+    found = read_entry(entry, KEY.digest)
+    assert b"".join(found.data()) == DATA
+    assert found.seconds == 1.5
+    assert found.inputs == KEY.inputs()
+
+
+def test_a_flipped_byte_anywhere_is_never_returned(entry: Path):
+    whole = entry.read_bytes()
+    for at in range(len(whole)):
+        entry.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
+        try:
+            found = b"".join(read_entry(entry, KEY.digest).data())
+        except BrokenEntryError:
+            continue
+        assert found == DATA, at
+
+
+def test_an_entry_cut_anywhere_is_never_returned(entry: Path):
+    whole = entry.read_bytes()
+    for length in range(0, len(whole), 37):
+        entry.write_bytes(whole[:length])
+        try:
+            found = b"".join(read_entry(entry, KEY.digest).data())
+        except BrokenEntryError:
+            continue
+        assert found == DATA, length
+
+
+@pytest.mark.parametrize("what", ["empty", "directory", "fifo", "symlink", "garbage", "zip"])
+def test_what_is_no_entry_is_a_miss_and_is_replaced(tmp_path: Path, entry: Path, what: str):
+    cache, warnings = cache_at(tmp_path / "cache")
+    path = cache.path(KEY)
+    path.parent.mkdir()
+    if what == "directory":
+        path.mkdir()
+    elif what == "fifo":
+        os.mkfifo(path)
+    elif what == "symlink":
+        path.symlink_to(entry)
+    elif what == "zip":
+        zipfile.ZipFile(path, "w").close()
+    else:
+        path.write_bytes(b"" if what == "empty" else b"x" * 5000)
+    assert cache.get(KEY) is None
+    publish(cache, entry)
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert cache.get(KEY) is not None
+    assert warnings == []
+
+
+def test_the_entry_of_another_key_is_a_miss(tmp_path: Path, entry: Path):
+    cache, _ = cache_at(tmp_path / "cache")
+    publish(cache, entry)
+    other = SourceKey("1" * 64)
+    shutil.copy(cache.path(KEY), cache.path(other))
+    assert cache.get(other) is None
+    with pytest.raises(BrokenEntryError, match="another key"):
+        publish(cache, entry, other)
+
+
+# keys
+
+
+def test_every_input_is_part_of_the_key():
+    inputs = {
+        "wasm": "0" * 64, "engine": "48.0.0", "target": "x86_64-linux",
+        "triple": "x86_64-unknown-linux-gnu", "cpu": "baseline", "cpu_flags": (), "settings": {},
+    }  # fmt: skip
+    others = {
+        "wasm": "1" * 64, "engine": "48.0.1", "target": "aarch64-linux",
+        "triple": "x86_64-unknown-linux-musl", "cpu": "x86-64-v2", "cpu_flags": ("has_sse3",),
+        "settings": {"consume-fuel": True},
+    }  # fmt: skip
+    digests = {ArtifactKey(**{**inputs, name: other}).digest for name, other in others.items()}
+    assert len(digests | {ArtifactKey(**inputs).digest}) == len(others) + 1
+
+
+def test_the_order_of_settings_is_no_part_of_the_key():
+    def key(settings):
+        return ArtifactKey("0" * 64, "48.0.0", "x86_64-linux", "t", "baseline", (), settings).digest
+
+    assert key({"a": 1, "b": True}) == key({"b": True, "a": 1})
+
+
+# the directory, with wazero's own cases
+
+
+def test_ok(tmp_path: Path, entry: Path):
+    (tmp_path / "cache").mkdir(mode=0o700)
+    cache, warnings = cache_at(tmp_path / "cache")
+    publish(cache, entry)
+    assert cache.get(KEY) is not None
+    assert warnings == []
+
+
+def test_create_dir(tmp_path: Path):
+    cache_at(tmp_path / "not" / "yet")
+    assert stat.S_IMODE((tmp_path / "not" / "yet").stat().st_mode) == 0o700
+
+
+def test_create_relative_dir(project: Project):
+    project.options('assets = ["demo/*.wasm"]\ncache-dir = "build/cache"')
+    built = project.build(WAZCACHE_DIR="")
+    assert built.status == 0, built.output
+    assert list((project.root / "build" / "cache").glob("wasmtime-48.*-x86_64-linux/*.zip"))
+
+
+def test_basedir_is_not_a_dir(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WazcacheError, match=r"file is not a directory"):
+        cache_at(tmp_path / "file" / "cache")
+
+
+def test_versiondir_is_not_a_dir(project: Project):
+    assert project.build().status == 0
+    (scope,) = project.cache.glob("wasmtime-*")
+    shutil.rmtree(scope)
+    scope.touch()
+    built = project.build()
+    assert built.status != 0
+    assert f"{scope} is not a directory" in built.output
+    assert "Traceback" not in built.output
+
+
+def test_other_versions_lie_side_by_side(project: Project):
+    assert project.build().status == 0
+    (scope,) = project.cache.glob("wasmtime-*")
+    assert scope.name == "wasmtime-48.0.0-x86_64-linux"
+
+
+# a cache can only help
+
+
+def test_a_cache_that_others_can_write_is_not_used(project: Project):
+    assert project.build().status == 0
+    project.cache.chmod(0o770)
+    built = project.build()
+    assert built.status == 0, built.output
+    assert "can be written by others" in built.output
+    assert "1 compiled" in built.output
+
+
+@as_root
+def test_a_cache_of_another_user_is_not_used(project: Project):
+    project.cache.mkdir(mode=0o700)
+    os.chown(project.cache, 1234, 1234)
+    built = project.build()
+    assert built.status == 0, built.output
+    assert "belongs to another user" in built.output
+    assert list(project.cache.iterdir()) == []
+
+
+@as_root
+def test_a_full_cache_is_a_warning(project: Project):
+    project.cache.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32k,mode=700", "none", str(project.cache)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        built = project.build()
+        tmp = list((project.cache / "tmp").iterdir())
+    finally:
+        subprocess.run(["umount", str(project.cache)], check=True)
+    assert built.status == 0, built.output
+    assert built.output.count("wazcache: warning: ") == 1
+    assert "No space left" in built.output
+    assert tmp == []
+
+
+def test_a_broken_entry_is_compiled_again_and_the_wheel_is_the_same(project: Project):
+    expected = project.build().wheel.read_bytes()
+    for entry in project.cache.glob("*/*.zip"):
+        whole = bytearray(entry.read_bytes())
+        whole[-2000] ^= 1
+        entry.write_bytes(whole)
+    built = project.build()
+    assert built.status == 0, built.output
+    assert built.wheel.read_bytes() == expected
+    again = project.build()
+    assert "0 compiled, 1 found" in again.output
+    assert again.wheel.read_bytes() == expected
+
+
+def test_entries_modes_do_not_leak_into_wheels(project: Project):
+    built = project.build()
+    infos = zipfile.ZipFile(built.wheel).infolist()
+    modes = {i.filename: stat.S_IMODE(i.external_attr >> 16) for i in infos}
+    assert modes["demo/a.x86_64-linux.cwasm"] == 0o644
+    entry = next(project.cache.glob("wasmtime-*/*.zip"))
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o600
+
+
+def test_two_builds_at_once_compile_each_asset_once(project: Project):
+    project.wasm("demo/b.wasm", "source-map__mappings.wasm")
+    words = [project.python, "-m", "hatchling", "build", "-t", "wheel"]
+    builds = []
+    for number in range(4):
+        copy = Path(shutil.copytree(project.root, project.root.parent / f"copy{number}"))
+        builds.append(
+            subprocess.Popen(
+                words, cwd=copy, env=project.env(), text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+        )  # fmt: skip
+    outputs = [build.communicate()[0] for build in builds]
+    assert [build.returncode for build in builds] == [0] * 4, outputs
+    assert sum(output.count(": compiled in") for output in outputs) == 2, outputs
+    wheels = {p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl")}
+    assert len(wheels) == 1
