@@ -1,0 +1,42 @@
+# What the README's commands do, on a machine that has Python with venv and nothing else.
+PYTHON ?= python3
+VENV = .venv/bin/python
+WORK = .work
+
+.PHONY: test test-slow lint example clean
+
+test: .venv/made
+	$(VENV) -m pytest -q -n 2 --dist worksteal --ignore tests/slow tests
+
+test-slow: .venv/made
+	$(VENV) -m pytest -q tests/slow
+
+lint: .venv/made
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m mypy
+
+# Builds this project and the example, installs the example alone, and times its first call.
+example: $(WORK)/build/made
+	rm -rf $(WORK)/example && mkdir -p $(WORK)/example
+	$(WORK)/build/bin/python -m build -q --wheel --outdir $(WORK)/example/links .
+	PIP_FIND_LINKS="$(CURDIR)/$(WORK)/example/links $(PIP_FIND_LINKS)" \
+	$(WORK)/build/bin/python -m build --wheel --outdir $(WORK)/example/dist example_project
+	$(PYTHON) -m venv $(WORK)/example/venv
+	$(WORK)/example/venv/bin/python -m pip install -q $(WORK)/example/dist/*.whl
+	cd $(WORK)/example && venv/bin/gofmt-py $(CURDIR)/example_project/sample.go
+	cd $(WORK)/example && venv/bin/python $(CURDIR)/example_project/demo.py
+
+clean:
+	rm -rf .venv $(WORK) dist
+
+.venv/made: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(VENV) -m pip install -q --upgrade pip
+	$(VENV) -m pip install -q --editable . --group dev
+	touch $@
+
+$(WORK)/build/made:
+	$(PYTHON) -m venv $(WORK)/build
+	$(WORK)/build/bin/python -m pip install -q build
+	touch $@
