@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_wazcache.config import Config
-    from hatch_wazcache.misses import Job
+    from hatch_wazcache.job import Job
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
     from hatch_wazcache.zipmember import DateTime
@@ -87,10 +87,10 @@ class Build:
         Raises:
             WazcacheError: an asset cannot be compiled; names each of them.
         """
-        missing: list[Job] = []
-        jobs: list[Job] = list(self.plan.artifacts)
+        jobs = [artifact.job for artifact in self.plan.artifacts]
         if self._config.keep_wasm:
-            jobs += self.plan.assets
+            jobs += [asset.job for asset in self.plan.assets]
+        missing = []
         for job in {job.key.digest: job for job in reversed(jobs)}.values():
             entry = self._cache.get(job.key)
             if entry is None:
@@ -103,29 +103,36 @@ class Build:
     def _take(self, job: Job, entry: Entry) -> None:
         """Use an entry that was found."""
         self._entries[job.key.digest] = entry
-        if isinstance(job, Artifact):
+        if job.compiles:
             self._report.is_found(entry.seconds)
 
-    def _make(self, jobs: list[Job]) -> None:
+    def _make(self, jobs: list[Job], *, again: bool = False) -> None:
         from hatch_wazcache.misses import make_entries  # not for a build that finds everything
 
         timeout = self._config.timeout
-        made = make_entries(jobs, self._cache, timeout, self._report, self._take)
+        made = make_entries(jobs, self._cache, timeout, self._report, self._take, again=again)
         self._entries.update(made)
 
-    def entry(self, job: Job) -> Entry:
-        """Return the job's entry; its data is checked when it is copied."""
-        return self._entries[job.key.digest]
-
     def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
-        """Copy the job's entry; if it is broken, or gone by now, make it again first."""
+        """Copy the job's entry; if it is broken, or gone by now, make it again first.
+
+        Args:
+            job: of the plan.
+            copy: what uses the entry, which is checked while it is copied.
+
+        Raises:
+            WazcacheError: it cannot be made, or is broken again.
+        """
+        entry = self._entries[job.key.digest]
         try:
-            return copy(self.entry(job))
+            return copy(entry)
         except BrokenEntryError as error:
             self._report.warn(f"{error}; it is made again")
-        self._make([job])
+        if job.compiles:
+            self._report.is_lost(entry.seconds)
+        self._make([job], again=True)
         try:
-            return copy(self.entry(job))
+            return copy(self._entries[job.key.digest])
         except BrokenEntryError as error:
             raise WazcacheError(f"{error}, again; is the disk damaged?") from error
 
@@ -145,9 +152,9 @@ class Build:
         wheel = PlatformWheel(directory, date_time)
         try:
             for asset in self.plan.assets if self._config.keep_wasm else ():
-                self.copy(asset, partial(wheel.add_asset, asset, reproducible=reproducible))
+                self.copy(asset.job, partial(wheel.add_asset, asset, reproducible=reproducible))
             for artifact in self.plan.artifacts:
-                self.copy(artifact, partial(wheel.add_artifact, artifact))
+                self.copy(artifact.job, partial(wheel.add_artifact, artifact))
             for package in self.plan.packages:
                 text = manifest_for_wheel(
                     self.plan, package, self._digest, keep_wasm=self._config.keep_wasm
@@ -184,7 +191,7 @@ class Build:
             ) from error
 
     def _digest(self, artifact: Artifact) -> tuple[str, int]:
-        entry = self.entry(artifact)
+        entry = self._entries[artifact.key.digest]
         return entry.sha256, entry.size
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.job import Job
     from hatch_wazcache.plan import Artifact, Plan
 
 __all__ = ["leftovers", "remove", "write"]
@@ -34,7 +35,7 @@ def write(
     root: Path,
     project: str,
     loader: bytes,
-    copy: Callable[[Artifact, Callable[[Entry], None]], None],
+    copy: Callable[[Job, Callable[[Entry], None]], None],
     entries: Mapping[str, Entry],
 ) -> None:
     """Write artifacts, manifests and loaders beside the sources, each file at once or not at all.
@@ -47,7 +48,7 @@ def write(
         root: the project's root.
         project: the project's name.
         loader: the loader's text.
-        copy: calls its second argument with the artifact's entry, again if that was broken.
+        copy: calls its second argument with the job's entry, again if that was broken.
         entries: by their keys.
 
     Raises:
@@ -82,7 +83,7 @@ def write(
         for artifact in artifacts:
             path = package.source / artifact.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            copy(artifact, lambda entry, path=path: _replace(path, entry.data()))  # type: ignore[misc]
+            copy(artifact.job, lambda entry, path=path: _replace(path, entry.data()))  # type: ignore[misc]
         if package.loader:
             _replace(package.source / package.loader, [loader])
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
-from hatch_wazcache.compile.pool import Compilation, Outcome, Pool, Task
+from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.compile.memory import job_memory
+from hatch_wazcache.compile.pool import Outcome, Pool, Task
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.plan import Artifact, Asset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import ExitStack
-    from pathlib import Path
 
     from hatch_wazcache.cache.directory import CacheDirectory, Draft
+    from hatch_wazcache.job import Job
     from hatch_wazcache.report import Report
 
-__all__ = ["Job", "make_entries"]
-
-Job = Artifact | Asset
-"""What one entry is made for: an artifact, or an asset's own compressed stream."""
+__all__ = ["make_entries"]
 
 _POLL = 0.1
 """Seconds after which a key that another process holds is tried again."""
@@ -34,6 +33,8 @@ def make_entries(
     timeout: float,
     report: Report,
     found: Callable[[Job, Entry], None],
+    *,
+    again: bool = False,
 ) -> dict[str, Entry]:
     """Make the entries of jobs that the cache does not have; their keys must differ.
 
@@ -46,6 +47,7 @@ def make_entries(
         timeout: seconds that one job may take.
         report: is told what begins, goes on and ends.
         found: is told what another process has made meanwhile.
+        again: make them whatever the cache says: what it has is broken.
 
     Returns:
         The entries that were made, by their keys.
@@ -53,9 +55,9 @@ def make_entries(
     Raises:
         WazcacheError: jobs have failed; a line for each.
     """
-    misses = _Misses(cache, timeout, report, found)
+    misses = _Misses(cache, timeout, report, found, again=again)
     try:
-        misses.run(sorted(jobs, key=_weight, reverse=True))
+        misses.run(sorted(jobs, key=job_memory, reverse=True))
     finally:
         misses.close()
     if misses.failures:
@@ -72,10 +74,13 @@ class _Misses:
         timeout: float,
         report: Report,
         found: Callable[[Job, Entry], None],
+        *,
+        again: bool,
     ) -> None:
         self._cache = cache
         self._report = report
         self._found = found
+        self._again = again
         self._pool = Pool(timeout, self._alive)
         self._running: dict[str, tuple[Job, ExitStack, Draft | None]] = {}
         self._awaited: set[str] = set()
@@ -100,18 +105,18 @@ class _Misses:
 
     def _begin(self, job: Job) -> bool:
         """Start the job or find that it is done; False if it has to wait."""
-        if not self._pool.has_room(_task(job, None).memory):
+        if not self._pool.has_room(job):
             return False
         claim = self._cache.claim(job.key)
         if claim is None:
             if job.key.digest not in self._awaited:
                 self._awaited.add(job.key.digest)
-                if isinstance(job, Artifact):
+                if job.compiles:
                     self._report.say(f"{job.label}: waiting for another build that compiles it")
             return False
         try:
-            entry = self._cache.get(job.key) if job.key.digest in self._awaited else None
-            if entry is not None:
+            entry = None if self._again else self._cache.get(job.key)
+            if entry is not None:  # made by another process meanwhile
                 claim.close()
                 self._found(job, entry)
                 return True
@@ -120,32 +125,31 @@ class _Misses:
             claim.close()
             raise
         self._running[job.key.digest] = (job, claim, draft)
-        if isinstance(job, Artifact):
-            self._report.begins(job.label, job.target.name)
-        self._pool.start(_task(job, None if draft is None else draft.path))
+        if isinstance(job.key, ArtifactKey):
+            self._report.begins(job.label, job.key.target)
+        self._pool.start(Task(job, None if draft is None else draft.path))
         return True
 
     def _end(self, outcome: Outcome) -> None:
         """Publish what a task wrote, or note why it failed."""
-        job, claim, draft = self._running[outcome.task.key]
+        job, claim, draft = self._running[outcome.task.job.key.digest]
         try:
             if outcome.written is None:
                 self.failures.append(_failure(job, outcome.error))
             else:
                 entry = self._cache.publish(job.key, outcome.written, draft, outcome.problem)
                 self.entries[job.key.digest] = entry
-                if isinstance(job, Artifact):
-                    self._report.is_compiled(job.label, outcome.seconds, entry.size)
+                if job.compiles:
+                    self._report.is_compiled(job.label, entry.seconds, entry.size)
         except (BrokenEntryError, OSError) as error:
             self.failures.append(_failure(job, f"its entry cannot be read back: {error}"))
         finally:
-            del self._running[outcome.task.key]
+            del self._running[outcome.task.job.key.digest]
             _release(claim, draft)
 
     def _alive(self, task: Task, seconds: float) -> None:
-        job = self._running[task.key][0]
-        if isinstance(job, Artifact):
-            self._report.goes_on(job.label, seconds)
+        if task.job.compiles:
+            self._report.goes_on(task.job.label, seconds)
 
 
 def _release(claim: ExitStack, draft: Draft | None) -> None:
@@ -154,26 +158,13 @@ def _release(claim: ExitStack, draft: Draft | None) -> None:
     claim.close()
 
 
-def _task(job: Job, out: Path | None) -> Task:
-    if isinstance(job, Artifact):
-        asset = job.asset
-        compilation = Compilation(job.triple, job.key.cpu_flags, job.key.settings)
-    else:
-        asset, compilation = job, None
-    return Task(asset.source, asset.wasm, compilation, job.key.digest, job.key.inputs(), out)
-
-
-def _weight(job: Job) -> int:
-    return _task(job, None).memory
-
-
 def _failure(job: Job, error: str) -> str:
     reason = "; ".join(line.strip() for line in error.splitlines() if line.strip())
-    if isinstance(job, Asset):
-        return f"{job.relative}: {reason}"
-    settings = ", ".join(f"{name} = {value}" for name, value in job.profile.settings.items())
-    with_ = f" with {settings} (profile {job.profile.name})" if settings else ""
+    if not isinstance(job.key, ArtifactKey):
+        return f"{job.label}: {reason}"
+    values = job.key.settings.items()
+    settings = ", ".join(f"{name} = {json.dumps(value)}" for name, value in values)
     return (
-        f"{job.asset.relative}: cannot be compiled for {job.target.name} by wasmtime "
-        f"{job.key.engine}{with_}: {reason}"
+        f"{job.label}: cannot be compiled for {job.key.target} by wasmtime {job.key.engine}"
+        f"{' with ' if settings else ''}{settings}: {reason}"
     )

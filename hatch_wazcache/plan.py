@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
 from hatch_wazcache.engine import CPU_LEVELS, InstalledEngine, code_settings
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.job import Job
 from hatch_wazcache.wasm import Wasm, read_wasm
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ class Asset:
         return self.distribution[len(self.package.distribution) + 1 :]
 
     @property
-    def key(self) -> SourceKey:
-        return SourceKey(self.wasm.sha256)
+    def job(self) -> Job:
+        """What makes its own compressed stream."""
+        return Job(SourceKey(self.wasm.sha256), self.relative, self.source, self.wasm)
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,11 @@ class Artifact:
         return self.asset.package.file(self.name)
 
     @property
-    def label(self) -> str:
-        """What a person calls it."""
+    def job(self) -> Job:
+        """What makes it."""
         several = len(self.asset.profiles) > 1
-        return self.asset.relative + (f" (profile {self.profile.name})" if several else "")
-
-    @property
-    def triple(self) -> str | None:
-        """What the compiler is told; None for this machine's own CPU."""
-        return None if self.cpu == "native" else self.key.triple
+        label = self.asset.relative + (f" (profile {self.profile.name})" if several else "")
+        return Job(self.key, label, self.asset.source, self.asset.wasm)
 
 
 @dataclass(frozen=True)
@@ -358,7 +356,7 @@ def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) 
             owners[package.file(package.loader)] = "the loader"
     places = [(asset.distribution, asset.relative) for asset in assets]
     places += [
-        (artifact.distribution, f"an artifact of {artifact.label}") for artifact in artifacts
+        (artifact.distribution, f"an artifact of {artifact.job.label}") for artifact in artifacts
     ]
     for distribution, owner in places:
         other = owners.setdefault(distribution, owner)

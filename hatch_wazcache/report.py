@@ -61,6 +61,11 @@ class Report:
         self.found += 1
         self.saved += seconds
 
+    def is_lost(self, seconds: float) -> None:
+        """Take back that an entry was found: it cannot be used."""
+        self.found -= 1
+        self.saved -= seconds
+
     def is_done(self, wheel: Path | None, where: str = "") -> None:
         """Say how it went: the one line of a build that found everything.
 

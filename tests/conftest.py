@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import subprocess
 import sys
+import tarfile
+import tempfile
 import zipfile
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import corpus
 import pytest
-import tomllib
+from installer.sources import WheelFile
+
+from hatch_wazcache.targets import native_target
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".work"
@@ -35,6 +47,14 @@ assets = ["demo/*.wasm"]
 
 ARGON = "argon2-browser__argon2.wasm"
 """25 kB: compiles in a few milliseconds."""
+
+ANSWER = bytes.fromhex(
+    "0061736d01000000 0105016000017f 03020100 070a0106616e737765720000 0a06010400412a0b"
+)
+"""A module that exports `answer`, a function that returns 42."""
+
+TARGET = native_target().name
+"""What artifacts made here are named after."""
 
 
 @dataclass
@@ -88,17 +108,22 @@ class Project:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("WAZCACHE_", "HATCH_"))}
         return {**kept, "WAZCACHE_DIR": str(self.cache), **self.environment, **more}
 
-    def hatchling(self, *words: str, **env: str) -> Built:
-        """Run hatchling in this environment, without isolation: the quickest real build."""
-        before = set((self.root / "dist").glob("*"))
+    def run(self, *words: str | Path, **env: str) -> Built:
+        """Run a Python module in the project's folder."""
         done = subprocess.run(
-            [self.python, "-m", "hatchling", "build", *words],
+            [self.python, "-m", *words],
             cwd=self.root, env=self.env(**env), text=True, encoding="utf-8", check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        return Built(done.returncode, done.stdout)
+
+    def hatchling(self, *words: str, **env: str) -> Built:
+        """Run hatchling in this environment, without isolation: the quickest real build."""
+        before = set((self.root / "dist").glob("*"))
+        done = self.run("hatchling", "build", *words, **env)
         made = sorted(set((self.root / "dist").glob("*.whl")), key=lambda p: p.stat().st_mtime_ns)
-        wheel = made[-1] if made and (done.returncode == 0 or made[-1] not in before) else None
-        return Built(done.returncode, done.stdout, wheel)
+        wheel = made[-1] if made and (done.status == 0 or made[-1] not in before) else None
+        return Built(done.status, done.output, wheel)
 
     def build(self, **env: str) -> Built:
         """Build the wheel."""
@@ -107,6 +132,13 @@ class Project:
     def editable(self, **env: str) -> Built:
         """Build the editable wheel."""
         return self.hatchling("-t", "wheel:editable", **env)
+
+    def sdist(self, **env: str) -> Path:
+        """Build the sdist."""
+        built = self.hatchling("-t", "sdist", **env)
+        assert built.status == 0, built.output
+        (made,) = (self.root / "dist").glob("*.tar.gz")
+        return made
 
     def tree(self) -> list[str]:
         """List the files of the project, without dist."""
@@ -126,11 +158,19 @@ def project(tmp_path: Path) -> Project:
 
 def environment_with(wasmtime: str, python: Path = Path(sys.executable)) -> Path:
     """Return the Python of an environment that holds one wasmtime; made once, then shared."""
+    return environment_of(*[f"wasmtime=={wasmtime}"] if wasmtime else [], python=python)
+
+
+def environment_of(
+    *packages: str, python: Path = Path(sys.executable), with_ours: bool = True
+) -> Path:
+    """Return the Python of an environment with these packages and ours; made once, then shared."""
     version = subprocess.run(
         [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
-    folder = WORK / f"python{version}-wasmtime{wasmtime}"
+    name = "-".join(package.strip("-").replace("==", "") for package in packages)
+    folder = WORK / f"python{version}-{name or 'wasmtime'}{'' if with_ours else '-alone'}"
     WORK.mkdir(exist_ok=True)
     with (WORK / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -138,12 +178,82 @@ def environment_with(wasmtime: str, python: Path = Path(sys.executable)) -> Path
             uv = [sys.executable, "-m", "uv"]
             subprocess.run([*uv, "venv", "-q", "--clear", "-p", str(python), folder], check=True)
             made = folder / "bin" / "python"
-            packages = [f"wasmtime=={wasmtime}"] if wasmtime else []
-            packages += ["hatchling", "deflate", "filelock", "platformdirs"]
-            subprocess.run([*uv, "pip", "install", "-q", "-p", made, *packages], check=True)
-            subprocess.run([*uv, "pip", "install", "-q", "-p", made, "-e", ROOT], check=True)
+            install = [*uv, "pip", "install", "-q", "-p", made, *packages]
+            subprocess.run([*install, "-e", ROOT] if with_ours else install, check=True)
             (folder / "done").touch()
     return folder / "bin" / "python"
+
+
+def find_python(version: str) -> Path:
+    """Return a Python of this machine by its version, as `3.9`; where there is none, skip."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    words = [sys.executable, "-m", "uv", "python", "dir", "-q"]
+    uv = Path(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    folders = [*map(Path, os.get_exec_path()), *pyenv.glob(f"versions/{version}.*/bin")]
+    folders += uv.glob(f"cpython-{version}.*/bin")
+    for path in (folder / f"python{version}" for folder in folders):
+        # A shim of pyenv's is there and yet does not run.
+        if not path.is_file():
+            continue
+        if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    pytest.skip(f"there is no Python {version} on this machine")
+
+
+@cache
+def newest(requirement: str) -> str:
+    """Return the newest version that fits a requirement, as `48.0.0`."""
+    words = ["uv", "pip", "compile", "-q", "--no-deps", "--no-header", "--no-annotate", "-"]
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        input=requirement, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout.strip().partition("==")[2]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of hatch-wazcache as it is now."""
+    made = tmp_path_factory.mktemp("own")
+    build = [sys.executable, "-m", "build", "--wheel", "-o", made, ROOT]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    wheel = next(made.glob("*.whl"))
+    # uv remembers by its path what it has once installed.
+    folder = made / hashlib.sha256(wheel.read_bytes()).hexdigest()
+    folder.mkdir()
+    return wheel.rename(folder / wheel.name)
+
+
+FRONT_ENDS = {
+    "pip": ("pip", "wheel", "-v", "--no-deps", ".", "-w"),
+    "uv": ("uv", "build", "--wheel", "-o"),
+    "build": ("build", "--wheel", "-o"),
+    "build, by way of an sdist": ("build", "-o"),
+    "hatch": ("hatch", "build", "-t", "wheel"),
+}
+"""How each is told to build a wheel; the folder for it follows."""
+
+
+@dataclass
+class IsolatedProject(Project):
+    """A project that is built as its author does it: in fresh environments, by a front end."""
+
+    def build_with(self, front_end: str, **env: str) -> Built:
+        """Build the wheel into a folder of its own."""
+        folder = Path(tempfile.mkdtemp(dir=self.root.parent))
+        done = self.run(*FRONT_ENDS[front_end], folder, **env)
+        return Built(done.status, done.output, next(folder.glob("*.whl"), None))
+
+
+@pytest.fixture
+def isolated(project: Project, own_wheel: Path, tmp_path: Path) -> IsolatedProject:
+    """The project, for builds in environments that hold hatch-wazcache as a released wheel."""
+    pip, uv = (os.environ.get(name, "") for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS"))
+    environment = {
+        "PIP_FIND_LINKS": f"{pip} {own_wheel.parent}".strip(),
+        "UV_FIND_LINKS": f"{uv},{own_wheel.parent}".strip(","),
+        "HATCH_DATA_DIR": str(tmp_path / "hatch"),
+    }
+    return IsolatedProject(project.root, project.cache, environment)
 
 
 def unpack(wheel: Path, folder: Path) -> Path:
@@ -151,6 +261,14 @@ def unpack(wheel: Path, folder: Path) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     return folder
+
+
+def unpack_sdist(sdist: Path, folder: Path, cache: Path) -> Project:
+    """Unpack an sdist: a project of its own."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder)
+    (root,) = folder.iterdir()
+    return Project(root, cache)
 
 
 def run_python(code: str, path: Path, python: Path = Path(sys.executable), **env: str) -> Built:
@@ -161,3 +279,61 @@ def run_python(code: str, path: Path, python: Path = Path(sys.executable), **env
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     return Built(done.returncode, done.stdout)
+
+
+def tiny(text: str) -> bytes:
+    """Make a valid module that does nothing and differs with the text, in a custom section."""
+    body = b"\4text" + text.encode()
+    size = bytes([len(body) & 0x7F | 0x80, len(body) >> 7])
+    return b"\0asm\1\0\0\0" + b"\0" + size + body
+
+
+def ours(package: str, *assets: str) -> set[str]:
+    """Name what a wheel holds for assets of a package, given without their suffix."""
+    names = {f"{package}/_wazcache.py", f"{package}/_wazcache.json"}
+    for asset in assets:
+        names |= {f"{package}/{asset}.wasm", f"{package}/{asset}.{TARGET}.cwasm"}
+    return names
+
+
+def members(built: Built) -> set[str]:
+    """Name what is in a wheel outside of its .dist-info, after holding it against its RECORD."""
+    assert built.status == 0, built.output
+    assert built.wheel is not None, built.output
+    with WheelFile.open(built.wheel) as wheel:
+        wheel.validate_record(validate_contents=True)
+    assert len(built.names) == len(set(built.names))
+    return {name for name in built.names if ".dist-info/" not in name}
+
+
+_LOAD_ALL = """
+import importlib, json, os, pathlib, sys
+root = pathlib.Path(sys.argv[1])
+loaded = {}
+for manifest in sorted(root.rglob("*.json")):
+    folder = manifest.parent
+    if not manifest.with_suffix(".py").exists() or "profiles" not in manifest.read_text("utf-8"):
+        continue
+    name = ".".join([*folder.relative_to(root).parts, manifest.stem])
+    loader = importlib.import_module(name)
+    for asset in loader.assets():
+        about = json.loads(manifest.read_text("utf-8"))["assets"][asset]
+        for profile in sorted({artifact["profile"] for artifact in about["artifacts"]}):
+            loader.load_module(asset, profile=profile, strict=True)
+            path = loader.status(asset, profile=profile).artifact
+            place = (folder / asset).relative_to(root).as_posix()
+            found = pathlib.Path(path).relative_to(root).as_posix()
+            loaded[place if profile == "default" else f"{place}:{profile}"] = found
+print(json.dumps(loaded))
+"""
+
+
+def precompiled(folder: Path) -> dict[str, str]:
+    """Load every asset below a folder, strictly, and tell by which artifact each was loaded."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _LOAD_ALL, folder],
+        env={**os.environ, "PYTHONPATH": str(folder)}, text=True, encoding="utf-8",
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return json.loads(done.stdout)

@@ -95,9 +95,11 @@ class CacheDirectory:
             if problem := _distrust(self.root):
                 self._trouble(problem)
                 return False
-            for name, text in (("CACHEDIR.TAG", _CACHEDIR_TAG), (".gitignore", "*\n")):
-                with suppress(FileExistsError), (self.root / name).open("x") as file:
-                    file.write(text)
+            marks = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
+            if set(os.listdir(self.root)) <= marks.keys():  # else it may be somebody's home
+                for name, text in marks.items():
+                    with suppress(FileExistsError), (self.root / name).open("x") as file:
+                        file.write(text)
         except OSError as error:
             self._trouble(f"cannot be written: {error.strerror or error}")
         return os.path.isdir(self.root)  # Path.is_dir raises where it may not look

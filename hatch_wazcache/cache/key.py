@@ -49,6 +49,11 @@ class ArtifactKey:
     def digest(self) -> str:
         return _digest(self.inputs())
 
+    @property
+    def compiler_triple(self) -> str | None:
+        """What the compiler is told; None for this machine's own CPU, which it finds out."""
+        return None if self.cpu.startswith("native") else self.triple
+
     def inputs(self) -> dict[str, object]:
         """Return what the digest is of, as it stands in an entry."""
         return {

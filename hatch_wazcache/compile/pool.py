@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.compile.memory import compiler_memory, free_memory
+from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.compile.memory import free_memory, job_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from hatch_wazcache.wasm import Wasm
+    from hatch_wazcache.job import Job
 
-__all__ = ["Compilation", "Outcome", "Pool", "Task"]
+__all__ = ["Outcome", "Pool", "Task"]
 
 _BOOT = """\
 import json, sys
@@ -45,49 +46,31 @@ SIGN_OF_LIFE = 10.0
 
 
 @dataclass(frozen=True)
-class Compilation:
-    """What a compiler is to do with a `.wasm`."""
-
-    triple: str | None
-    """None: for this machine's own CPU."""
-    cpu_flags: tuple[str, ...]
-    settings: Mapping[str, bool | int | str]
-
-
-@dataclass(frozen=True)
 class Task:
-    """One entry to be made: an artifact, or where `compile` is None the asset's own stream."""
+    """A job with a place to write its entry to."""
 
-    path: Path
-    wasm: Wasm
-    compile: Compilation | None
-    key: str
-    inputs: Mapping[str, object]
+    job: Job
     out: Path | None
-    """Where to write the entry; where that cannot be, it is a temporary file of the system's."""
-
-    @property
-    def memory(self) -> int:
-        """The bytes that it is expected to take at its peak."""
-        if self.compile is None:
-            return 40 * 10**6 + 2 * self.wasm.size
-        return compiler_memory(self.wasm.code_size, self.wasm.size)
+    """Where to write; where that cannot be, it is a temporary file of the system's."""
 
     def request(self) -> str:
         """Return the line that the worker is sent."""
-        compile_ = self.compile and {
-            "kind": self.wasm.kind,
-            "triple": self.compile.triple,
-            "cpu_flags": list(self.compile.cpu_flags),
-            "settings": dict(self.compile.settings),
-            "parallel": self.wasm.code_size >= _PARALLEL_FROM,
-        }
+        key, wasm = self.job.key, self.job.wasm
+        compile_ = None
+        if isinstance(key, ArtifactKey):
+            compile_ = {
+                "kind": wasm.kind,
+                "triple": key.compiler_triple,
+                "cpu_flags": list(key.cpu_flags),
+                "settings": dict(key.settings),
+                "parallel": wasm.code_size >= _PARALLEL_FROM,
+            }
         request: dict[str, Any] = {
-            "wasm": str(self.path),
-            "sha256": self.wasm.sha256,
+            "wasm": str(self.job.path),
+            "sha256": wasm.sha256,
             "compile": compile_,
-            "key": self.key,
-            "inputs": dict(self.inputs),
+            "key": key.digest,
+            "inputs": key.inputs(),
             "out": None if self.out is None else str(self.out),
         }
         return json.dumps(request) + "\n"
@@ -182,13 +165,14 @@ class Pool:
             worker.end()
         self._busy, self._idle = {}, []
 
-    def has_room(self, memory: int) -> bool:
-        """Say whether a task that takes so many bytes can start now."""
+    def has_room(self, job: Job) -> bool:
+        """Say whether a job can start now."""
         if not self._busy:
             return not self._again
         if self._again or self._alone or len(self._busy) >= self._cores:
             return False
-        return sum(task.memory for task in self._busy.values()) + memory <= self._memory
+        taken = sum(job_memory(task.job) for task in self._busy.values())
+        return taken + job_memory(job) <= self._memory
 
     @property
     def busy(self) -> bool:
@@ -243,7 +227,7 @@ class Pool:
             return None
         seconds = time.monotonic() - worker.started
         if line is not None:
-            if task.memory > _RETIRE_AFTER:
+            if job_memory(task.job) > _RETIRE_AFTER:
                 worker.end()
             else:
                 self._idle.append(worker)
@@ -262,9 +246,10 @@ class Pool:
             if self._alone is None and (self._busy or self._again):
                 self._again.append(task)
                 return None
+            expected, free = job_memory(task.job) / 1e9, free_memory() / 1e9
             error = (
-                f"the compiler was killed by SIGKILL: out of memory? About "
-                f"{task.memory / 1e9:.1f} GB were expected, {free_memory() / 1e9:.1f} GB are free"
+                "the compiler was killed by SIGKILL: out of memory? "
+                f"About {expected:.1f} GB were expected, {free:.1f} GB are free"
             )
         elif status < 0:
             error = f"the compiler died by {_signal_name(-status)}: {words}"

@@ -257,7 +257,9 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.config import HATCH_OPTIONS
 
         table = {name: value for name, value in self.config.items() if name not in HATCH_OPTIONS}
-        return read_config(table, self._location, os.environ, Path(self.root))
+        config = read_config(table, self._location, os.environ, Path(self.root))
+        _refuse_shared_folder(config, Path(self.root))
+        return config
 
     @cached_property
     def _report(self) -> Report:
@@ -281,6 +283,22 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         lines = str(error).splitlines()
         self.app.abort("\n".join(f"wazcache: {line}" for line in lines))
         raise SystemExit(1)  # abort ends the process; its type does not say so
+
+
+def _refuse_shared_folder(config: Config, root: Path) -> None:
+    """Refuse a cache among files of the project: a distribution leaves out what is in the cache."""
+    cache = config.cache_dir
+    if cache is None or not cache.is_relative_to(root):
+        return
+    try:
+        found = os.listdir(cache)
+    except OSError:  # there is none yet; or it cannot be read, which the cache will tell
+        return
+    if found and "CACHEDIR.TAG" not in found:
+        raise WazcacheError(
+            f"{config.location}.cache-dir, or WAZCACHE_DIR: {cache} holds other files "
+            f"({min(found)}); name a folder of its own"
+        )
 
 
 def _with_slashes(path: str) -> str:

@@ -1,0 +1,32 @@
+"""A job: what one entry of the cache is made for, and out of which file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.cache.key import ArtifactKey, SourceKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatch_wazcache.wasm import Wasm
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One entry to be found or made: an artifact, or an asset's own compressed stream."""
+
+    key: ArtifactKey | SourceKey
+    label: str
+    """What a person calls it."""
+    path: Path
+    """The `.wasm` file."""
+    wasm: Wasm
+
+    @property
+    def compiles(self) -> bool:
+        """Whether it takes a compiler; the streams are made along the way, without a word."""
+        return isinstance(self.key, ArtifactKey)

@@ -1,0 +1,121 @@
+"""The README, done as it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import corpus
+import pytest
+from conftest import ROOT, Project, run_python, unpack
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands(block: str) -> list[str]:
+    return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it is now, somewhere else, with an empty environment active."""
+    folder = tmp_path_factory.mktemp("clone") / "hatch-wazcache"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, text=True, capture_output=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    subprocess.run([sys.executable, "-m", "venv", folder.parent / "venv"], check=True)
+    return folder
+
+
+def shell(command: str, clone: Path, folder: Path | None = None, **env: str) -> str:
+    path = f"{clone.parent / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, shell=True, cwd=folder or clone, text=True, check=False,
+        env={**os.environ, "PATH": path, "WAZCACHE_DIR": str(clone.parent / "cache"), **env},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+def test_the_commands_behind_make_example(clone: Path):
+    block = next(block for block in blocks("console") if "demo.py" in block)
+    outputs = [shell(command, clone) for command in commands(block)]
+    assert len(outputs) == 4
+    assert "precompiled" in outputs[-1]
+    assert "factor" in outputs[-1]
+
+
+def test_a_build_says_what_the_readme_shows(clone: Path):
+    block = next(block for block in blocks("console") if "-m build" in block)
+    (command,) = commands(block)
+    shell("python -m pip install -q build", clone)
+    shell("python -m pip wheel -q --no-deps -w links .", clone)
+    links = f"{clone / 'links'} {os.environ.get('PIP_FIND_LINKS', '')}"
+    cache = str(clone.parent / "another-cache")
+    example = clone / "example_project"
+    output = shell(command, clone, example, PIP_FIND_LINKS=links, WAZCACHE_DIR=cache)
+    number = re.compile(r"[\d.]+ (s|MB)\b")
+    shown = [number.sub("N", line) for line in block.splitlines() if "wazcache:" in line]
+    said = [number.sub("N", line) for line in output.splitlines() if "wazcache:" in line]
+    assert said == shown
+
+
+def test_the_commands_behind_make_test(clone: Path):
+    block = next(block for block in blocks("console") if "pytest" in block)
+    *install, test = commands(block)
+    for command in install:
+        shell(command, clone)
+    assert "tests/test_wheel.py" in shell(f"{test} --collect-only -q", clone)
+
+
+def test_the_configuration_is_all_that_a_project_needs(project: Project):
+    (configuration,) = (block for block in blocks("toml") if "build-system" in block)
+    project.write("pyproject.toml", configuration)
+    project.write("src/gofmt/__init__.py")
+    project.write(
+        "src/gofmt/gofmt.wasm", (ROOT / "example_project/src/gofmt/gofmt.wasm").read_bytes()
+    )
+    built = project.build()
+    assert built.status == 0, built.output
+    assert "warning" not in built.output
+
+
+def test_the_code_for_loading_runs(project: Project, tmp_path: Path):
+    project.write(
+        "pyproject.toml",
+        (project.root / "pyproject.toml").read_text().replace('"demo"', '"gofmt"')
+        + "[tool.hatch.build.hooks.wazcache.profiles]\n"
+        "default = {}\nfuel = {consume-fuel = true}\n",
+    )
+    shutil.move(project.root / "demo", project.root / "gofmt")
+    text = (project.root / "pyproject.toml").read_text().replace("demo/*", "gofmt/*")
+    project.write("pyproject.toml", text)
+    (project.root / "gofmt/a.wasm").rename(project.root / "gofmt/gofmt.wasm")
+    component = next(name for name in corpus.ROWS if "component" in name)
+    project.wasm("gofmt/tool.wasm", component)
+    built = project.build()
+    assert built.status == 0, built.output
+    first, loading = (block for block in blocks("python"))
+    code = f"{first}\nimport wasmtime\nmy_engine = wasmtime.Engine()\n{loading}"
+    ran = run_python(code, unpack(built.wheel, tmp_path / "site"))
+    assert ran.status == 0, ran.output
+
+
+def test_every_command_of_the_readme_is_run_here():
+    known = ("demo.py", "-m build", "pytest")
+    for block in blocks("console"):
+        assert any(word in block for word in known), block

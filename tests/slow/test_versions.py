@@ -1,0 +1,244 @@
+"""Every version of hatchling, Python and wasmtime that we promise."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import (
+    ANSWER,
+    PYPROJECT,
+    TARGET,
+    Built,
+    Project,
+    environment_of,
+    environment_with,
+    find_python,
+    members,
+    newest,
+    ours,
+    precompiled,
+    run_python,
+    unpack,
+    unpack_sdist,
+)
+
+WASMTIME = "wasmtime==48.0.0"
+OLD_HATCHLINGS = ["1.26.3", "1.27.0", "1.29.0", "1.31.0"]
+COMPONENT = bytes.fromhex("0061736d0d000100")
+"""A component that holds nothing."""
+
+
+def contents(wheel: Path | None) -> dict[str, tuple[bytes, object]]:
+    """Read all of a wheel but what names the version of hatchling."""
+    assert wheel is not None
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            info.filename: (archive.read(info), (info.date_time, info.external_attr))
+            for info in archive.infolist()
+            if not info.filename.endswith((".dist-info/METADATA", "/WHEEL", "/RECORD"))
+        }
+
+
+def with_hatchling(version: str, python: Path = Path(sys.executable)) -> Path:
+    """Return the Python of an environment with a version of hatchling, and what it asks for."""
+    return environment_of(f"hatchling=={version}", WASMTIME, "editables", python=python)
+
+
+@pytest.fixture
+def with_newest_hatchling(project: Project) -> Built:
+    project.python = with_hatchling(newest("hatchling"))
+    return project.build()
+
+
+@pytest.mark.parametrize("hatchling", OLD_HATCHLINGS)
+def test_an_older_hatchling_builds_the_same_members(
+    project: Project, with_newest_hatchling: Built, tmp_path: Path, hatchling: str
+):
+    project.python = with_hatchling(hatchling)
+    built = project.build(WAZCACHE_DIR=str(tmp_path / "cold"))
+    assert "1 compiled, 0 found" in built.output
+    assert f"Generator: hatchling {hatchling}\n".encode() in built.read("demo-1.0.dist-info/WHEEL")
+    assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
+    assert contents(built.wheel) == contents(with_newest_hatchling.wheel)
+    again = project.build(WAZCACHE_DIR=str(tmp_path / "cold"))
+    assert "0 compiled, 1 found" in again.output
+    assert again.wheel.read_bytes() == built.wheel.read_bytes()
+    assert precompiled(unpack(built.wheel, tmp_path / "site")) == {
+        "demo/a.wasm": f"demo/a.{TARGET}.cwasm"
+    }
+
+
+@pytest.mark.parametrize("hatchling", OLD_HATCHLINGS)
+def test_an_older_hatchling_makes_an_editable_install_that_clean_removes(
+    project: Project, hatchling: str
+):
+    project.python = with_hatchling(hatchling)
+    before = project.tree()
+    built = project.editable()
+    assert built.status == 0, built.output
+    assert set(project.tree()) - set(before) == ours("demo", "a") - {"demo/a.wasm"}
+    assert precompiled(project.root) == {"demo/a.wasm": f"demo/a.{TARGET}.cwasm"}
+    cleaned = project.hatchling("-t", "wheel", "--clean-only")
+    assert cleaned.status == 0, cleaned.output
+    assert [name for name in project.tree() if "__pycache__" not in name] == before
+
+
+@pytest.mark.parametrize("hatchling", OLD_HATCHLINGS)
+def test_an_older_hatchling_makes_an_sdist_with_the_asset(
+    project: Project, hatchling: str, tmp_path: Path
+):
+    project.python = with_hatchling(hatchling)
+    project.write(".gitignore", "*.wasm\n")
+    project.editable()
+    sdist = unpack_sdist(project.sdist(), tmp_path / "sdist", project.cache)
+    assert set(sdist.tree()) == {
+        ".gitignore", "PKG-INFO", "demo/__init__.py", "demo/a.wasm", "pyproject.toml"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("hatchling", OLD_HATCHLINGS)
+def test_an_error_ends_an_older_hatchling_too_without_a_traceback(project: Project, hatchling: str):
+    project.python = with_hatchling(hatchling)
+    project.write("demo/a.wasm", "text")
+    built = project.build()
+    assert built.status == 1
+    assert built.output.splitlines() == [
+        r"wazcache: demo/a.wasm: not WebAssembly (it does not begin with \0asm)"
+    ]
+    assert not list((project.root / "dist").glob("*"))
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_every_python_builds_the_same_bytes(project: Project, tmp_path: Path, version: str):
+    project.wasm("demo/b.wasm", "source-map__mappings.wasm")
+    project.python = with_hatchling(newest("hatchling"))
+    expected = project.build()
+    assert expected.wheel is not None, expected.output
+    project.python = with_hatchling(newest("hatchling"), find_python(version))
+    assert f"/python{version}-" in str(project.python)
+    for said in ("2 compiled, 0 found", "0 compiled, 2 found"):
+        built = project.build(WAZCACHE_DIR=str(tmp_path / "own"))
+        assert said in built.output
+        assert members(built) == {"demo/__init__.py", *ours("demo", "a", "b")}
+        assert built.wheel.read_bytes() == expected.wheel.read_bytes()
+    site = unpack(built.wheel, tmp_path / "site")
+    ran = run_python(
+        "from demo._wazcache import *; print(load_module('b.wasm', strict=True))",
+        site,
+        project.python,
+    )
+    assert "wasmtime._module.Module" in ran.output
+
+
+@pytest.mark.parametrize("oldest", ["3.10", "3.13"])
+def test_the_oldest_dependencies_that_we_admit_do(project: Project, oldest: str):
+    python = find_python(oldest)
+    project.python = environment_of("--resolution=lowest-direct", WASMTIME, python=python)
+    built = project.build()
+    assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
+    assert b"hatchling 1.26" in built.read("demo-1.0.dist-info/WHEEL")
+    assert "0 compiled, 1 found" in project.build().output
+
+
+@pytest.fixture(params=["36", "44", "48", "newest"])
+def wasmtime(request: pytest.FixtureRequest) -> str:
+    """A version of wasmtime."""
+    return newest("wasmtime" if request.param == "newest" else f"wasmtime=={request.param}.*")
+
+
+def name(project: Project, wasmtime: str) -> None:
+    """Have the project name a wasmtime, and build with it."""
+    major = int(wasmtime.partition(".")[0])
+    wanted = f"wasmtime>={major},<{major + 1}"
+    project.write("pyproject.toml", PYPROJECT.replace("wasmtime>=48,<49", wanted))
+    project.python = environment_with(wasmtime)
+
+
+def test_every_wasmtime_builds_loads_and_runs(project: Project, wasmtime: str, tmp_path: Path):
+    name(project, wasmtime)
+    project.write("demo/answer.wasm", ANSWER)
+    for said in ("2 compiled, 0 found", "0 compiled, 2 found"):
+        built = project.build()
+        assert members(built) == {"demo/__init__.py", *ours("demo", "a", "answer")}
+        assert said in built.output
+        assert "warning" not in built.output
+    major = wasmtime.partition(".")[0]
+    assert json.loads(built.read("demo/_wazcache.json"))["wasmtime"].split(".")[0] == major
+    ran = run_python(
+        "import wasmtime; from demo._wazcache import *; store = wasmtime.Store(engine()); "
+        "module = load_module('answer.wasm', strict=True); "
+        "print(wasmtime.Instance(store, module, []).exports(store)['answer'](store)); "
+        "print([status(asset).precompiled for asset in assets()])",
+        unpack(built.wheel, tmp_path / "site"),
+        project.python,
+    )
+    assert ran.output == "42\n[True, True]\n"
+
+
+def test_every_wasmtime_from_39_builds_and_loads_components(
+    project: Project, wasmtime: str, tmp_path: Path
+):
+    name(project, wasmtime)
+    project.write("demo/a.wasm", COMPONENT)
+    built = project.build()
+    if int(wasmtime.partition(".")[0]) < 39:
+        assert "demo/a.wasm: cannot be compiled" in built.output
+        assert "components need wasmtime 39 or later" in built.output
+        assert built.status == 1
+        return
+    assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
+    ran = run_python(
+        "from demo._wazcache import *; load_component('a.wasm', strict=True); "
+        "print(status('a.wasm'))",
+        unpack(built.wheel, tmp_path / "site"),
+        project.python,
+    )
+    assert "precompiled=True" in ran.output
+
+
+def test_every_wasmtime_has_settings_and_cpu_levels(
+    project: Project, wasmtime: str, tmp_path: Path
+):
+    name(project, wasmtime)
+    project.append(
+        'cpu = "x86-64-v2"\nprofiles.default = {}\n'
+        'profiles.metered = {consume-fuel = true, cranelift-opt-level = "speed_and_size"}\n'
+    )
+    built = project.build()
+    assert built.status == 0, built.output
+    ran = run_python(
+        "from demo._wazcache import *; load_module('a.wasm', strict=True, profile='metered'); "
+        "print(*[status('a.wasm', profile=p).precompiled for p in ('default', 'metered')])",
+        unpack(built.wheel, tmp_path / "site"),
+        project.python,
+    )
+    assert ran.output == "True True\n"
+
+
+def test_one_cache_serves_all_wasmtimes_side_by_side(project: Project):
+    versions = [newest("wasmtime==36.*"), newest("wasmtime==48.*")]
+    wheels = []
+    for version in (*versions, *versions):
+        name(project, version)
+        wheels.append(project.build().wheel.read_bytes())
+    assert wheels[:2] == wheels[2:]
+    assert wheels[0] != wheels[1]
+    scopes = sorted(path.name.split(".")[0] for path in project.cache.glob("wasmtime-*"))
+    assert scopes == ["wasmtime-36", "wasmtime-48"]
+
+
+def test_what_another_wasmtime_refuses_is_compiled_with_a_warning(project: Project, tmp_path: Path):
+    project.python = environment_with("48.0.0")
+    site = unpack(project.build().wheel, tmp_path / "site")
+    version = newest("wasmtime==44.*")
+    ran = run_python(
+        "from demo._wazcache import *; print(load_module('a.wasm'))",
+        site,
+        environment_with(version),
+    )
+    assert "wasmtime._module.Module" in ran.output
+    assert f"compiled for wasmtime 48.0.0, installed is {version}" in ran.output
