@@ -106,7 +106,7 @@ def _sha256(file: BinaryIO) -> str:
 def _code_size(file: BinaryIO, start: int, end: int, kind: Kind, depth: int = 0) -> int | None:
     """Add up the code sections between two offsets; None where the sections do not add up."""
     if depth > _DEEPEST:
-        return 0  # no compiler takes it either, and says so better
+        return 0  # a part of the estimate is lost, nothing else
     total = 0
     while start < end:
         file.seek(start)

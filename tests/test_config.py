@@ -1,0 +1,525 @@
+"""The options: each one's meaning and default, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from conftest import ROOT as OURS
+from conftest import Built, Project, run_python
+
+from hatch_wazcache.config import Config, read_config
+from hatch_wazcache.engine import SETTINGS
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.requirement import EngineRequirement
+from hatch_wazcache.targets import TARGETS, native_target
+
+TABLE = "tool.hatch.build.hooks.wazcache"
+ROOT = Path("/project").absolute()
+NATIVE = native_target().name
+FOREIGN = "aarch64-macos" if NATIVE != "aarch64-macos" else "aarch64-windows"
+
+
+def read(environment: dict[str, str] | None = None, /, **options: object) -> Config:
+    """Read options, with `_` for `-` in their names."""
+    table = {"assets": ["demo/*.wasm"]}
+    table |= {name.replace("_", "-"): value for name, value in options.items()}
+    return read_config(table, TABLE, environment or {}, ROOT)
+
+
+def problems(environment: dict[str, str] | None = None, /, **options: object) -> list[str]:
+    with pytest.raises(WazcacheError) as caught:
+        read(environment, **options)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith((f"{TABLE}.", "WAZCACHE_")) for line in lines)
+    return [line.removeprefix(f"{TABLE}.") for line in lines]
+
+
+def test_only_assets_has_no_default():
+    config = read()
+    assert [(pattern.glob, pattern.profiles) for pattern in config.assets] == [
+        ("demo/*.wasm", ("default",))
+    ]
+    assert [target.name for target in config.targets] == [NATIVE]
+    assert config.target.name == NATIVE
+    assert {name: dict(p.settings) for name, p in config.profiles.items()} == {"default": {}}
+    assert (config.cpu, config.keep_wasm, config.strict) == ("baseline", True, False)
+    assert (config.loader, config.cache_dir, config.engine) == ("", None, None)
+    assert config.timeout == 1800
+    with pytest.raises(
+        WazcacheError, match=r"wazcache\.assets is missing: must be a list of globs"
+    ):
+        read_config({}, TABLE, {}, ROOT)
+
+
+def test_every_option_is_taken():
+    config = read(
+        assets=["a/**/*.wasm", {"path": "b\\c.wasm", "profiles": ["fuel"]}],
+        targets=[FOREIGN, "native"],
+        profiles={"plain": {}, "fuel": {"consume-fuel": True, "memory-guard-size": 65536}},
+        cpu="x86-64-v3" if NATIVE.startswith("x86_64") else "baseline",
+        loader="a/_wasm.py",
+        keep_wasm=False,
+        cache_dir="../cache",
+        timeout=2.5,
+        engine="wasmtime>=48,<49",
+        strict=True,
+    )
+    assert [(pattern.glob, pattern.profiles) for pattern in config.assets] == [
+        ("a/**/*.wasm", ("plain", "fuel")),
+        ("b/c.wasm", ("fuel",)),
+    ]
+    assert [target.name for target in config.targets] == [FOREIGN, NATIVE]
+    assert config.profiles["fuel"].settings == {"consume-fuel": True, "memory-guard-size": 65536}
+    assert (config.loader, config.keep_wasm, config.strict) == ("a/_wasm.py", False, True)
+    assert (config.cache_dir, config.timeout) == (ROOT.parent / "cache", 2.5)
+    assert config.engine == "wasmtime>=48,<49"
+
+
+def test_a_wheel_is_built_for_this_machine_if_it_is_among_the_targets():
+    assert read(targets=[FOREIGN, "native"]).target.name == NATIVE
+    assert read(targets=[FOREIGN, NATIVE]).target.name == NATIVE
+    assert read(targets=[FOREIGN]).target.name == FOREIGN
+
+
+def test_the_environment_is_stronger_than_the_options():
+    environment = {
+        "WAZCACHE_DIR": "elsewhere",
+        "WAZCACHE_TARGET": FOREIGN,
+        "WAZCACHE_STRICT": "1",
+        "WAZCACHE_TIMEOUT": "0.5",
+    }
+    config = read(environment, cache_dir="here", targets=["native"], strict=False, timeout=9)
+    assert (config.cache_dir, config.target.name) == (ROOT / "elsewhere", FOREIGN)
+    assert (config.strict, config.timeout) == (True, 0.5)
+    assert read({"WAZCACHE_STRICT": "0"}, strict=True).strict is False
+    assert read({"WAZCACHE_TARGET": "native"}, targets=[FOREIGN]).target.name == NATIVE
+
+
+def test_an_empty_variable_is_as_none():
+    names = ("WAZCACHE_DIR", "WAZCACHE_TARGET", "WAZCACHE_STRICT", "WAZCACHE_TIMEOUT")
+    options = {"cache_dir": "here", "targets": [FOREIGN], "strict": True, "timeout": 9}
+    assert read(dict.fromkeys(names, ""), **options) == read(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("WAZCACHE_TARGET", "amd64-linux", "one of native, x86_64-linux,"),
+        ("WAZCACHE_STRICT", "maybe", "1 or true, 0 or false"),
+        ("WAZCACHE_TIMEOUT", "soon", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "0", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "-1", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "nan", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "inf", "a number of seconds greater than 0"),
+        ("WAZCACHE_DIR", "~no such user/cache", "a path; there is no such user"),
+        ("WAZCACHE_DIR", ".", "a folder of its own, not one that holds the project"),
+        ("WAZCACHE_DIR", "/", "a folder of its own, not one that holds the project"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_what_is_allowed(name, value, allowed):
+    (problem,) = problems({name: value})
+    assert problem.startswith(f'{name} = "{value}": must be {allowed}')
+
+
+WRONG = [
+    ("assets", "demo/*.wasm", 'assets = "demo/*.wasm": must be a list of globs'),
+    ("assets", [], "assets = []: must be a list of globs"),
+    ("assets", {}, "assets = {}: must be a list of globs"),
+    ("assets", [3], "assets[0] = 3: must be a glob, or a table"),
+    ("assets", ["a", ""], 'assets[1] = "": must be a glob relative to the project'),
+    ("assets", ["/etc/a.wasm"], 'assets[0] = "/etc/a.wasm": must be a glob relative to'),
+    ("assets", ["C:\\a.wasm"], 'assets[0] = "C:\\\\a.wasm": must be a glob relative to'),
+    ("assets", ["a/../../b.wasm"], 'assets[0] = "a/../../b.wasm": must be a glob relative to'),
+    ("assets", ["~/a.wasm"], 'assets[0] = "~/a.wasm": must be a glob relative to'),
+    ("assets", ["a\0"], 'assets[0] = "a\\u0000": must be a glob relative to'),
+    ("assets", [{}], "assets[0].path is missing: must be a glob relative to"),
+    ("assets", [{"path": 1}], "assets[0].path = 1: must be a glob relative to"),
+    (
+        "assets",
+        [{"path": "a", "profile": []}],
+        "assets[0].profile: there is no such option; did you mean assets[0].profiles?",
+    ),
+    (
+        "assets",
+        [{"path": "a", "profiles": "default"}],
+        'assets[0].profiles = "default": must be a list out of default',
+    ),
+    (
+        "assets",
+        [{"path": "a", "profiles": [["default"]]}],
+        'assets[0].profiles = [["default"]]: must be a list out of default',
+    ),
+    ("assets", [{"path": "a", "profiles": []}], "assets[0].profiles = []: must be a list out of"),
+    ("targets", "native", 'targets = "native": must be a list out of "native", x86_64-linux'),
+    ("targets", [], "targets = []: must be a list out of"),
+    ("targets", [3], "targets[0] = 3: must be one of native, x86_64-linux"),
+    ("targets", ["native", "linux"], 'targets[1] = "linux": must be one of native, x86_64-linux'),
+    ("targets", ["native", NATIVE], f'targets[1] = "{NATIVE}": must be there once'),
+    ("profiles", [], "profiles = []: must be tables of engine settings"),
+    ("profiles", {}, "profiles = {}: must be tables of engine settings"),
+    ("profiles", {"a": 1}, "profiles.a = 1: must be a table of engine settings"),
+    ("profiles", {"A": {}}, "profiles.A = {}: must be named with a-z, 0-9 and -"),
+    ("profiles", {"a/b": {}}, 'profiles."a/b" = {}: must be named with a-z, 0-9 and -'),
+    ("profiles", {"": {}}, 'profiles."" = {}: must be named with a-z, 0-9 and -'),
+    ("profiles", {"x86_64-linux": {}}, "profiles.x86_64-linux = {}: must be named with"),
+    ("profiles", {"native": {}}, "profiles.native = {}: must be named with"),
+    (
+        "cpu",
+        "haswell",
+        'cpu = "haswell": must be "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4"',
+    ),
+    ("cpu", ["native"], 'cpu = ["native"]: must be "baseline"'),
+    ("loader", True, 'loader = true: must be a path such as "src/package/_wazcache.py", or false'),
+    ("loader", 3, "loader = 3: must be a path such as"),
+    ("loader", "a/loader.txt", 'loader = "a/loader.txt": must be a path such as'),
+    ("loader", "a/two words.py", 'loader = "a/two words.py": must be a path such as'),
+    ("loader", "../a.py", 'loader = "../a.py": must be a path such as'),
+    ("loader", "/a.py", 'loader = "/a.py": must be a path such as'),
+    ("keep_wasm", "no", 'keep-wasm = "no": must be true or false'),
+    ("keep_wasm", 1, "keep-wasm = 1: must be true or false"),
+    ("cache_dir", 3, "cache-dir = 3: must be a path"),
+    ("cache_dir", "", 'cache-dir = "": must be a path'),
+    ("cache_dir", "~no such user", 'cache-dir = "~no such user": must be a path; there is no such'),
+    ("cache_dir", ".", 'cache-dir = ".": must be a folder of its own, not one that holds the proj'),
+    ("cache_dir", "a/../..", 'cache-dir = "a/../..": must be a folder of its own, not one that'),
+    ("timeout", "1800", 'timeout = "1800": must be a number of seconds greater than 0'),
+    ("timeout", True, "timeout = true: must be a number of seconds greater than 0"),
+    ("timeout", 0, "timeout = 0: must be a number of seconds greater than 0"),
+    ("timeout", -1.5, "timeout = -1.5: must be a number of seconds greater than 0"),
+    ("timeout", math.nan, "timeout = nan: must be a number of seconds greater than 0"),
+    ("timeout", math.inf, "timeout = inf: must be a number of seconds greater than 0"),
+    ("engine", 48, 'engine = 48: must be a requirement such as "wasmtime>=48,<49"'),
+    ("engine", ">=48", 'engine = ">=48": must be a requirement such as "wasmtime>=48,<49"'),
+    ("engine", "wasmer>=3", 'engine = "wasmer>=3": must be a requirement such as "wasmtime'),
+    ("strict", "yes", 'strict = "yes": must be true or false'),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "message"), WRONG)
+def test_a_wrong_value_is_named_with_what_is_allowed(option, value, message):
+    (problem,) = problems(**{option: value})
+    assert problem.startswith(message)
+
+
+def test_what_is_wrong_is_told_at_once():
+    options = {
+        "assets": ["/x", {"path": "../y", "profiles": ["z"]}],
+        "targets": ["here"],
+        "profiles": {"a": {"consume-fule": True, "memory-guard-size": "1"}, "b": {"wasm_gc": 1}},
+        "cpu": 3,
+        "loader": 3,
+        "keep_wasm": 3,
+        "cache_dir": 3,
+        "timeout": "3",
+        "engine": 3,
+        "strict": 3,
+        "asset": 3,
+    }
+    environment = {"WAZCACHE_STRICT": "x", "WAZCACHE_TIMEOUT": "x", "WAZCACHE_DIR": "~no one"}
+    told = {line.split(" = ")[0].split(":")[0] for line in problems(environment, **options)}
+    assert told == {
+        "assets[0]", "assets[1].path", "assets[1].profiles", "targets[0]",
+        "profiles.a.consume-fule", "profiles.a.memory-guard-size", "profiles.b.wasm_gc",
+        "cpu", "loader", "keep-wasm", "cache-dir", "timeout", "engine", "strict", "asset",
+        "WAZCACHE_STRICT", "WAZCACHE_TIMEOUT", "WAZCACHE_DIR",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "near"),
+    [
+        ("asset", "did you mean assets?"),
+        ("keep_wasm", "did you mean keep-wasm?"),
+        ("cachedir", "did you mean cache-dir?"),
+        ("time-out", "did you mean timeout?"),
+        ("zzz", "known are assets, cache-dir, cpu, engine, keep-wasm, loader, profiles, strict, t"),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_nearest(option, near):
+    with pytest.raises(WazcacheError) as caught:
+        read_config({"assets": ["a"], option: 1}, TABLE, {}, ROOT)
+    assert str(caught.value).startswith(f"{TABLE}.{option}: there is no such option; {near}")
+
+
+def test_each_problem_is_one_line_whatever_the_names_and_values():
+    with pytest.raises(WazcacheError) as caught:
+        read_config({"assets": ["a"], "o\nne": 1, "cpu": "t\nwo"}, TABLE, {}, ROOT)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f'{TABLE}."o\\nne": there is no such option')
+    assert second.startswith(f'{TABLE}.cpu = "t\\nwo": must be')
+
+
+def test_a_long_value_is_told_in_short():
+    (problem,) = problems(cpu="x" * 10_000)
+    assert len(problem) < 250
+
+
+def test_settings_have_the_names_of_wasmtime_in_kebab_case():
+    import wasmtime
+
+    attributes = {
+        name.replace("_", "-")
+        for name, value in vars(wasmtime.Config).items()
+        if isinstance(value, property) and value.fset is not None
+    }
+    elsewhere = {"cache", "target"}
+    assert attributes - elsewhere <= set(SETTINGS)
+    newer = {"wasm-component-model-implements", "wasm-component-model-map"}
+    assert set(SETTINGS) - attributes <= newer
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_setting_takes_its_own_type_only(name):
+    setting = SETTINGS[name]
+    right = {bool: True, int: setting.minimum, str: "".join(setting.choices[:1])}[setting.type]
+    assert read(profiles={"p": {name: right}}).profiles["p"].settings == {name: right}
+    for wrong in (True, 1.5, -1, 1 << 47, "x", None, [right]):
+        if wrong is not right:
+            (problem,) = problems(profiles={"p": {name: wrong}})
+            assert problem.startswith(f"profiles.p.{name} = ")
+            assert problem.endswith(setting.allowed())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("consume_fuel", "did you mean consume-fuel?"),
+        ("epoch-interuption", "did you mean epoch-interruption?"),
+        ("target", "the option targets says what to compile for"),
+        ("cache", "the loader's engine(profile, cache=True) turns wasmtime's own cache on"),
+        ("fuel", "the names are those of wasmtime-py's Config attributes, with hyphens"),
+    ],
+)
+def test_an_unknown_setting_is_told_with_the_nearest(name, hint):
+    assert problems(profiles={"p": {name: True}}) == [
+        f"profiles.p.{name}: there is no such option; {hint}"
+    ]
+
+
+@pytest.mark.parametrize("target", [name for name in TARGETS if not name.startswith("x86_64")])
+def test_a_cpu_level_of_another_architecture_is_refused(target):
+    (problem,) = problems(targets=[target], cpu="x86-64-v2")
+    assert problem.startswith(f'cpu = "x86-64-v2": must be "baseline" for the target {target}')
+
+
+def test_the_cpu_of_this_machine_is_for_this_machine_only():
+    assert read(cpu="native").cpu == "native"
+    (problem,) = problems(targets=[FOREIGN], cpu="native")
+    assert problem.startswith(f'cpu = "native": must be "baseline" for the target {FOREIGN}')
+
+
+def test_the_longest_timeout_is_long():
+    assert read(timeout=10**400).timeout > 10**8
+    assert read({"WAZCACHE_TIMEOUT": "1e300"}).timeout > 10**8
+
+
+def test_a_cache_may_lie_in_the_project_or_at_home():
+    assert read(cache_dir=".cache").cache_dir == ROOT / ".cache"
+    assert read(cache_dir="~/waz").cache_dir == Path.home() / "waz"
+
+
+# as hatchling gives them
+
+
+def test_the_table_of_the_wheel_target_is_named(project: Project):
+    project.options("cpu = 1\nassests = []", "tool.hatch.build.targets.wheel.hooks.wazcache")
+    built = project.build()
+    assert built.status != 0
+    table = "tool.hatch.build.targets.wheel.hooks.wazcache"
+    assert f"wazcache: {table}.cpu = 1: must be" in built.output
+    assert f"wazcache: {table}.assests: there is no such option; did you mean" in built.output
+    assert f"wazcache: {table}.assets is missing" in built.output
+    assert "Traceback" not in built.output
+
+
+def test_the_table_of_the_wheel_target_replaces_the_global_one(project: Project):
+    project.append('[tool.hatch.build.targets.wheel.hooks.wazcache]\nassets = ["demo/b.wasm"]\n')
+    project.wasm("demo/b.wasm")
+    names = project.build().names
+    assert "demo/b.x86_64-linux.cwasm" in names
+    assert "demo/a.x86_64-linux.cwasm" not in names
+
+
+@pytest.mark.parametrize("words", [("-t", "wheel"), ("-t", "wheel:editable"), ("-t", "sdist")])
+def test_wrong_options_stop_every_kind_of_build(project: Project, words):
+    project.append("cpu = 1\nstrict = 1\n")
+    built = project.hatchling(*words)
+    assert built.status != 0
+    assert f"wazcache: {TABLE}.cpu = 1: must be" in built.output
+    assert f"wazcache: {TABLE}.strict = 1: must be" in built.output
+    assert "Traceback" not in built.output
+
+
+def test_the_options_of_hatchling_are_accepted(project: Project):
+    project.append(
+        'dependencies = ["wasmtime"]\nenable-by-default = true\n'
+        "require-runtime-dependencies = true\nrequire-runtime-features = []\n"
+    )
+    built = project.build()
+    assert built.status == 0, built.output
+
+
+def test_wrong_options_stop_a_front_end_that_asks_for_requirements(project: Project):
+    project.append("cpu = 1\n")
+    asked = requirements(project)
+    assert asked.status != 0
+    assert f"wazcache: {TABLE}.cpu = 1: must be" in asked.output
+    assert "Traceback" not in asked.output
+
+
+# the requirement on wasmtime
+
+
+def requirements(project: Project, target: str = "wheel") -> Built:
+    """Ask as a front end does what a build environment needs."""
+    code = f"import os, hatchling.build as b; os.chdir({str(project.root)!r}); "
+    return run_python(code + f"print(b.get_requires_for_build_{target}())", project.root)
+
+
+def required(dependencies=(), optional=None, engine=None) -> EngineRequirement:
+    return EngineRequirement.of(dependencies, optional or {}, engine)
+
+
+def test_a_build_environment_gets_the_wasmtime_of_the_project(project: Project):
+    assert requirements(project).output.strip() == "['wasmtime<49,>=48']"
+    assert "'wasmtime<49,>=48'" in requirements(project, "editable").output
+
+
+def test_an_sdist_needs_no_wasmtime(project: Project):
+    assert requirements(project, "sdist").output.strip() == "[]"
+
+
+def test_a_project_that_does_not_name_wasmtime_gets_the_newest():
+    assert required(["requests"]).to_install() == ["wasmtime"]
+
+
+def test_dependencies_are_stronger_than_optional_ones():
+    both = required(["wasmtime>=48,<49"], {"run": ["wasmtime>=36,<37"]})
+    assert both.to_install() == ["wasmtime>=48,<49"]
+
+
+def test_optional_dependencies_count_where_they_agree():
+    assert required([], {"a": ["wasmtime>=48,<49"], "b": ["x"]}).to_install() == [
+        "wasmtime>=48,<49"
+    ]
+    agreeing = {"a": ["wasmtime>=48,<49"], "all": ["Wasmtime <49, >=48"]}
+    (line,) = required([], agreeing).to_install()
+    assert required([line]).check("48.0.0") is None
+    differing = {"a": ["wasmtime>=48,<49"], "b": ["wasmtime>=36,<37"]}
+    assert required([], differing).to_install() == ["wasmtime"]
+
+
+def test_the_option_engine_says_what_the_project_does_not():
+    silent = required([], {}, "wasmtime>=48,<49")
+    assert silent.to_install() == ["wasmtime>=48,<49"]
+    assert silent.check("48.0.0") is None
+    with pytest.raises(WazcacheError, match="but the option engine says wasmtime<49,>=48"):
+        silent.check("50.0.1")
+
+
+def test_the_option_engine_narrows_what_the_project_says():
+    narrowed = required(["wasmtime>=36"], {}, "wasmtime>=48,<49")
+    assert narrowed.to_install() == ["wasmtime>=36", "wasmtime>=48,<49"]
+    assert narrowed.check("48.0.0") is None
+    with pytest.raises(WazcacheError, match="and the option engine says"):
+        narrowed.check("50.0.1")
+
+
+def test_only_the_line_whose_marker_fits_counts():
+    lines = [
+        "wasmtime>=48,<49; python_version >= '3.8'",
+        "wasmtime>=36,<37; python_version < '3.8'",
+    ]
+    assert required(lines).to_install() == lines
+    assert required(lines).check("48.0.0") is None
+    with pytest.raises(WazcacheError, match=r"project\.dependencies says wasmtime<49,>=48"):
+        required(lines).check("36.0.0")
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("wasmtime>=49", "48.0.0"),
+        ("wasmtime<48", "48.0.0"),
+        ("wasmtime==48.0.1", "48.0.0"),
+        ("wasmtime>=48,<49", "48.0.0rc1"),
+    ],
+)
+def test_a_wasmtime_outside_the_requirement_is_refused(line, version):
+    with pytest.raises(WazcacheError, match=f"wasmtime {version} is installed in the build env"):
+        required([line]).check(version)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["wasmtime>=48,<49"],
+        ["wasmtime~=48.0"],
+        ["wasmtime==48.*"],
+        ["wasmtime==48.0.0"],
+        ["wasmtime>47.999999,<48.5"],
+        ["wasmtime>=48", "wasmtime<49"],
+        ["wasmtime[extra]>=48,<49"],
+    ],
+)
+def test_a_requirement_of_one_major_version_brings_no_warning(lines):
+    assert required(lines).check("48.0.0") is None
+
+
+@pytest.mark.parametrize(
+    "line", ["wasmtime", "wasmtime>=48", "wasmtime<49", "wasmtime>=47.0.1,<49", "wasmtime!=50.0.0"]
+)
+def test_a_requirement_of_several_major_versions_warns_of_what_users_get(line):
+    warning = required([line]).check("48.0.0")
+    assert warning is not None
+    assert "admits other major versions than 48" in warning
+    assert "waits for the compiler at every start" in warning
+    assert '"wasmtime>=48,<49"' in warning
+
+
+def test_no_requirement_at_all_warns_of_what_users_get(project: Project):
+    pyproject = project.root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('"wasmtime>=48,<49"', ""))
+    built = project.build()
+    assert built.status == 0, built.output
+    assert "wazcache: warning: project.dependencies does not name wasmtime" in built.output
+    assert '"wasmtime>=48,<49"' in built.output
+    strict = project.build(WAZCACHE_STRICT="1")
+    assert strict.status != 0
+    assert "wazcache: project.dependencies does not name wasmtime" in strict.output
+    assert "(an error, since strict is on)" in strict.output
+
+
+# what an import costs
+
+HEAVY = ("wasmtime", "deflate", "filelock", "platformdirs")
+
+
+def test_importing_the_hook_imports_nothing_heavy():
+    code = "import sys, hatch_wazcache.hooks; print(*[m for m in sys.modules if '.' not in m])"
+    imported = run_python(code, OURS).output.split()
+    assert "hatchling" in imported
+    assert "hatch_wazcache" in imported
+    assert not {*HEAVY, "json.tool", "zipfile", "subprocess", "asyncio"} & set(imported)
+
+
+def test_asking_for_requirements_imports_nothing_heavy(project: Project):
+    code = f"import os, sys, hatchling.build as b; os.chdir({str(project.root)!r}); "
+    code += "print(*b.get_requires_for_build_wheel(), *sys.modules)"
+    imported = run_python(code, project.root).output.split()
+    assert "wasmtime<49,>=48" in imported
+    assert not set(HEAVY) & set(imported)
+
+
+@pytest.mark.parametrize("cache", ["cold", "warm"])
+def test_the_process_that_builds_never_imports_wasmtime(project: Project, cache):
+    if cache == "warm":
+        assert project.build().status == 0
+    built = project.build(PYTHONPROFILEIMPORTTIME="1")
+    assert built.status == 0, built.output
+    imports = [line.split("|")[-1].strip() for line in built.output.splitlines() if "|" in line]
+    assert "hatch_wazcache.build" in imports
+    assert not [name for name in imports if name.split(".")[0] == "wasmtime"]
+    assert ("hatch_wazcache.compile.pool" in imports) == (cache == "cold")
