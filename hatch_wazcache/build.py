@@ -58,11 +58,7 @@ class Build:
         if warning := requirement.check(engine.distribution_version):
             report.warn(warning)
         self._cache = CacheDirectory(config.cache_dir or default_directory(), report.warn)
-        version = self._cache.recall(engine.library_id) if engine.library_id else None
-        if version is None:
-            version = engine.read_version()
-            if engine.library_id:
-                self._cache.remember(engine.library_id, version)
+        version = self._cache.engine_version(engine)
         self._root = layout.root
         self.plan: Plan = make_plan(config, layout, engine, version)
         self._entries: dict[str, Entry] = {}

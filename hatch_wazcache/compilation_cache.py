@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.engine import SETTINGS, code_settings, installed_engine, make_config
+from hatch_wazcache.engine import SETTINGS, apply_settings, code_settings, installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.misses import make_entries
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     import wasmtime
     import wasmtime.component
+    from typing_extensions import Self
 
     Profile = Mapping[str, bool | int | str]
     Source = bytes | str | os.PathLike[str] | Traversable
@@ -58,14 +59,26 @@ class CompilationCache:
     All methods can be called from several threads.
     """
 
-    def __init__(self) -> None:
-        """Make a cache in memory only; what it compiles is gone with `close`."""
+    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+        """Make a cache in memory, or with `in_directory`'s argument one that is also on disk."""
         self._resources = ExitStack()
-        folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="wazcache-"))
-        self._open(Path(folder) / "cache")
+        if directory is None:
+            folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="wazcache-"))
+            directory = Path(folder) / "cache"
+        root = Path(directory).expanduser().absolute()
+        self._directory = CacheDirectory(root, _warn)
+        if self._directory.distrusted:
+            raise WazcacheError(f"the cache {root} {self._directory.distrusted}")
+        self._closed = False
+        self._engines: dict[Any, wasmtime.Engine] = {}
+        self._loaded: dict[Any, Any] = {}
+        self._locks: dict[Any, threading.Lock] = {}
+        self._lock = threading.Lock()
+        engine = installed_engine()
+        self._musl, self._version = engine.musl, self._directory.engine_version(engine)
 
     @classmethod
-    def in_directory(cls, path: str | os.PathLike[str]) -> CompilationCache:
+    def in_directory(cls, path: str | os.PathLike[str]) -> Self:
         """Make a cache that is also on disk, shared with builds and other processes.
 
         Args:
@@ -74,24 +87,9 @@ class CompilationCache:
         Raises:
             WazcacheError: the path is no directory, or one that others can write to.
         """
-        cache = cls.__new__(cls)
-        cache._resources = ExitStack()
-        cache._open(Path(path).expanduser().absolute())
-        if cache._directory.distrusted:
-            raise WazcacheError(f"{path} {cache._directory.distrusted}")
-        return cache
+        return cls(path)
 
-    def _open(self, root: Path) -> None:
-        self._directory = CacheDirectory(root, _warn)
-        self._closed = False
-        self._engines: dict[Any, wasmtime.Engine] = {}
-        self._loaded: dict[tuple[Any, str], Any] = {}
-        self._locks: dict[Any, threading.Lock] = {}
-        self._lock = threading.Lock()
-        engine = installed_engine()
-        self._musl, self._version = engine.musl, self._directory.engine_version(engine)
-
-    def __enter__(self) -> CompilationCache:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -130,5 +128,125 @@ class CompilationCache:
             self._refuse_if_closed()
             key = tuple(sorted(settings.items()))
             if key not in self._engines:
-                self._engines[key] = wasmtime.Engine(_run_time_config(settings))
+                config = wasmtime.Config()
+                try:
+                    apply_settings(config, settings)
+                except ValueError as error:
+                    raise WazcacheError(str(error)) from None
+                self._engines[key] = wasmtime.Engine(config)
             return self._engines[key]
+
+    def load_module(self, wasm: Source, *, profile: Profile | None = None) -> wasmtime.Module:
+        """Return the compiled module; the same object for the same bytes and profile.
+
+        Args:
+            wasm: the binary, a path to it, or a file as of importlib.resources.
+            profile: settings of the engine, as for `engine`, which the module belongs to.
+
+        Raises:
+            WazcacheError: it is not a module, cannot be compiled, or the cache is closed.
+        """
+        return self._load(wasm, "module", profile)  # type: ignore[no-any-return]
+
+    def load_component(
+        self, wasm: Source, *, profile: Profile | None = None
+    ) -> wasmtime.component.Component:
+        """Return the compiled component, as `load_module` a module. Needs wasmtime 39 or later."""
+        return self._load(wasm, "component", profile)  # type: ignore[no-any-return]
+
+    def _load(self, wasm: Source, kind: Kind, profile: Profile | None) -> Any:
+        engine, settings = self.engine(profile), dict(profile or {})
+        with ExitStack() as files:
+            path, name = _as_file(wasm, files)
+            about = read_wasm(path, name)
+            if about.kind != kind:
+                raise WazcacheError(f"{name} is a {about.kind}: use load_{about.kind}")
+            job = Job(self._key(about.sha256, settings), name, path, about)
+            key = (tuple(sorted(settings.items())), job.key.digest)
+            with self._lock:
+                lock = self._locks.setdefault(key, threading.Lock())
+            with lock:
+                if key not in self._loaded:
+                    loaded = _deserialize(self._artifact(job), kind, engine)
+                    with self._lock:
+                        self._refuse_if_closed()
+                        self._loaded[key] = loaded
+                return self._loaded[key]
+
+    def _key(self, sha256: str, settings: Profile) -> ArtifactKey:
+        """Return the key that a build for this machine has."""
+        target = native_target()
+        if target is None:
+            raise WazcacheError("wasmtime-py has no wheels for this machine")
+        triple = (self._musl and target.musl_triple) or target.triple
+        code = code_settings(settings)
+        return ArtifactKey(sha256, self._version, target.name, triple, "baseline", (), code)
+
+    def _artifact(self, job: Job) -> bytes:
+        """Return the artifact's bytes, from the directory or from a compiler."""
+        entry = self._directory.get(job.key)
+        if entry is not None:
+            try:
+                return b"".join(entry.data())
+            except BrokenEntryError:
+                pass  # a miss, which what is compiled now replaces
+        found: list[Entry] = []
+        made = make_entries(
+            [job],
+            self._directory,
+            _TIMEOUT,
+            Report(_silent, _warn),
+            lambda _job, entry: found.append(entry),
+            again=entry is not None,
+        )
+        return b"".join((found or list(made.values()))[0].data())
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise WazcacheError("this CompilationCache is closed")
+
+
+def _as_file(wasm: Source, files: ExitStack) -> tuple[Path, str]:
+    """Return a path to the binary and what messages call it."""
+    if isinstance(wasm, bytes | bytearray | memoryview):
+        folder = files.enter_context(tempfile.TemporaryDirectory(prefix="wazcache-"))
+        path = Path(folder) / "binary.wasm"
+        path.write_bytes(wasm)
+        return path, "the binary"
+    if isinstance(wasm, str | os.PathLike):
+        return Path(wasm).absolute(), str(wasm)
+    from importlib.resources import as_file
+
+    return files.enter_context(as_file(wasm)), str(wasm)
+
+
+def _deserialize(artifact: bytes, kind: Kind, engine: wasmtime.Engine) -> Any:
+    import wasmtime
+
+    if kind == "module":
+        return wasmtime.Module.deserialize(engine, artifact)
+    from wasmtime import component
+
+    return component.Component.deserialize(engine, artifact)
+
+
+def _checked(profile: Profile | None) -> dict[str, bool | int | str]:
+    settings = dict(profile or {})
+    problems = [
+        f"{name} = {value!r}: must be {SETTINGS[name].allowed()}"
+        if name in SETTINGS
+        else f"{name}: there is no such setting"
+        for name, value in settings.items()
+        if name not in SETTINGS or not SETTINGS[name].accepts(value)
+    ]
+    if problems:
+        raise WazcacheError("\n".join(problems))
+    return settings
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
+
+
+def _silent(_text: str) -> None:
+    """Say nothing: a library does not talk while it compiles."""

@@ -22,6 +22,7 @@ __all__ = [
     "SETTINGS",
     "InstalledEngine",
     "Setting",
+    "apply_settings",
     "code_settings",
     "installed_engine",
     "make_config",
@@ -231,9 +232,18 @@ def make_config(
             raise wasmtime.WasmtimeError._from_ptr(error)  # noqa: SLF001
     for flag in cpu_flags:
         ffi.wasmtime_config_cranelift_flag_enable(config.ptr(), flag.encode())
-    for name, value in code_settings(settings).items():
+    apply_settings(config, code_settings(settings))
+    return config
+
+
+def apply_settings(config: Any, settings: Mapping[str, SettingValue]) -> None:
+    """Set a `wasmtime.Config`.
+
+    Raises:
+        ValueError: this wasmtime does not know a setting.
+    """
+    for name, value in settings.items():
         attribute = SETTINGS[name].attribute
         if not hasattr(type(config), attribute):
             raise ValueError(f"this wasmtime has no setting `{name}`")
         setattr(config, attribute, value)
-    return config

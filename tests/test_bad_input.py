@@ -17,7 +17,7 @@ from pathlib import Path
 
 import corpus
 import pytest
-from conftest import ARGON, PYPROJECT, Built, Project, environment_with, run_python, unpack
+from conftest import PYPROJECT, SMALL, Built, Project, environment_with, run_python, unpack
 
 from hatch_wazcache.cache.entry import read_entry
 from hatch_wazcache.targets import TARGETS, native_target
@@ -179,7 +179,7 @@ def test_an_artifact_is_not_taken_for_an_asset(project: Refusing):
 
 
 def test_a_truncated_wasm_is_refused(project: Refusing):
-    wasm = corpus.fetch(ARGON).read_bytes()
+    wasm = corpus.fetch(SMALL).read_bytes()
     for number, size in enumerate((9, len(wasm) // 2, len(wasm) - 1)):
         project.write(f"demo/b{number}.wasm", wasm[:size])
     message = project.refused(*(f"demo/b{n}.wasm: truncated or damaged" for n in range(3)))
@@ -237,7 +237,7 @@ def test_an_asset_outside_the_root_is_refused(project: Refusing):
 def test_a_symlink_that_leads_out_of_the_root_is_refused(project: Refusing, tmp_path, link):
     outside = tmp_path / "outside"
     outside.mkdir()
-    shutil.copy(corpus.fetch(ARGON), outside / "b.wasm")
+    shutil.copy(corpus.fetch(SMALL), outside / "b.wasm")
     target = outside / "b.wasm" if link.endswith("wasm") else outside
     (project.root / link).symlink_to(target)
     asset = link if link.endswith("wasm") else f"{link}/b.wasm"
@@ -303,7 +303,7 @@ def test_an_unreadable_file_is_refused(project: Refusing, tmp_path):
 
 @pytest.mark.parametrize("name", [b"b\nc.wasm", b"b\xff.wasm"])
 def test_a_name_that_no_wheel_can_hold_is_refused(project: Refusing, name):
-    shutil.copy(corpus.fetch(ARGON), os.path.join(os.fsencode(project.root), b"demo", name))
+    shutil.copy(corpus.fetch(SMALL), os.path.join(os.fsencode(project.root), b"demo", name))
     message = project.refused("demo/b", "; rename it")
     assert len(message.splitlines()) == 1
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import stat
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hatch_wazcache.cache.key import ArtifactKey, SourceKey
+    from hatch_wazcache.engine import InstalledEngine
 
     Key = ArtifactKey | SourceKey
 
@@ -87,13 +89,16 @@ class CacheDirectory:
         self._warned = False
         self._aside: list[Path] = []
         self._swept = False
+        self.distrusted: str | None = None
+        """Why others could put native code into the directory."""
         self._usable = self._prepare()
 
     def _prepare(self) -> bool:
         try:
             _make_directory(self.root)
-            if problem := _distrust(self.root):
-                self._trouble(problem)
+            self.distrusted = _distrust(self.root)
+            if self.distrusted:
+                self._trouble(self.distrusted)
                 return False
             marks = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
             if set(os.listdir(self.root)) <= marks.keys():  # else it may be somebody's home
@@ -207,22 +212,26 @@ class CacheDirectory:
                 claim.callback(lock.release)
         return claim
 
-    def recall(self, name: str) -> str | None:
-        """Return a short text that `remember` kept under a name; None if there is none."""
-        if self._usable:
-            with suppress(OSError, UnicodeDecodeError):
-                return (self.root / "engines" / name).read_text("utf-8")
-        return None
+    def engine_version(self, engine: InstalledEngine) -> str:
+        """Return the engine's own version, remembered from when it was last read: that takes 20 ms.
 
-    def remember(self, name: str, text: str) -> None:
-        """Keep a short text under a name that can be a file's, as well as that goes."""
-        if self._usable:
+        It is kept under what names the library's bytes, in a file of its own.
+        """
+        note = self.root / "engines" / engine.library_id
+        remembers = self._usable and engine.library_id
+        if remembers:
+            with suppress(OSError, UnicodeDecodeError):
+                if re.fullmatch(r"[\w.+-]+", version := note.read_text("utf-8")):
+                    return version
+        version = engine.read_version()
+        if remembers:
             with suppress(OSError):
-                _make_directory(self.root / "engines")
-                path, file = tempfiles.create(self.root / "engines")
+                _make_directory(note.parent)
+                path, file = tempfiles.create(note.parent)
                 with file:
-                    file.write(text.encode())
-                path.replace(self.root / "engines" / name)
+                    file.write(version.encode())
+                path.replace(note)
+        return version
 
     def close(self) -> None:
         """Remove what was kept aside. Entries that `publish` returned may be gone after it."""
