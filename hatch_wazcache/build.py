@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pkgutil import get_data
 from typing import TYPE_CHECKING, TypeVar
@@ -72,6 +73,33 @@ class Build:
                 f"cannot be compiled on this machine, which is {machine}: wasmtime-py compiles for "
                 "its own architecture and system only; build that wheel on a machine of that kind"
             )
+
+    def settle(self, project: str) -> None:
+        """Keep what the build came to, and the cache within its bounds. For a build that is done.
+
+        Args:
+            project: its name.
+        """
+        from hatch_wazcache.cache import upkeep
+
+        self._cache.close()  # what this build has used may go now, if it is the oldest
+        if not self._cache.usable:
+            return
+        report = self._report
+        upkeep.record(
+            self._cache.root,
+            upkeep.BuildRecord(
+                time=time.time(),
+                project=project,
+                hits=report.found,
+                misses=report.compiled,
+                seconds_saved=report.saved,
+                seconds_compiled=report.spent,
+                keys=tuple(self._entries),
+            ),
+        )
+        if report.compiled and self._config.max_size is not None:
+            upkeep.prune(self._cache.root, max_size=self._config.max_size)
 
     def close(self) -> None:
         """Release the cache."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from hatch_wazcache.cache.size import parse_size
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.targets import TARGETS, Target, native_target
@@ -74,6 +75,8 @@ class Config:
     keep_wasm: bool
     cache_dir: Path | None
     """Absolute; None for the user's cache directory."""
+    max_size: int | None
+    """Bytes that the cache is kept under; None for any."""
     timeout: float
     """Seconds."""
     engine: str | None
@@ -133,8 +136,8 @@ class _Reader:
 
 def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config | None:
     known = [
-        "assets", "cache-dir", "cpu", "engine", "keep-wasm", "loader", "profiles", "strict",
-        "targets", "timeout",
+        "assets", "cache-dir", "cpu", "engine", "keep-wasm", "loader", "max-size", "profiles",
+        "strict", "targets", "timeout",
     ]  # fmt: skip
     for option in reader.table:
         if option not in known:
@@ -156,6 +159,7 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
     if text := environment.get("WAZCACHE_STRICT"):
         strict = _flag(reader, text)
     cache_dir = _cache_dir(reader, environment, root)
+    max_size = reader.take("max-size", "5 GiB", _is_size, 'a size such as "5 GiB", or false')
     timeout = _timeout(reader, environment)
     engine = reader.take("engine", None, _is_engine, 'a requirement such as "wasmtime>=48,<49"')
     if target is None:
@@ -170,6 +174,7 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
         loader=loader,
         keep_wasm=keep_wasm,
         cache_dir=cache_dir,
+        max_size=None if max_size is False else parse_size(max_size),
         timeout=timeout,
         engine=engine,
         strict=strict,
@@ -356,6 +361,15 @@ def _is_text(value: object) -> bool:
 
 def _is_duration(value: object) -> bool:
     return type(value) in (int, float) and 0 < value < float("inf")  # type: ignore[operator]
+
+
+def _is_size(value: object) -> bool:
+    if value is False:
+        return True
+    try:
+        return isinstance(value, str | int) and value is not True and parse_size(value) >= 0
+    except ValueError:
+        return False
 
 
 def _is_engine(value: object) -> bool:

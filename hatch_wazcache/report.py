@@ -32,6 +32,9 @@ class Report:
         self.compiled = 0
         self.found = 0
         self.saved = 0.0
+        """Seconds."""
+        self.spent = 0.0
+        """Seconds."""
 
     def say(self, text: str) -> None:
         """Show a line."""
@@ -55,6 +58,7 @@ class Report:
 
     def is_compiled(self, label: str, seconds: float, size: int) -> None:
         self.compiled += 1
+        self.spent += seconds
         self.say(f"{label}: compiled in {time_text(seconds)}, {size_text(size)}")
 
     def is_found(self, seconds: float) -> None:

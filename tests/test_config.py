@@ -234,7 +234,10 @@ def test_what_is_wrong_is_told_at_once():
         ("keep_wasm", "did you mean keep-wasm?"),
         ("cachedir", "did you mean cache-dir?"),
         ("time-out", "did you mean timeout?"),
-        ("zzz", "known are assets, cache-dir, cpu, engine, keep-wasm, loader, profiles, strict, t"),
+        (
+            "zzz",
+            "known are assets, cache-dir, cpu, engine, keep-wasm, loader, max-size, profiles, strict, t",
+        ),
     ],
 )
 def test_an_unknown_option_is_told_with_the_nearest(option, near):

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
+from hatch_wazcache.cache.lock import shared
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -89,9 +90,11 @@ class CacheDirectory:
         self._warned = False
         self._aside: list[Path] = []
         self._swept = False
+        self._lease: Draft | None = None
         self.distrusted: str | None = None
         """Why others could put native code into the directory."""
-        self._usable = self._prepare()
+        self.usable = self._prepare()
+        """Whether it can be read, and trusted."""
 
     def _prepare(self) -> bool:
         try:
@@ -122,22 +125,37 @@ class CacheDirectory:
 
         A broken entry is a miss: what is published in its place repairs it.
         """
-        if not self._usable:
+        if not self.usable:
             return None
+        path = self.path(key)
         try:
-            return read_entry(self.path(key), key.digest)
+            with shared(self.root):
+                self._hold_lease()
+                entry = read_entry(path, key.digest)
+                with suppress(OSError):
+                    os.utime(path)
+                return entry
         except (FileNotFoundError, BrokenEntryError):
             return None
         except NotADirectoryError:
-            _make_directory(self.path(key).parent)  # says which path
+            _make_directory(path.parent)  # says which path
             return None
         except OSError as error:
             self._trouble(f"cannot be read: {error.strerror or error}")
             return None
 
+    def _hold_lease(self) -> None:
+        """Have entries that are used from now on spared by whoever prunes, until `close`."""
+        if self._lease is None:
+            atexit.register(self.close)  # hatchling does not tell a hook that the build failed
+            leases = self.root / "leases"
+            with suppress(OSError):
+                leases.mkdir(mode=0o700, exist_ok=True)
+                self._lease = Draft(*tempfiles.create(leases))
+
     def draft(self) -> Draft | None:
         """Make an empty file that an entry can be written to; None if the cache takes none."""
-        if self._usable:
+        if self.usable:
             drafts = self.root / "tmp"
             try:
                 _make_directory(drafts)
@@ -167,7 +185,7 @@ class CacheDirectory:
         """
         if draft is None or written != draft.path:
             self._keep_aside(written)
-            if self._usable:
+            if self.usable:
                 self._trouble(f"cannot be written: {problem}")
             return read_entry(written, key.digest)
         read_entry(written, key.digest)
@@ -187,8 +205,7 @@ class CacheDirectory:
         return read_entry(final, key.digest)
 
     def _keep_aside(self, path: Path) -> None:
-        if not self._aside:
-            atexit.register(self.close)
+        atexit.register(self.close)
         self._aside.append(path)
 
     def claim(self, key: Key) -> ExitStack | None:
@@ -201,7 +218,7 @@ class CacheDirectory:
         import filelock
 
         claim = ExitStack()
-        if self._usable:
+        if self.usable:
             with suppress(OSError, NotImplementedError):
                 _make_directory(self.root / "locks")
                 lock = filelock.FileLock(self.root / "locks" / f"{key.digest}.lock", mode=0o600)
@@ -218,7 +235,7 @@ class CacheDirectory:
         It is kept under what names the library's bytes, in a file of its own.
         """
         note = self.root / "engines" / engine.library_id
-        remembers = self._usable and engine.library_id
+        remembers = self.usable and engine.library_id
         if remembers:
             with suppress(OSError, UnicodeDecodeError):
                 if re.fullmatch(r"[\w.+-]+", version := note.read_text("utf-8")):
@@ -234,7 +251,10 @@ class CacheDirectory:
         return version
 
     def close(self) -> None:
-        """Remove what was kept aside. Entries that `publish` returned may be gone after it."""
+        """Give up the hold on entries, and remove what was kept aside."""
+        if self._lease is not None:
+            self._lease.discard()
+            self._lease = None
         atexit.unregister(self.close)
         while self._aside:
             with suppress(OSError):

@@ -84,6 +84,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             else:
                 self._finish_wheel(base, build_data)
                 self._report.is_done(base)
+            self._build.settle(self.metadata.core.name)
         except BaseException as error:
             base.unlink(missing_ok=True)
             if isinstance(error, WazcacheError):

@@ -1,0 +1,294 @@
+"""What keeps a cache's directory small, sound and known: prune, clear, verify, statistics.
+
+Only files that are named as the cache names its own are ever deleted, and no entry that a build
+which still runs has looked up: see `in_use_since`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from hatch_wazcache import tempfiles
+from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
+from hatch_wazcache.cache.lock import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = [
+    "BuildRecord",
+    "Item",
+    "Pruned",
+    "Statistics",
+    "clear",
+    "items",
+    "prune",
+    "record",
+    "statistics",
+    "verify",
+]
+
+_SCOPE = re.compile(r"sources|wasmtime-[\w.+]+-[\w]+-[a-z]+")
+_ENTRY = re.compile(r"([0-9a-f]{64})\.zip")
+_RECORDS_KEPT = 100
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file that is named as an entry, seen from outside."""
+
+    path: Path
+    scope: str
+    key: str
+    size: int
+    """Bytes on disk."""
+    used: float
+    """When it was last looked up or published, in seconds since 1970."""
+
+    def read(self) -> Entry:
+        """Read what it says of itself.
+
+        Raises:
+            BrokenEntryError: it is no entry of this key.
+            OSError: it cannot be read.
+        """
+        return read_entry(self.path, self.key)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a prune did."""
+
+    removed: int = 0
+    freed: int = 0
+    """Bytes."""
+    in_use: int = 0
+    """Entries that were to go, but a build that runs has looked them up."""
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """What one build came to."""
+
+    time: float
+    """When it ended, in seconds since 1970."""
+    project: str
+    hits: int
+    misses: int
+    seconds_saved: float
+    seconds_compiled: float
+    keys: tuple[str, ...] = ()
+    """Of all the entries that it used, sources too."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What all builds came to, and the last of them."""
+
+    builds: int = 0
+    hits: int = 0
+    misses: int = 0
+    seconds_saved: float = 0.0
+    seconds_compiled: float = 0.0
+    last: BuildRecord | None = field(default=None, compare=False)
+
+    def plus(self, build: BuildRecord) -> Statistics:
+        """Return the sums with one build more."""
+        return Statistics(
+            self.builds + 1,
+            self.hits + build.hits,
+            self.misses + build.misses,
+            self.seconds_saved + build.seconds_saved,
+            self.seconds_compiled + build.seconds_compiled,
+            build if self.last is None or build.time >= self.last.time else self.last,
+        )
+
+
+def items(root: Path) -> list[Item]:
+    """List the entries of a cache, the least recently used first."""
+    found = []
+    for folder in _folders(root):
+        for file in folder.iterdir():
+            match = _ENTRY.fullmatch(file.name)
+            if match is None:
+                continue
+            with suppress(OSError):
+                status = file.lstat()
+                size = status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
+                found.append(Item(file, folder.name, match[1], size, status.st_mtime))
+    return sorted(found, key=lambda item: (item.used, item.key))
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for folder in sorted(root.iterdir()):
+            if _SCOPE.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+                yield folder
+
+
+def in_use_since(root: Path) -> float:
+    """Return when the oldest build that still runs began; infinity if none runs.
+
+    Each build holds a lease, a locked file, from before its first look-up to its end; entries that
+    were used after the oldest of them began may be about to be copied.
+    """
+    tempfiles.sweep(root / "leases")
+    began = float("inf")
+    with suppress(OSError):
+        for lease in (root / "leases").iterdir():
+            with suppress(OSError):
+                began = min(began, lease.stat().st_mtime)
+    return began
+
+
+def prune(
+    root: Path,
+    *,
+    max_size: int | None = None,
+    wanted: Callable[[Item], bool] = lambda _item: True,
+) -> Pruned:
+    """Remove entries: those that are not wanted, then the least recently used over a size.
+
+    Args:
+        root: the cache.
+        max_size: bytes that the entries may take together afterwards; None for any.
+        wanted: says which entries stay, if there is room.
+    """
+    removed = freed = in_use = 0
+    with exclusive(root):
+        listed = items(root)
+        since = in_use_since(root)
+        unwanted: list[Item] = []
+        rest: list[Item] = []
+        for item in listed:
+            (rest if wanted(item) else unwanted).append(item)
+        total = sum(item.size for item in rest)
+        while rest and max_size is not None and total > max_size:
+            total -= rest[0].size
+            unwanted.append(rest.pop(0))
+        for item in unwanted:
+            if item.used >= since:
+                in_use += 1
+                continue
+            with suppress(OSError):
+                if item.path.is_dir() and not item.path.is_symlink():
+                    item.path.rmdir()
+                else:
+                    item.path.unlink()
+                removed += 1
+                freed += item.size
+        _tidy(root, since)
+    return Pruned(removed, freed, in_use)
+
+
+def clear(root: Path) -> Pruned:
+    """Remove all entries, and what is known of builds."""
+    pruned = prune(root, max_size=0)
+    with exclusive(root):
+        for folder in (root / "builds", root / "engines"):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if re.fullmatch(r"total\.json|\d+-[0-9a-f]+\.json|sha256=[\w-]+", path.name):
+                    with suppress(OSError):
+                        path.unlink()
+    return pruned
+
+
+def _tidy(root: Path, since: float) -> None:
+    """Remove what killed builds left, locks that nobody holds, and empty folders of ours."""
+    tempfiles.sweep(root / "tmp")
+    if since < float("inf"):
+        return  # a build may be about to use a lock or a folder
+    for lock in (root / "locks").glob("*.lock"):
+        with suppress(OSError):
+            if re.fullmatch(r"[0-9a-f]{64}\.lock", lock.name):
+                lock.unlink()
+    for folder in _folders(root):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def verify(root: Path, *, repair: bool = False) -> list[tuple[Item, str]]:
+    """Check every digest of every entry.
+
+    Args:
+        root: the cache.
+        repair: remove what is broken; a build makes it again.
+
+    Returns:
+        The broken entries, each with what is wrong.
+    """
+    broken = []
+    for item in items(root):
+        try:
+            for _chunk in item.read().data():
+                pass
+        except FileNotFoundError:
+            continue  # pruned meanwhile
+        except (BrokenEntryError, OSError) as error:
+            broken.append((item, str(error)))
+            if repair:
+                with suppress(OSError):
+                    is_folder = item.path.is_dir() and not item.path.is_symlink()
+                    (item.path.rmdir if is_folder else item.path.unlink)()
+    return broken
+
+
+def record(root: Path, build: BuildRecord) -> None:
+    """Keep what a build came to, as well as that goes."""
+    folder = root / "builds"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path, file = tempfiles.create(folder)
+        with file:
+            file.write(json.dumps(asdict(build)).encode())
+        path.replace(folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json")
+        if len(os.listdir(folder)) > _RECORDS_KEPT:
+            _add_up(root)
+
+
+def statistics(root: Path) -> Statistics:
+    """Add up what all builds came to."""
+    total = _read_total(root)
+    for _path, build in _records(root):
+        total = total.plus(build)
+    return total
+
+
+def _records(root: Path) -> Iterator[tuple[Path, BuildRecord]]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for path in sorted((root / "builds").iterdir()):
+            if re.fullmatch(r"\d+-[0-9a-f]+\.json", path.name):
+                with suppress(OSError, ValueError, TypeError):
+                    about = json.loads(path.read_bytes())
+                    yield path, BuildRecord(**{**about, "keys": tuple(about["keys"])})
+
+
+def _read_total(root: Path) -> Statistics:
+    with suppress(OSError, ValueError, TypeError):
+        about = json.loads((root / "builds" / "total.json").read_bytes())
+        return Statistics(**{f.name: about[f.name] for f in fields(Statistics) if f.name != "last"})
+    return Statistics()
+
+
+def _add_up(root: Path) -> None:
+    """Put the records of builds into the total, but for the newest."""
+    with exclusive(root):
+        total, done = _read_total(root), list(_records(root))[:-1]
+        for _path, build in done:
+            total = total.plus(build)
+        path, file = tempfiles.create(root / "builds")
+        with file:
+            about = asdict(total)
+            del about["last"]
+            file.write(json.dumps(about).encode())
+        path.replace(root / "builds" / "total.json")
+        for path, _build in done:
+            path.unlink()
