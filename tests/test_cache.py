@@ -264,3 +264,24 @@ def test_two_builds_at_once_compile_each_asset_once(project: Project):
     assert sum(output.count(": compiled in") for output in outputs) == 2, outputs
     wheels = {p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl")}
     assert len(wheels) == 1
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o777, True), (0o1777, False), (0o755, False)])
+def test_a_cache_that_others_can_replace_is_not_used(project: Project, mode: int, refused: bool):
+    folder = project.root.parent / "shared"
+    folder.mkdir()
+    folder.chmod(mode)
+    built = project.build(WAZCACHE_DIR=str(folder / "cache"))
+    assert built.status == 0, built.output
+    assert ("could be replaced by others" in built.output) == refused
+    assert bool(list((folder / "cache").glob("*/*.zip"))) != refused
+
+
+@as_root
+def test_a_cache_below_another_users_folder_is_not_used(project: Project):
+    folder = project.root.parent / "theirs"
+    folder.mkdir()
+    os.chown(folder, 1234, 1234)
+    built = project.build(WAZCACHE_DIR=str(folder / "cache"))
+    assert built.status == 0, built.output
+    assert f"who owns {folder} (uid 1234)" in built.output

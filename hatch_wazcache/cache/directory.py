@@ -272,7 +272,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _distrust(root: Path) -> str | None:
-    """Say why others could put native code into the directory; None if only its owner can."""
+    """Say who else could put native code into the directory; None if only its owner can."""
     if sys.platform == "win32":
         return None  # the user's profile is protected by its own access list
     status = root.stat()
@@ -280,4 +280,29 @@ def _distrust(root: Path) -> str | None:
         return f"belongs to another user (uid {status.st_uid})"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o}; chmod go-w)"
+    for parent in dict.fromkeys((*root.parents, *root.resolve().parents)):
+        status = parent.stat()
+        if status.st_uid not in (0, os.geteuid()):
+            return f"could be replaced by another user, who owns {parent} (uid {status.st_uid})"
+        if not status.st_mode & stat.S_ISVTX and _others_write(status):
+            mode = stat.S_IMODE(status.st_mode)
+            return f"could be replaced by others, who can write {parent} (mode {mode:o})"
     return None
+
+
+def _others_write(status: os.stat_result) -> bool:
+    """Say whether somebody else can write; a group that has one member is nobody else."""
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    if not status.st_mode & stat.S_IWGRP:
+        return False
+    import grp
+    import pwd
+
+    try:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        members = set(grp.getgrgid(status.st_gid).gr_mem)
+    except KeyError:  # a group or user without a name: nothing is known of it
+        return True
+    members |= {user.pw_name for user in pwd.getpwall() if user.pw_gid == status.st_gid}
+    return not members <= {me, "root"}
