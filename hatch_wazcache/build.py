@@ -101,6 +101,10 @@ class Build:
         if report.compiled and self._config.max_size is not None:
             upkeep.prune(self._cache.root, max_size=self._config.max_size)
 
+    def is_kept(self) -> bool:
+        """Say whether the cache has taken all entries; else some are kept aside, until the end."""
+        return all(entry.path.is_relative_to(self._cache.root) for entry in self._entries.values())
+
     def close(self) -> None:
         """Release the cache."""
         self._cache.close()

@@ -18,9 +18,11 @@ build: so a process that forks afterwards is safe, and an abort of wasmtime is a
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
 import warnings
+import weakref
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 __all__ = ["CompilationCache"]
 
 _TIMEOUT = 1800.0
+_EMPTY = b"\0asm\1\0\0\0"
+"""A module with nothing in it."""
 
 
 class CompilationCache:
@@ -63,7 +67,8 @@ class CompilationCache:
         """Make a cache in memory, or with `in_directory`'s argument one that is also on disk."""
         self._resources = ExitStack()
         if directory is None:
-            folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="wazcache-"))
+            folder = tempfile.mkdtemp(prefix="wazcache-")
+            self._resources.callback(weakref.finalize(self, _remove, folder, os.getpid()))
             directory = Path(folder) / "cache"
         root = Path(directory).expanduser().absolute()
         self._directory = CacheDirectory(root, _warn)
@@ -121,12 +126,22 @@ class CompilationCache:
         Raises:
             WazcacheError: a setting is unknown or has a wrong value, or the cache is closed.
         """
-        import wasmtime
-
         settings = _checked(profile)
         with self._lock:
             self._refuse_if_closed()
-            key = tuple(sorted(settings.items()))
+            known = _as_key(settings) in self._engines
+        if settings and not known:
+            # Some settings make wasmtime abort: should they, then let it be in a child.
+            self._load(_EMPTY, "module", settings)
+        return self._engine(settings)
+
+    def _engine(self, settings: Profile) -> wasmtime.Engine:
+        """Return the engine with settings that a compiler has survived."""
+        import wasmtime
+
+        with self._lock:
+            self._refuse_if_closed()
+            key = _as_key(settings)
             if key not in self._engines:
                 config = wasmtime.Config()
                 try:
@@ -155,23 +170,25 @@ class CompilationCache:
         return self._load(wasm, "component", profile)  # type: ignore[no-any-return]
 
     def _load(self, wasm: Source, kind: Kind, profile: Profile | None) -> Any:
-        engine, settings = self.engine(profile), dict(profile or {})
+        settings = _checked(profile)
+        self._refuse_if_closed()
         with ExitStack() as files:
             path, name = _as_file(wasm, files)
             about = read_wasm(path, name)
             if about.kind != kind:
                 raise WazcacheError(f"{name} is a {about.kind}: use load_{about.kind}")
             job = Job(self._key(about.sha256, settings), name, path, about)
-            key = (tuple(sorted(settings.items())), job.key.digest)
+            key = (_as_key(settings), job.key.digest)
             with self._lock:
                 lock = self._locks.setdefault(key, threading.Lock())
             with lock:
-                if key not in self._loaded:
-                    loaded = _deserialize(self._artifact(job), kind, engine)
+                loaded = self._loaded.get(key)
+                if loaded is None:
+                    loaded = _instantiate(job, kind, self._artifact(job), self._engine(settings))
                     with self._lock:
                         self._refuse_if_closed()
                         self._loaded[key] = loaded
-                return self._loaded[key]
+                return loaded
 
     def _key(self, sha256: str, settings: Profile) -> ArtifactKey:
         """Return the key that a build for this machine has."""
@@ -184,12 +201,17 @@ class CompilationCache:
 
     def _artifact(self, job: Job) -> bytes:
         """Return the artifact's bytes, from the directory or from a compiler."""
-        entry = self._directory.get(job.key)
-        if entry is not None:
-            try:
-                return b"".join(entry.data())
-            except BrokenEntryError:
-                pass  # a miss, which what is compiled now replaces
+        entry = self._directory.get(job.key) or self._make(job, again=False)
+        try:
+            return b"".join(entry.data())
+        except BrokenEntryError:
+            entry = self._make(job, again=True)
+        try:
+            return b"".join(entry.data())
+        except BrokenEntryError as error:
+            raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+
+    def _make(self, job: Job, *, again: bool) -> Entry:
         found: list[Entry] = []
         made = make_entries(
             [job],
@@ -197,9 +219,9 @@ class CompilationCache:
             _TIMEOUT,
             Report(_silent, _warn),
             lambda _job, entry: found.append(entry),
-            again=entry is not None,
+            again=again,
         )
-        return b"".join((found or list(made.values()))[0].data())
+        return [*found, *made.values()][0]
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -220,14 +242,25 @@ def _as_file(wasm: Source, files: ExitStack) -> tuple[Path, str]:
     return files.enter_context(as_file(wasm)), str(wasm)
 
 
-def _deserialize(artifact: bytes, kind: Kind, engine: wasmtime.Engine) -> Any:
+def _instantiate(job: Job, kind: Kind, artifact: bytes, engine: wasmtime.Engine) -> Any:
+    """Make the object out of an artifact, or where this process refuses it, out of the binary."""
     import wasmtime
 
-    if kind == "module":
-        return wasmtime.Module.deserialize(engine, artifact)
-    from wasmtime import component
+    made: Any = wasmtime.Module
+    if kind == "component":
+        from wasmtime import component
 
-    return component.Component.deserialize(engine, artifact)
+        made = component.Component
+    try:
+        return made.deserialize(engine, artifact)
+    except wasmtime.WasmtimeError as error:
+        # WASMTIME_BACKTRACE_DETAILS, which reaches every engine of a process and no compiler.
+        _warn(f"{job.label}: compiled in this process and not kept: {error}")
+        return made(engine, job.path.read_bytes())
+
+
+def _as_key(settings: Profile) -> tuple[tuple[str, bool | int | str], ...]:
+    return tuple(sorted(settings.items()))
 
 
 def _checked(profile: Profile | None) -> dict[str, bool | int | str]:
@@ -242,6 +275,12 @@ def _checked(profile: Profile | None) -> dict[str, bool | int | str]:
     if problems:
         raise WazcacheError("\n".join(problems))
     return settings
+
+
+def _remove(folder: str, owner: int) -> None:
+    """Remove a temporary folder, unless this is a fork of the process that made it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _warn(text: str) -> None:

@@ -19,7 +19,17 @@ from hatch_wazcache.targets import TARGETS, Target, native_target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HATCH_OPTIONS", "AssetPattern", "Config", "Profile", "read_config"]
+__all__ = [
+    "DEFAULT_MAX_SIZE",
+    "HATCH_OPTIONS",
+    "AssetPattern",
+    "Config",
+    "Profile",
+    "read_config",
+]
+
+DEFAULT_MAX_SIZE = "5 GiB"
+"""What a cache is kept under."""
 
 _DEFAULT_TIMEOUT = 1800.0
 _LONGEST_TIMEOUT = 1e9
@@ -159,7 +169,9 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
     if text := environment.get("WAZCACHE_STRICT"):
         strict = _flag(reader, text)
     cache_dir = _cache_dir(reader, environment, root)
-    max_size = reader.take("max-size", "5 GiB", _is_size, 'a size such as "5 GiB", or false')
+    max_size = reader.take(
+        "max-size", DEFAULT_MAX_SIZE, _is_size, 'a size such as "5 GiB", or false'
+    )
     timeout = _timeout(reader, environment)
     engine = reader.take("engine", None, _is_engine, 'a requirement such as "wasmtime>=48,<49"')
     if target is None:

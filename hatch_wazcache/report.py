@@ -77,11 +77,13 @@ class Report:
             wheel: what was built.
             where: what to say instead, where no wheel of ours was.
         """
-        counts = f"{self.compiled} compiled, {self.found} found in the cache"
-        if self.found:
-            counts += f" ({time_text(self.saved)} saved)"
         made = where if wheel is None else f"{wheel.name} ({size_text(wheel.stat().st_size)})"
-        self.say(f"{counts}: {made}")
+        self.say(f"{self.counts()}: {made}")
+
+    def counts(self) -> str:
+        """Return how many were compiled and found."""
+        counts = f"{self.compiled} compiled, {self.found} found in the cache"
+        return counts + (f" ({time_text(self.saved)} saved)" if self.found else "")
 
 
 def size_text(size: int) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Key = ArtifactKey | SourceKey
 
-__all__ = ["CacheDirectory", "Draft", "default_directory"]
+__all__ = ["CacheDirectory", "Draft", "default_directory", "distrust"]
 
 _CACHEDIR_TAG = """\
 Signature: 8a477f597d28d172789f06886806bc55
@@ -52,19 +52,34 @@ class Draft:
     def __init__(self, path: Path, held: IO[bytes]) -> None:
         self.path = path
         self._held = held
+        self._owner = os.getpid()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process made it, and not one that it is a fork of."""
+        return self._owner == os.getpid()
 
     def move(self, final: Path) -> None:
         """Put the draft in its place, at once for all who look."""
         if sys.platform == "win32":
             self._held.close()  # an open file cannot be moved there
         self.path.replace(final)
-        self._held.close()
+
+    def copy(self, final: Path) -> None:
+        """Copy what was written; it is still there if the draft's folder has been deleted."""
+        with final.open("wb") as file:
+            if self._held.closed:
+                file.write(self.path.read_bytes())
+            else:
+                self._held.seek(0)
+                shutil.copyfileobj(self._held, file)
 
     def discard(self) -> None:
         """Remove the draft, unless it was moved."""
         self._held.close()
-        with suppress(OSError):
-            self.path.unlink()
+        if self.is_ours:
+            with suppress(OSError):
+                self.path.unlink()
 
 
 class CacheDirectory:
@@ -88,7 +103,7 @@ class CacheDirectory:
         self.root = root
         self._warn = warn
         self._warned = False
-        self._aside: list[Path] = []
+        self._aside: list[tuple[Path, int]] = []
         self._swept = False
         self._lease: Draft | None = None
         self.distrusted: str | None = None
@@ -99,7 +114,7 @@ class CacheDirectory:
     def _prepare(self) -> bool:
         try:
             _make_directory(self.root)
-            self.distrusted = _distrust(self.root)
+            self.distrusted = distrust(self.root)
             if self.distrusted:
                 self._trouble(self.distrusted)
                 return False
@@ -132,8 +147,7 @@ class CacheDirectory:
             with shared(self.root):
                 self._hold_lease()
                 entry = read_entry(path, key.digest)
-                with suppress(OSError):
-                    os.utime(path)
+                self._mark_used(path)
                 return entry
         except (FileNotFoundError, BrokenEntryError):
             return None
@@ -146,12 +160,21 @@ class CacheDirectory:
 
     def _hold_lease(self) -> None:
         """Have entries that are used from now on spared by whoever prunes, until `close`."""
-        if self._lease is None:
+        if self._lease is None or not self._lease.is_ours:
             atexit.register(self.close)  # hatchling does not tell a hook that the build failed
             leases = self.root / "leases"
             with suppress(OSError):
                 leases.mkdir(mode=0o700, exist_ok=True)
                 self._lease = Draft(*tempfiles.create(leases))
+
+    def _mark_used(self, path: Path) -> None:
+        """Note when a file was used; whoever prunes must find that the lease is not younger."""
+        with suppress(OSError):
+            os.utime(path)
+            if self._lease is not None:
+                used = path.stat().st_mtime_ns
+                if used < self._lease.path.stat().st_mtime_ns:  # the clock was set back
+                    os.utime(self._lease.path, ns=(used, used))
 
     def draft(self) -> Draft | None:
         """Make an empty file that an entry can be written to; None if the cache takes none."""
@@ -188,25 +211,27 @@ class CacheDirectory:
             if self.usable:
                 self._trouble(f"cannot be written: {problem}")
             return read_entry(written, key.digest)
-        read_entry(written, key.digest)
         final = self.path(key)
         try:
+            self._mark_used(written)
+            read_entry(written, key.digest)
             _make_directory(final.parent)
             if final.is_dir() and not final.is_symlink():
                 final.rmdir()
             draft.move(final)
+            return read_entry(final, key.digest)
         except OSError as error:
             self._trouble(f"cannot be written: {error.strerror or error}")
             descriptor, name = tempfile.mkstemp(".zip", "wazcache-")
             os.close(descriptor)
             final = Path(name)
             self._keep_aside(final)
-            shutil.copyfile(written, final)
+            draft.copy(final)
         return read_entry(final, key.digest)
 
     def _keep_aside(self, path: Path) -> None:
         atexit.register(self.close)
-        self._aside.append(path)
+        self._aside.append((path, os.getpid()))
 
     def claim(self, key: Key) -> ExitStack | None:
         """Hold the key while its artifact is compiled, by all the processes that share the cache.
@@ -257,8 +282,10 @@ class CacheDirectory:
             self._lease = None
         atexit.unregister(self.close)
         while self._aside:
-            with suppress(OSError):
-                self._aside.pop().unlink()
+            path, owner = self._aside.pop()
+            if owner == os.getpid():  # a fork leaves its parent's alone
+                with suppress(OSError):
+                    path.unlink()
 
 
 def _make_directory(path: Path) -> None:
@@ -271,7 +298,7 @@ def _make_directory(path: Path) -> None:
         ) from error
 
 
-def _distrust(root: Path) -> str | None:
+def distrust(root: Path) -> str | None:
     """Say who else could put native code into the directory; None if only its owner can."""
     if sys.platform == "win32":
         return None  # the user's profile is protected by its own access list

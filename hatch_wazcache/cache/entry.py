@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
 import struct
@@ -86,22 +87,25 @@ class Entry:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         digest = hashlib.sha256()
         left = self.size
-        for chunk in self.stream():
-            rest = chunk
-            while rest and left >= 0:
-                try:
+        try:
+            for chunk in self.stream():
+                rest = chunk
+                # A bomb, or what follows the end, is not taken to its own end.
+                while rest and left >= 0 and not inflate.eof:
                     part = inflate.decompress(rest, _CHUNK)
-                except zlib.error as error:
-                    raise BrokenEntryError(f"{self.path}: {error}") from error
-                left -= len(part)
-                digest.update(part)
-                yield part
-                rest = inflate.unconsumed_tail
-        part = inflate.flush()
+                    left -= len(part)
+                    digest.update(part)
+                    yield part
+                    rest = inflate.unconsumed_tail or inflate.unused_data
+                if rest:
+                    raise BrokenEntryError(f"{self.path} does not hold what it says")
+            part = inflate.flush()
+        except zlib.error as error:
+            raise BrokenEntryError(f"{self.path}: {error}") from error
         left -= len(part)
         digest.update(part)
         yield part
-        if left or digest.hexdigest() != self.sha256:
+        if left or not inflate.eof or digest.hexdigest() != self.sha256:
             raise BrokenEntryError(f"{self.path} does not hold what it says")
 
 
@@ -134,7 +138,7 @@ def write_entry(
         "crc32": crc32,
         "stream-size": len(stream),
         "stream-sha256": hashlib.sha256(stream).hexdigest(),
-        "seconds": round(seconds, 3),
+        "seconds": round(float(seconds), 3),
     }
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_JSON_NAME, _DATE_TIME), _signed(about))
@@ -167,17 +171,17 @@ def read_entry(path: Path, key: str) -> Entry:
         name_length, extra_length = _LOCAL_HEADER.unpack_from(head, after)[-2:]
         entry = Entry(
             path=path,
-            key=about["key"],
-            inputs=about["inputs"],
-            size=about["size"],
-            sha256=about["sha256"],
-            crc32=about["crc32"],
-            stream_size=about["stream-size"],
-            stream_sha256=about["stream-sha256"],
+            key=_field(about, "key", str),
+            inputs=_field(about, "inputs", dict),
+            size=_count(about, "size"),
+            sha256=_field(about, "sha256", str),
+            crc32=_count(about, "crc32", 1 << 32),
+            stream_size=_count(about, "stream-size"),
+            stream_sha256=_field(about, "stream-sha256", str),
             stream_offset=after + _LOCAL_HEADER.size + name_length + extra_length,
-            seconds=about["seconds"],
+            seconds=_seconds(about),
         )
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
         raise BrokenEntryError(f"{path} is not an entry: {error}") from error
     if entry.key != key:
         raise BrokenEntryError(f"{path} is the entry of another key, {entry.key}")
@@ -199,6 +203,25 @@ def _stored_member(head: bytes) -> tuple[bytes, int]:
     if start + stored > len(head):
         raise ValueError(f"its {_JSON_NAME} is too long")
     return head[start : start + stored], start + stored
+
+
+def _field(about: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return a field's value; whoever could sign it may still have written nonsense."""
+    if type(about[name]) is not kind:
+        raise ValueError(f"its {name} is no {kind.__name__}")
+    return about[name]
+
+
+def _count(about: Mapping[str, Any], name: str, end: int = 1 << 63) -> int:
+    if not 0 <= _field(about, name, int) < end:
+        raise ValueError(f"its {name} is out of bounds")
+    return int(about[name])
+
+
+def _seconds(about: Mapping[str, Any]) -> float:
+    if not 0 <= _field(about, "seconds", float) < math.inf:
+        raise ValueError("its seconds are out of bounds")
+    return float(about["seconds"])
 
 
 def _signed(about: Mapping[str, object]) -> str:

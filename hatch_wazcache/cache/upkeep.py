@@ -16,8 +16,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
+from hatch_wazcache.cache.directory import distrust
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
 from hatch_wazcache.cache.lock import exclusive
+from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,16 +31,19 @@ __all__ = [
     "Pruned",
     "Statistics",
     "clear",
+    "exists",
     "items",
     "prune",
     "record",
+    "records",
     "statistics",
     "verify",
 ]
 
 _SCOPE = re.compile(r"sources|wasmtime-[\w.+]+-[\w]+-[a-z]+")
 _ENTRY = re.compile(r"([0-9a-f]{64})\.zip")
-_RECORDS_KEPT = 100
+_RECORDS_KEPT = 50
+"""Builds that are always known one by one; older ones are added up, fifty at a time."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,16 @@ class Item:
     """Bytes on disk."""
     used: float
     """When it was last looked up or published, in seconds since 1970."""
+
+    @property
+    def engine(self) -> str | None:
+        """The version of wasmtime that it is for; None for an asset's own stream."""
+        return self.scope.split("-", 2)[1] if "-" in self.scope else None
+
+    @property
+    def target(self) -> str | None:
+        """The target that it is for; None for an asset's own stream."""
+        return self.scope.split("-", 2)[2] if "-" in self.scope else None
 
     def read(self) -> Entry:
         """Read what it says of itself.
@@ -67,11 +82,21 @@ class Item:
 class Pruned:
     """What a prune did."""
 
-    removed: int = 0
-    freed: int = 0
-    """Bytes."""
+    items: tuple[Item, ...] = ()
+    """What is gone, or would be."""
     in_use: int = 0
     """Entries that were to go, but a build that runs has looked them up."""
+    failed: int = 0
+    """Entries that were to go, but cannot be removed."""
+
+    @property
+    def removed(self) -> int:
+        return len(self.items)
+
+    @property
+    def freed(self) -> int:
+        """Bytes."""
+        return sum(item.size for item in self.items)
 
 
 @dataclass(frozen=True)
@@ -110,6 +135,22 @@ class Statistics:
             self.seconds_compiled + build.seconds_compiled,
             build if self.last is None or build.time >= self.last.time else self.last,
         )
+
+
+def exists(root: Path) -> bool:
+    """Say whether there is a cache, without making one.
+
+    Raises:
+        WazcacheError: it is no directory, or others can write to it.
+        OSError: it cannot be looked at.
+    """
+    if not os.path.lexists(root):
+        return False
+    if not root.is_dir():
+        raise WazcacheError(f"the cache {root} is not a directory")
+    if reason := distrust(root):
+        raise WazcacheError(f"the cache {root} {reason}")
+    return True
 
 
 def items(root: Path) -> list[Item]:
@@ -154,6 +195,7 @@ def prune(
     *,
     max_size: int | None = None,
     wanted: Callable[[Item], bool] = lambda _item: True,
+    dry_run: bool = False,
 ) -> Pruned:
     """Remove entries: those that are not wanted, then the least recently used over a size.
 
@@ -161,44 +203,66 @@ def prune(
         root: the cache.
         max_size: bytes that the entries may take together afterwards; None for any.
         wanted: says which entries stay, if there is room.
+        dry_run: only tell what would go.
     """
-    removed = freed = in_use = 0
+    gone, in_use, failed = [], 0, 0
     with exclusive(root):
-        listed = items(root)
+        unwanted = _unwanted(items(root), max_size, wanted)
         since = in_use_since(root)
-        unwanted: list[Item] = []
-        rest: list[Item] = []
-        for item in listed:
-            (rest if wanted(item) else unwanted).append(item)
-        total = sum(item.size for item in rest)
-        while rest and max_size is not None and total > max_size:
-            total -= rest[0].size
-            unwanted.append(rest.pop(0))
         for item in unwanted:
             if item.used >= since:
                 in_use += 1
-                continue
-            with suppress(OSError):
-                if item.path.is_dir() and not item.path.is_symlink():
-                    item.path.rmdir()
-                else:
-                    item.path.unlink()
-                removed += 1
-                freed += item.size
-        _tidy(root, since)
-    return Pruned(removed, freed, in_use)
+            elif dry_run or _remove(item):
+                gone.append(item)
+            else:
+                failed += 1
+        if not dry_run:
+            _tidy(root, since)
+    return Pruned(tuple(gone), in_use, failed)
 
 
-def clear(root: Path) -> Pruned:
-    """Remove all entries, and what is known of builds."""
-    pruned = prune(root, max_size=0)
+def _unwanted(
+    listed: list[Item], max_size: int | None, wanted: Callable[[Item], bool]
+) -> list[Item]:
+    unwanted: list[Item] = []
+    rest: list[Item] = []
+    for item in listed:
+        (rest if wanted(item) else unwanted).append(item)
+    total = sum(item.size for item in rest)
+    while rest and max_size is not None and total > max_size:
+        total -= rest[0].size
+        unwanted.append(rest.pop(0))
+    return unwanted
+
+
+def _remove(item: Item) -> bool:
+    """Remove the file, or what else has its name; say whether it is gone."""
+    try:
+        is_folder = item.path.is_dir() and not item.path.is_symlink()
+        (item.path.rmdir if is_folder else item.path.unlink)()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def clear(root: Path, *, dry_run: bool = False) -> Pruned:
+    """Remove all entries, and what is known of builds; or only tell what would go."""
+    pruned = prune(root, wanted=lambda _item: False, dry_run=dry_run)
+    if not dry_run:
+        _forget(root)
+    return pruned
+
+
+def _forget(root: Path) -> None:
+    """Remove what is known of builds and engines."""
     with exclusive(root):
         for folder in (root / "builds", root / "engines"):
             for path in folder.iterdir() if folder.is_dir() else ():
                 if re.fullmatch(r"total\.json|\d+-[0-9a-f]+\.json|sha256=[\w-]+", path.name):
                     with suppress(OSError):
                         path.unlink()
-    return pruned
 
 
 def _tidy(root: Path, since: float) -> None:
@@ -215,30 +279,40 @@ def _tidy(root: Path, since: float) -> None:
             folder.rmdir()
 
 
-def verify(root: Path, *, repair: bool = False) -> list[tuple[Item, str]]:
+def verify(
+    root: Path, *, repair: bool = False, checked: Callable[[Item], None] = lambda _item: None
+) -> list[tuple[Item, str]]:
     """Check every digest of every entry.
 
     Args:
         root: the cache.
         repair: remove what is broken; a build makes it again.
+        checked: is told of each entry after it was checked.
 
     Returns:
         The broken entries, each with what is wrong.
     """
     broken = []
     for item in items(root):
-        try:
-            for _chunk in item.read().data():
-                pass
-        except FileNotFoundError:
-            continue  # pruned meanwhile
-        except (BrokenEntryError, OSError) as error:
-            broken.append((item, str(error)))
+        problem = _problem(item)
+        if problem is not None:
+            broken.append((item, problem))
             if repair:
-                with suppress(OSError):
-                    is_folder = item.path.is_dir() and not item.path.is_symlink()
-                    (item.path.rmdir if is_folder else item.path.unlink)()
+                _remove(item)
+        checked(item)
     return broken
+
+
+def _problem(item: Item) -> str | None:
+    """Say what is wrong with an entry; None if it is sound, or was pruned meanwhile."""
+    try:
+        for _chunk in item.read().data():
+            pass
+    except FileNotFoundError:
+        return None
+    except (BrokenEntryError, OSError) as error:
+        return str(error)
+    return None
 
 
 def record(root: Path, build: BuildRecord) -> None:
@@ -250,7 +324,7 @@ def record(root: Path, build: BuildRecord) -> None:
         with file:
             file.write(json.dumps(asdict(build)).encode())
         path.replace(folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json")
-        if len(os.listdir(folder)) > _RECORDS_KEPT:
+        if len(os.listdir(folder)) > 2 * _RECORDS_KEPT:
             _add_up(root)
 
 
@@ -260,6 +334,11 @@ def statistics(root: Path) -> Statistics:
     for _path, build in _records(root):
         total = total.plus(build)
     return total
+
+
+def records(root: Path) -> list[BuildRecord]:
+    """List the builds that are known one by one, the last ones; the newest comes last."""
+    return sorted((build for _path, build in _records(root)), key=lambda build: build.time)
 
 
 def _records(root: Path) -> Iterator[tuple[Path, BuildRecord]]:
@@ -279,9 +358,9 @@ def _read_total(root: Path) -> Statistics:
 
 
 def _add_up(root: Path) -> None:
-    """Put the records of builds into the total, but for the newest."""
+    """Put the records of builds into the total, but for the newest ones."""
     with exclusive(root):
-        total, done = _read_total(root), list(_records(root))[:-1]
+        total, done = _read_total(root), list(_records(root))[:-_RECORDS_KEPT]
         for _path, build in done:
             total = total.plus(build)
         path, file = tempfiles.create(root / "builds")

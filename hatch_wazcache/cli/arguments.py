@@ -1,0 +1,148 @@
+"""The commands' names and options, and what `--help` says of them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.cache.size import parse_size
+from hatch_wazcache.cli import commands, project_commands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hatch_wazcache.cli.answer import Answer
+
+__all__ = ["make_parser"]
+
+_EPILOG = """\
+the cache is the one that --cache-dir names; else WAZCACHE_DIR; else the option cache-dir of the
+project here, if there is one; else the user's cache folder.
+
+exit status:
+  0    done
+  1    an error, told on standard error
+  2    wrong usage
+  3    broken entries were found, and are still there
+  130  interrupted
+"""
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser; what it returns has the command as `run`."""
+    parser = argparse.ArgumentParser(
+        prog="hatch-wazcache",
+        description="Look into the cache of compiled WebAssembly, and look after it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"hatch-wazcache {version('hatch-wazcache')}"
+    )
+    _add_common(parser, None, as_json=False)
+    adding = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[Any], Answer], text: str) -> argparse.ArgumentParser:
+        added = adding.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=_EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        # Given before the command, an option is not to be undone by the command's default.
+        _add_common(added, argparse.SUPPRESS, as_json=argparse.SUPPRESS)
+        added.set_defaults(run=run)
+        return added
+
+    add("info", commands.info, "where the cache is, how big, and what it has saved")
+    add("list", commands.list_, "all entries, the last used first")
+    add("show", commands.show, "all that decided an entry, and who used it").add_argument(
+        "key", metavar="KEY", help="a key, or any beginning that only one key has"
+    )
+    add(
+        "why", project_commands.why, "is an asset in the cache; what differs from the nearest entry"
+    ).add_argument("asset", metavar="ASSET", help="a .wasm file of the project")
+    add("warm", project_commands.warm, "compile a project's assets without building a wheel")
+    add("verify", commands.verify, "check every digest of every entry").add_argument(
+        "--repair", action="store_true", help="remove broken entries"
+    )
+    _add_prune(add("prune", commands.prune, "remove entries"))
+    _add_dry_run(add("clear", commands.clear, "remove all entries, and the statistics"))
+    add("dir", commands.dir_, "the cache's directory, for scripts")
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, default: Any, *, as_json: Any) -> None:
+    parser.add_argument("--cache-dir", metavar="DIR", default=default, help="the cache")
+    parser.add_argument(
+        "-p",
+        "--project",
+        metavar="DIR",
+        default=default,
+        help="the project; else the nearest one from the working directory upwards",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=as_json,
+        help="one JSON document: bytes, seconds, times since 1970",
+    )
+
+
+def _add_prune(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Remove entries. An entry goes if any of the options says so; without any, the least "
+        "recently used go until the cache is within the project's max-size, or 5 GiB. An entry "
+        "that a running build has looked up stays."
+    )
+    parser.add_argument(
+        "--max-size", type=_size, metavar="SIZE", help="the least recently used go, over a size"
+    )
+    parser.add_argument(
+        "--older-than", type=_age, metavar="AGE", help="not used for so long: 30d, 12h, 2w"
+    )
+    parser.add_argument(
+        "--unused",
+        action="store_true",
+        help="used by none of the builds on record, which are at least the last fifty",
+    )
+    parser.add_argument(
+        "--engine",
+        type=_versions,
+        metavar="VERSION[,...]",
+        help="of this wasmtime: 47.0.1, or 47 for all that begin so",
+    )
+    parser.add_argument(
+        "--ci", action="store_true", help="all but what the last build used, for a CI's cache"
+    )
+    _add_dry_run(parser)
+
+
+def _add_dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500MB or 5GiB") from None
+
+
+def _age(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhdw])", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 30d, 12h or 2w")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _versions(text: str) -> tuple[str, ...]:
+    versions = tuple(version.strip() for version in text.split(","))
+    if not all(re.fullmatch(r"\d[\w.+]*", version) for version in versions):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version such as 47.0.1, or several")
+    return versions

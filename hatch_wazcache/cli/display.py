@@ -1,0 +1,135 @@
+"""How answers look, and what is seen while something goes on.
+
+With rich and on a terminal that is lines which change; else plain lines, on standard error, so that
+standard output has the answer alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.report import Report, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.progress import Progress, TaskID
+
+    from hatch_wazcache.cache.upkeep import Item
+
+__all__ = ["ago_text", "compiling", "entries_text", "reading", "table"]
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def ago_text(since: float) -> str:
+    """Write how long ago something was: `just now`, `5 min ago`, `3 days ago`.
+
+    Args:
+        since: seconds since 1970.
+    """
+    seconds = time.time() - since
+    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "min")):
+        if seconds >= unit:
+            count = int(seconds / unit)
+            return f"{count} {name}{'s' if count > 1 and name != 'min' else ''} ago"
+    return "just now"
+
+
+def entries_text(count: int) -> str:
+    """Write a number of entries."""
+    return f"{count} {'entry' if count == 1 else 'entries'}"
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Put cells below each other; a row may be shorter than others."""
+    columns = max((len(row) for row in rows), default=0)
+    widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(columns)]
+    return [
+        indent
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
+    ]
+
+
+@contextmanager
+def compiling(*, strict: bool) -> Iterator[Report]:
+    """Give a report that shows what is being compiled.
+
+    Args:
+        strict: a warning is an error.
+    """
+    progress = _progress("{task.description}")
+    if progress is None:
+        yield Report(_say, _say, strict=strict)
+    else:
+        with progress:
+            yield _LiveReport(progress, strict=strict)
+
+
+@contextmanager
+def reading(total: int) -> Iterator[Callable[[Item], None]]:
+    """Give what is to be told of each entry that has been read.
+
+    Args:
+        total: bytes of all entries.
+    """
+    progress = _progress("{task.percentage:3.0f} %  {task.description}")
+    if progress is None:
+        yield lambda _item: None
+    else:
+        task = progress.add_task(size_text(total), total=total)
+        with progress:
+            yield lambda item: progress.advance(task, item.size)
+
+
+class _LiveReport(Report):
+    """Has a line that changes for each asset under way."""
+
+    def __init__(self, progress: Progress, *, strict: bool) -> None:
+        super().__init__(self._print, self._print, strict=strict)
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def _print(self, line: str) -> None:
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def begins(self, label: str, target: str) -> None:
+        text = _escaped(f"{label}: compiling for {target}")
+        self._tasks[label] = self._progress.add_task(text, total=None)
+
+    def goes_on(self, label: str, seconds: float) -> None:
+        """Say nothing: the line shows the time."""
+
+    def is_compiled(self, label: str, seconds: float, size: int) -> None:
+        self._progress.remove_task(self._tasks.pop(label))
+        super().is_compiled(label, seconds, size)
+
+
+def _progress(text: str) -> Progress | None:
+    """Make a progress display, if rich is here and a person looks."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return None
+    try:
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    except ImportError:
+        return None
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:
+        return None
+    columns = SpinnerColumn("line"), TextColumn(text), TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,92 @@
+"""Where a command works: which project, which cache, and what bounds it."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.cache.directory import default_directory
+from hatch_wazcache.cache.size import parse_size
+from hatch_wazcache.config import DEFAULT_MAX_SIZE
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from hatch_wazcache.frontends.hatch_project import HatchProject
+
+__all__ = ["Place"]
+
+
+class Place:
+    """The project that the options name or that is found, and its cache, as a build takes them."""
+
+    def __init__(self, named: str | None) -> None:
+        """Look for nothing yet.
+
+        Args:
+            named: the folder of the project; None to find it from the working directory.
+        """
+        self._named = named
+
+    @cached_property
+    def found(self) -> HatchProject | None:
+        """The project, if there is one here.
+
+        Raises:
+            WazcacheError: the named folder holds none, or it cannot be understood.
+        """
+        from hatch_wazcache.frontends.hatch_project import HatchProject, find_project
+
+        if self._named is None:
+            return find_project(Path.cwd())
+        root = Path(self._named).absolute()
+        if not (root / "pyproject.toml").is_file():
+            raise WazcacheError(f"--project {self._named}: there is no pyproject.toml")
+        project = HatchProject(root)
+        if not project.has_hook:
+            raise WazcacheError(
+                f"--project {self._named}: its pyproject.toml has no build hook wazcache, or it is "
+                "not enabled"
+            )
+        return project
+
+    @property
+    def project(self) -> HatchProject:
+        """The project, for a command that needs one.
+
+        Raises:
+            WazcacheError: there is none, or it cannot be understood.
+        """
+        if self.found is None:
+            raise WazcacheError(
+                "there is no pyproject.toml with the build hook wazcache here or further up; go "
+                "into the project, or name it with --project"
+            )
+        return self.found
+
+    @cached_property
+    def cache(self) -> Path:
+        """The cache's directory, which may not be there.
+
+        Raises:
+            WazcacheError: the project, which may say where it is, cannot be understood.
+        """
+        # `--cache-dir` is here too. An absolute one is the same for every project.
+        given = os.path.expanduser(os.environ.get("WAZCACHE_DIR", ""))
+        if os.path.isabs(given):
+            return Path(os.path.abspath(given))
+        if self.found is not None:
+            return self.found.config().cache_dir or default_directory()
+        return Path(os.path.abspath(given)) if given else default_directory()
+
+    @property
+    def max_size(self) -> int | None:
+        """The bytes that builds keep the cache under; None for any.
+
+        Raises:
+            WazcacheError: the project, which may say so, cannot be understood.
+        """
+        if self.found is not None:
+            return self.found.config().max_size
+        return parse_size(DEFAULT_MAX_SIZE)

@@ -1,0 +1,148 @@
+"""The commands that need a project: what would a build find, and do its slow part now."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.cache import search, upkeep
+from hatch_wazcache.cache.entry import BrokenEntryError
+from hatch_wazcache.cli.answer import Answer
+from hatch_wazcache.cli.commands import input_text
+from hatch_wazcache.cli.display import ago_text, compiling
+from hatch_wazcache.cli.place import Place
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.report import size_text, time_text
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from hatch_wazcache.cache.search import Difference
+    from hatch_wazcache.cache.upkeep import Item
+    from hatch_wazcache.plan import Artifact, Asset, Plan
+
+__all__ = ["warm", "why"]
+
+
+def warm(options: Namespace) -> Answer:
+    """Compile a project's assets without building."""
+    place = Place(options.project)
+    project, cache = place.project, place.cache
+    upkeep.exists(cache)
+    with compiling(strict=project.config().strict) as report:
+        project.warm(report)
+    data = {
+        "project": str(project.root),
+        "cache": str(cache),
+        "compiled": report.compiled,
+        "found": report.found,
+        "seconds_compiled": report.spent,
+        "seconds_saved": report.saved,
+    }
+    return Answer(data, [f"{report.counts()}: {cache}"])
+
+
+def why(options: Namespace) -> Answer:
+    """Say whether a build would find an asset's artifacts, and if not, what has changed."""
+    place = Place(options.project)
+    upkeep.exists(place.cache)
+    plan = place.project.plan()
+    asset = _asset(plan, options.asset, place.project.root)
+    items = upkeep.items(place.cache)
+    artifacts = [artifact for artifact in plan.artifacts if artifact.asset == asset]
+    answers = [_Verdict(artifact, items) for artifact in artifacts]
+    data = {
+        "cache": str(place.cache),
+        "asset": asset.relative,
+        "artifacts": [answer.data() for answer in answers],
+    }
+    return Answer(data, [line for answer in answers for line in answer.lines()])
+
+
+def _asset(plan: Plan, named: str, root: Path) -> Asset:
+    """Find an asset by its path, from here or from the root, or by the end of its path.
+
+    Raises:
+        WazcacheError: there is none, or there are several; names the candidates.
+    """
+    path = Path(os.path.abspath(named))
+    for asset in plan.assets:
+        if path == asset.source or Path(os.path.normpath(root / named)) == asset.source:
+            return asset
+    parts = Path(named).parts
+    matches = [a for a in plan.assets if parts and Path(a.relative).parts[-len(parts) :] == parts]
+    if len(matches) == 1:
+        return matches[0]
+    candidates = ", ".join(asset.relative for asset in matches or plan.assets)
+    count = f"{len(matches)} assets are" if matches else "no asset is"
+    raise WazcacheError(f"{count} called {named!r}; the project has {candidates}")
+
+
+class _Verdict:
+    """Whether an artifact is in the cache, and what it would be nearest to."""
+
+    def __init__(self, artifact: Artifact, items: Sequence[Item]) -> None:
+        self._artifact = artifact
+        self._item = next((item for item in items if item.key == artifact.key.digest), None)
+        self._problem = self._broken()
+        self.is_hit = self._item is not None and self._problem is None
+        self._inputs = artifact.key.inputs()
+        others = [item for item in items if item != self._item]
+        self._nearest = search.nearest(others, self._inputs)
+        self._unlike: list[Difference] = []
+        if self._nearest is not None:
+            self._unlike = search.differences(self._inputs, self._nearest.inputs)
+
+    def _broken(self) -> str | None:
+        """Say why a build could not use the entry that is there."""
+        if self._item is not None:
+            try:
+                for _chunk in self._item.read().stream():
+                    pass
+            except (BrokenEntryError, OSError) as error:
+                return str(error)
+        return None
+
+    def data(self) -> dict[str, Any]:
+        nearest = None
+        if self._nearest is not None:
+            differences = [
+                {"input": unlike.name, "here": unlike.here, "there": unlike.there}
+                for unlike in self._unlike
+            ]
+            nearest = {"key": self._nearest.key, "differences": differences}
+        return {
+            "profile": self._artifact.profile.name,
+            "target": self._artifact.target.name,
+            "key": self._artifact.key.digest,
+            "hit": self.is_hit,
+            "problem": self._problem,
+            "inputs": self._inputs,
+            "nearest": nearest,
+        }
+
+    def lines(self) -> list[str]:
+        label, key = self._artifact.job.label, self._artifact.key.digest[: search.SHORT]
+        if self._item is not None and self._problem is None:
+            entry = self._item.read()
+            size, saved = size_text(entry.size), time_text(entry.seconds)
+            used = ago_text(self._item.used)
+            return [f"{label}: hit: {key}, {size}, saves {saved}, used {used}"]
+        if self._problem is not None:
+            return [f"{label}: miss: the entry is broken: {self._problem}"]
+        if self._nearest is None:
+            return [f"{label}: miss: {key}; there is nothing like it in the cache"]
+        nearest = self._nearest.key[: search.SHORT]
+        return [
+            f"{label}: miss: {key}; the nearest entry, {nearest}, differs in",
+            *(f"  {unlike.name}: {_values(unlike)}" for unlike in self._unlike),
+        ]
+
+
+def _values(unlike: Difference) -> str:
+    here, there = input_text(unlike.here), input_text(unlike.there)
+    if unlike.name == "wasm":
+        here, there = here[: search.SHORT], there[: search.SHORT]
+    return f"{here} here, {there} there"

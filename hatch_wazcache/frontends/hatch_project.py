@@ -1,0 +1,180 @@
+"""A project outside of a build: what is it, what would be built, compile it. hatchling is asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hatchling.builders.wheel import WheelBuilder
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.frontends.hatch_hook import WazcacheBuildHook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+    from hatch_wazcache.config import Config
+    from hatch_wazcache.plan import Plan
+    from hatch_wazcache.report import Report
+
+__all__ = ["HatchProject", "find_project"]
+
+_NAME = WazcacheBuildHook.PLUGIN_NAME
+
+
+def find_project(start: Path) -> HatchProject | None:
+    """Find the project as hatch does: the nearest `pyproject.toml`, here one with our hook.
+
+    Args:
+        start: the folder to begin with; its parents follow.
+
+    Raises:
+        WazcacheError: a `pyproject.toml` on the way cannot be understood.
+    """
+    for folder in (start, *start.parents):
+        if (folder / "pyproject.toml").is_file():
+            project = HatchProject(folder)
+            if project.has_hook:
+                return project
+    return None
+
+
+class HatchProject:
+    """A project with a `pyproject.toml`; hatchling knows what is in it."""
+
+    def __init__(self, root: Path) -> None:
+        """Read the project's configuration.
+
+        Args:
+            root: where its `pyproject.toml` is, absolute.
+
+        Raises:
+            WazcacheError: hatchling does not understand it.
+        """
+        self.root = root
+        self._builder = _Builder(str(root))
+        with self._plainly():
+            self.has_hook = _NAME in self._builder.config.hook_config
+        """Whether our hook is there, and enabled."""
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """Turn what hatchling raises for a wrong configuration into a message."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise WazcacheError(f"{self.root / 'pyproject.toml'}: {error}") from error
+
+    def config(self) -> Config:
+        """Return the hook's options.
+
+        Raises:
+            WazcacheError: all that is wrong with them, one line each.
+        """
+        return self._builder.our_hook("").options()
+
+    def plan(self) -> Plan:
+        """Return what a build of the files that are there now would put into the wheel.
+
+        No other hook is run and no cache is asked.
+
+        Raises:
+            WazcacheError: an asset or the engine is not fit to build.
+        """
+        with self._plainly():
+            self._builder.metadata.validate_fields()
+        return self._builder.our_hook("").plan(self._builder.build_data())
+
+    def warm(self, report: Report) -> None:
+        """Compile what a build would, after the other hooks have had their turn; make no wheel.
+
+        Args:
+            report: what is said meanwhile, and the counts.
+
+        Raises:
+            WazcacheError: an asset cannot be compiled, or the cache does not keep it.
+        """
+        with self._plainly():
+            self._builder.metadata.validate_fields()
+        self._builder.report = report
+        with _as_hatchling_runs(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
+            # Not the project's dist: no wheel is made, and there may be none.
+            for _wheel in self._builder.build(
+                directory=folder, versions=["standard"], hooks_only=True, clean=False
+            ):
+                pass
+
+
+class _Hook(WazcacheBuildHook):
+    """The hook for whoever only asks, or warms: errors are raised, and no wheel is begun."""
+
+    report: Report
+
+    def options(self) -> Config:
+        return self._options
+
+    def plan(self, build_data: dict[str, Any]) -> Plan:
+        from hatch_wazcache.engine import installed_engine
+        from hatch_wazcache.plan import make_plan
+
+        engine = installed_engine()
+        self._requirement(self._options).check(engine.distribution_version)
+        return make_plan(self._options, self._layout(build_data), engine, engine.read_version())
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        from hatch_wazcache.build import Build
+
+        config = self._options
+        layout = self._layout(build_data)
+        build = Build(config, layout, self._requirement(config), self.report)
+        try:
+            build.make_entries()
+            build.settle(self.metadata.core.name)
+        finally:
+            build.close()
+        if not build.is_kept():
+            raise WazcacheError("the cache does not keep what was compiled, so nothing is warm")
+
+
+class _Builder(WheelBuilder):
+    """hatchling's own, with our hook in its warming form."""
+
+    report: Report
+
+    def our_hook(self, directory: str) -> _Hook:
+        table = self.config.hook_config[_NAME]
+        name = self.PLUGIN_NAME
+        return _Hook(self.root, table, self.config, self.metadata, directory, name, self.app)
+
+    def build_data(self) -> dict[str, Any]:
+        """Return what hooks are given, before any of them was run."""
+        build_data: dict[str, Any] = self.get_default_build_data()
+        self.set_build_data_defaults(build_data)
+        return build_data
+
+    def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[Any]]:
+        hooks = super().get_build_hooks(directory)
+        ours = hooks[_NAME] = self.our_hook(directory)
+        ours.report = self.report
+        return hooks
+
+
+@contextmanager
+def _as_hatchling_runs(root: Path) -> Iterator[None]:
+    """Run hooks in the project's root, as they are promised; what they print is not our answer."""
+    os.chdir(root)
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
