@@ -19,18 +19,10 @@ from hatch_wazcache.targets import TARGETS, Target, native_target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HATCH_OPTIONS", "AssetPattern", "Config", "Profile", "read_config"]
+__all__ = ["AssetPattern", "Config", "Profile", "read_config"]
 
 _DEFAULT_TIMEOUT = 1800.0
 _LONGEST_TIMEOUT = 1e9
-
-HATCH_OPTIONS = (
-    "dependencies",
-    "enable-by-default",
-    "require-runtime-dependencies",
-    "require-runtime-features",
-)
-"""What hatchling itself reads from a hook's table."""
 
 _PROFILE_NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 

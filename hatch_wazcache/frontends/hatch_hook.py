@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from hatch_wazcache.config import Config, read_config
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from hatchling.builders.wheel import WheelBuilder
 
     from hatch_wazcache.build import Build
+    from hatch_wazcache.config import Config
     from hatch_wazcache.plan import Layout
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from hatch_wazcache.zipmember import DateTime
 
 __all__ = ["WazcacheBuildHook"]
+
+_HATCHLINGS_OPTIONS = (
+    "dependencies",
+    "enable-by-default",
+    "require-runtime-dependencies",
+    "require-runtime-features",
+)
+"""What hatchling itself reads from a hook's table."""
 
 
 class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
@@ -255,9 +263,11 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     @cached_property
     def _options(self) -> Config:
-        from hatch_wazcache.config import HATCH_OPTIONS
+        from hatch_wazcache.config import read_config
 
-        table = {name: value for name, value in self.config.items() if name not in HATCH_OPTIONS}
+        table = {
+            name: value for name, value in self.config.items() if name not in _HATCHLINGS_OPTIONS
+        }
         config = read_config(table, self._location, os.environ, Path(self.root))
         _refuse_shared_folder(config, Path(self.root))
         return config
