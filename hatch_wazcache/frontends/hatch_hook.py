@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from hatchling.builders.wheel import WheelBuilder
 
@@ -50,6 +50,10 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     _build: Build | None = None
     _wheel: PlatformWheel | None = None
     _tag = ""
+    _not_in_wheel: Collection[str] = ()
+    """Members of hatchling's wheel that ours take the place of, or nothing does."""
+    _copies: TemporaryDirectory[str] | None = None
+    """Of assets that are links, for an sdist."""
 
     def dependencies(self) -> list[str]:
         """Return the wasmtime that the project needs, for the build environment of a wheel."""
@@ -177,8 +181,6 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         reserved = {path.replace("/", os.sep) for path in ours}
         self.build_config.build_reserved_paths |= reserved - self._outside_packages(build_data)
 
-    _not_in_wheel: set[str] = set()  # noqa: RUF012
-
     def _outside_packages(self, build_data: dict[str, Any]) -> set[str]:
         """Return paths that hatchling looks up as reserved before it puts them somewhere else."""
         config, found = self.build_config, set()
@@ -220,8 +222,6 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         except OSError as error:
             raise WazcacheError(f"{relative}: cannot be read: {error.strerror or error}") from error
         return copy
-
-    _copies: TemporaryDirectory[str] | None = None
 
     # both
 
