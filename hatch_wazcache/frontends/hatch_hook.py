@@ -243,7 +243,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     def _cache_files(self) -> Iterator[str]:
         """Find the files of a cache inside of the project; it has no place in a distribution."""
         cache = self._options.cache_dir
-        if cache is not None:
+        if cache is not None and cache.is_relative_to(self.root):  # else it may be a large one
             for folder, _folders, files in os.walk(cache):
                 yield from self._distribution_paths(Path(folder, name) for name in files)
 
