@@ -86,16 +86,18 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Put the heavy members into hatchling's wheel, or the artifacts beside the sources."""
+        from hatch_wazcache.report import size_text
+
         if self._build is None:
             return
         base = Path(artifact_path)
         try:
             if version == "editable":
                 self._build.write_editable(self.metadata.core.name)
-                self._report.is_done(None, "beside the .wasm files, for an editable install")
+                self._report.is_done("beside the .wasm files, for an editable install")
             else:
                 self._finish_wheel(base, build_data)
-                self._report.is_done(base)
+                self._report.is_done(f"{base.name} ({size_text(base.stat().st_size)})")
             self._build.settle(self.metadata.core.name)
         except BaseException as error:
             base.unlink(missing_ok=True)
