@@ -74,8 +74,8 @@ class CompilationCache:
         self._loaded: dict[Any, Any] = {}
         self._locks: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
-        engine = installed_engine()
-        self._musl, self._version = engine.musl, self._directory.engine_version(engine)
+        self._installed = installed_engine()
+        self._version = self._directory.engine_version(self._installed)
 
     @classmethod
     def in_directory(cls, path: str | os.PathLike[str]) -> Self:
@@ -178,7 +178,7 @@ class CompilationCache:
         target = native_target()
         if target is None:
             raise WazcacheError("wasmtime-py has no wheels for this machine")
-        triple = (self._musl and target.musl_triple) or target.triple
+        triple = self._installed.triple(target)
         code = code_settings(settings)
         return ArtifactKey(sha256, self._version, target.name, triple, "baseline", (), code)
 

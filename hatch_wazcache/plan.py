@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
-from hatch_wazcache.engine import CPU_LEVELS, InstalledEngine, code_settings
+from hatch_wazcache.engine import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.wasm import Wasm, read_wasm
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from hatch_wazcache.config import Config, Profile
+    from hatch_wazcache.engine import InstalledEngine
     from hatch_wazcache.targets import Target
 
 __all__ = [
@@ -323,7 +324,7 @@ class _Packages:
 def _key(
     config: Config, profile: Profile, asset: Asset, engine: InstalledEngine, version: str
 ) -> ArtifactKey:
-    triple = (engine.musl and config.target.musl_triple) or config.target.triple
+    triple = engine.triple(config.target)
     cpu = f"native {_this_cpu()}" if config.cpu == "native" else config.cpu
     flags = CPU_LEVELS.get(config.cpu, ())
     settings = code_settings(profile.settings)
