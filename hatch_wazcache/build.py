@@ -207,7 +207,7 @@ class Build:
             WazcacheError: the source tree cannot be written.
         """
         try:
-            editable.write(self.plan, self._root, project, loader_text(), self.copy, self._entries)
+            editable.write(self.plan, self._root, project, loader_text(), self.copy, self._digest)
         except OSError as error:
             raise WazcacheError(
                 f"{error.filename}: cannot be written: {error.strerror or error}; an editable "
@@ -215,6 +215,7 @@ class Build:
             ) from error
 
     def _digest(self, artifact: Artifact) -> tuple[str, int]:
+        """Return an artifact's SHA-256 and size, as its manifest tells them."""
         entry = self._entries[artifact.key.digest]
         return entry.sha256, entry.size
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ __all__ = ["SCHEMA", "manifest_for_editable", "manifest_for_wheel", "read_manife
 
 SCHEMA = 1
 """The loader refuses a manifest of another schema."""
-
-Digests = "Callable[[Artifact], tuple[str, int]]"
 
 
 def manifest_for_wheel(
@@ -63,7 +62,7 @@ def manifest_for_editable(
 
     def source(asset: Asset) -> dict[str, Any]:
         return {
-            "wasm": _relative(asset.source, package.source),
+            "wasm": Path(os.path.relpath(asset.source, package.source)).as_posix(),
             "mtime_ns": asset.wasm.mtime_ns,
         }
 
@@ -116,12 +115,6 @@ def _manifest(
                 }
             )
     return {"schema": SCHEMA, "wasmtime": engine, "profiles": profiles, "assets": assets}
-
-
-def _relative(path: Path, folder: Path) -> str:
-    import os
-
-    return PurePosixPath(Path(os.path.relpath(path, folder)).as_posix()).as_posix()
 
 
 def _text(manifest: Mapping[str, Any]) -> bytes:
