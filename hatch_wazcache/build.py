@@ -209,9 +209,10 @@ class Build:
         try:
             editable.write(self.plan, self._root, project, loader_text(), self.copy, self._digest)
         except OSError as error:
+            where = error.filename or self._root  # a full disk is met without a name
             raise WazcacheError(
-                f"{error.filename}: cannot be written: {error.strerror or error}; an editable "
-                "install puts artifacts beside the .wasm files"
+                f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
+                "artifacts beside the .wasm files"
             ) from error
 
     def _digest(self, artifact: Artifact) -> tuple[str, int]:
