@@ -99,7 +99,12 @@ class Build:
             ),
         )
         if report.compiled and self._config.max_size is not None:
-            upkeep.prune(self._cache.root, max_size=self._config.max_size)
+            try:
+                upkeep.prune(self._cache.root, max_size=self._config.max_size)
+            except OSError as error:
+                report.warn(
+                    f"the cache {self._cache.root} cannot be pruned: {error.strerror or error}"
+                )
 
     def close(self) -> None:
         """Release the cache."""
