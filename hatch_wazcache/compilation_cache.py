@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.config import DEFAULT_TIMEOUT
 from hatch_wazcache.engine import SETTINGS, apply_settings, code_settings, installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
@@ -50,17 +51,20 @@ if TYPE_CHECKING:
 
 __all__ = ["CompilationCache"]
 
-_TIMEOUT = 1800.0
-
 
 class CompilationCache:
-    """Compiled modules and components, in memory and mostly in a directory too.
+    """Compiled modules and components: loaded in memory, artifacts in a directory.
 
     All methods can be called from several threads.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        """Make a cache in memory, or with `in_directory`'s argument one that is also on disk."""
+        """Make a cache that lasts until `close`, or with `in_directory`'s argument one that stays.
+
+        Raises:
+            WazcacheError: the path is no directory or one that others can write to, or wasmtime is
+                not installed.
+        """
         self._resources = ExitStack()
         if directory is None:
             folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="wazcache-"))
@@ -79,13 +83,13 @@ class CompilationCache:
 
     @classmethod
     def in_directory(cls, path: str | os.PathLike[str]) -> Self:
-        """Make a cache that is also on disk, shared with builds and other processes.
+        """Make a cache that stays on disk, shared with builds and other processes.
 
         Args:
             path: created (0700) if it is missing; a relative one is made absolute.
 
         Raises:
-            WazcacheError: the path is no directory, or one that others can write to.
+            WazcacheError: as for `CompilationCache()`.
         """
         return cls(path)
 
@@ -166,12 +170,13 @@ class CompilationCache:
             with self._lock:
                 lock = self._locks.setdefault(key, threading.Lock())
             with lock:
-                if key not in self._loaded:
+                loaded = self._loaded.get(key)
+                if loaded is None:
                     loaded = _deserialize(self._artifact(job), kind, engine)
                     with self._lock:
                         self._refuse_if_closed()
                         self._loaded[key] = loaded
-                return self._loaded[key]
+                return loaded
 
     def _key(self, sha256: str, settings: Profile) -> ArtifactKey:
         """Return the key that a build for this machine has."""
@@ -194,7 +199,7 @@ class CompilationCache:
         made = make_entries(
             [job],
             self._directory,
-            _TIMEOUT,
+            DEFAULT_TIMEOUT,
             Report(_silent, _warn),
             lambda _job, entry: found.append(entry),
             again=entry is not None,
