@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.plan import Artifact, Asset, Package, Plan
 
-__all__ = ["SCHEMA", "manifest_for_editable", "manifest_for_wheel", "read_manifest"]
+__all__ = ["manifest_for_editable", "manifest_for_wheel", "read_manifest"]
 
-SCHEMA = 1
+_SCHEMA = 1
 """The loader refuses a manifest of another schema."""
 
 
@@ -77,7 +77,7 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
         manifest = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    known = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA
+    known = isinstance(manifest, dict) and manifest.get("schema") == _SCHEMA
     return manifest if known else {}
 
 
@@ -114,7 +114,7 @@ def _manifest(
                     "size": size,
                 }
             )
-    return {"schema": SCHEMA, "wasmtime": engine, "profiles": profiles, "assets": assets}
+    return {"schema": _SCHEMA, "wasmtime": engine, "profiles": profiles, "assets": assets}
 
 
 def _text(manifest: Mapping[str, Any]) -> bytes:

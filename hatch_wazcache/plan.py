@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.targets import Target
 
 __all__ = [
-    "LOADER_MARK",
     "Artifact",
     "Asset",
     "Layout",
@@ -35,7 +34,7 @@ __all__ = [
     "manifest_name",
 ]
 
-LOADER_MARK = "# The loader of hatch-wazcache"
+_LOADER_MARK = "# The loader of hatch-wazcache"
 """How every version of the loader begins; a file that does not is somebody's own."""
 
 _DEFAULT_LOADER = "_wazcache.py"
@@ -148,7 +147,7 @@ def is_loader(path: Path) -> bool:
     """Say whether a file is a loader, of whatever version."""
     try:
         with path.open("rb") as file:
-            return file.read(len(LOADER_MARK)) == LOADER_MARK.encode()
+            return file.read(len(_LOADER_MARK)) == _LOADER_MARK.encode()
     except OSError:
         return False
 
@@ -164,13 +163,14 @@ def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[s
     """
     found: dict[str, tuple[str, ...]] = {}
     problems = []
+    real_root = root.resolve()
     for pattern in config.assets:
         matches = _matches(root, pattern.glob)
         if not matches:
             problems.append(f'{config.location}.assets: "{pattern.glob}" matches no file in {root}')
         for relative in matches:
             real = Path(os.path.realpath(root / relative))  # resolve raises where links go round
-            if not real.is_relative_to(root.resolve()):
+            if not real.is_relative_to(real_root):
                 problems.append(
                     f"{relative}: leads out of the project's root, to {real}; "
                     "copy the file into the project"
