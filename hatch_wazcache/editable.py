@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.job import Job
-    from hatch_wazcache.plan import Artifact, Plan
+    from hatch_wazcache.manifest import DigestOf
+    from hatch_wazcache.plan import Plan
 
 __all__ = ["leftovers", "remove", "write"]
 
@@ -36,7 +37,7 @@ def write(
     project: str,
     loader: bytes,
     copy: Callable[[Job, Callable[[Entry], None]], None],
-    digest: Callable[[Artifact], tuple[str, int]],
+    digest: DigestOf,
 ) -> None:
     """Write artifacts, manifests and loaders beside the sources, each file at once or not at all.
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.plan import Artifact, Asset, Package, Plan
 
+    DigestOf = Callable[[Artifact], tuple[str, int]]
+    """Tells an artifact's SHA-256 (hexadecimal) and size in bytes."""
+
 __all__ = ["manifest_for_editable", "manifest_for_wheel", "read_manifest"]
 
 _SCHEMA = 1
@@ -21,7 +24,7 @@ _SCHEMA = 1
 def manifest_for_wheel(
     plan: Plan,
     package: Package,
-    digest: Callable[[Artifact], tuple[str, int]],
+    digest: DigestOf,
     *,
     keep_wasm: bool,
 ) -> bytes:
@@ -43,7 +46,7 @@ def manifest_for_wheel(
 def manifest_for_editable(
     plan: Plan,
     package: Package,
-    digest: Callable[[Artifact], tuple[str, int]],
+    digest: DigestOf,
     project: str,
     wrote: list[str],
 ) -> bytes:
@@ -84,7 +87,7 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
 def _manifest(
     plan: Plan,
     package: Package,
-    digest: Callable[[Artifact], tuple[str, int]],
+    digest: DigestOf,
     source: Callable[[Asset], dict[str, Any]],
 ) -> dict[str, Any]:
     assets: dict[str, Any] = {}
