@@ -99,7 +99,12 @@ class Build:
             ),
         )
         if report.compiled and self._config.max_size is not None:
-            upkeep.prune(self._cache.root, max_size=self._config.max_size)
+            try:
+                upkeep.prune(self._cache.root, max_size=self._config.max_size)
+            except OSError as error:
+                report.warn(
+                    f"the cache {self._cache.root} cannot be pruned: {error.strerror or error}"
+                )
 
     def is_kept(self) -> bool:
         """Say whether the cache has taken all entries; else some are kept aside, until the end."""
@@ -211,14 +216,16 @@ class Build:
             WazcacheError: the source tree cannot be written.
         """
         try:
-            editable.write(self.plan, self._root, project, loader_text(), self.copy, self._entries)
+            editable.write(self.plan, self._root, project, loader_text(), self.copy, self._digest)
         except OSError as error:
+            where = error.filename or self._root  # a full disk is met without a name
             raise WazcacheError(
-                f"{error.filename}: cannot be written: {error.strerror or error}; an editable "
-                "install puts artifacts beside the .wasm files"
+                f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
+                "artifacts beside the .wasm files"
             ) from error
 
     def _digest(self, artifact: Artifact) -> tuple[str, int]:
+        """Return an artifact's SHA-256 and size, as its manifest tells them."""
         entry = self._entries[artifact.key.digest]
         return entry.sha256, entry.size
 

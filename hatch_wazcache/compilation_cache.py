@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.config import DEFAULT_TIMEOUT
 from hatch_wazcache.engine import SETTINGS, apply_settings, code_settings, installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
@@ -52,19 +53,23 @@ if TYPE_CHECKING:
 
 __all__ = ["CompilationCache"]
 
-_TIMEOUT = 1800.0
 _EMPTY = b"\0asm\1\0\0\0"
 """A module with nothing in it."""
 
 
 class CompilationCache:
-    """Compiled modules and components, in memory and mostly in a directory too.
+    """Compiled modules and components: loaded in memory, artifacts in a directory.
 
     All methods can be called from several threads.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        """Make a cache in memory, or with `in_directory`'s argument one that is also on disk."""
+        """Make a cache that lasts until `close`, or with `in_directory`'s argument one that stays.
+
+        Raises:
+            WazcacheError: the path is no directory or one that others can write to, or wasmtime is
+                not installed.
+        """
         self._resources = ExitStack()
         if directory is None:
             folder = tempfile.mkdtemp(prefix="wazcache-")
@@ -79,18 +84,18 @@ class CompilationCache:
         self._loaded: dict[Any, Any] = {}
         self._locks: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
-        engine = installed_engine()
-        self._musl, self._version = engine.musl, self._directory.engine_version(engine)
+        self._installed = installed_engine()
+        self._version = self._directory.engine_version(self._installed)
 
     @classmethod
     def in_directory(cls, path: str | os.PathLike[str]) -> Self:
-        """Make a cache that is also on disk, shared with builds and other processes.
+        """Make a cache that stays on disk, shared with builds and other processes.
 
         Args:
             path: created (0700) if it is missing; a relative one is made absolute.
 
         Raises:
-            WazcacheError: the path is no directory, or one that others can write to.
+            WazcacheError: as for `CompilationCache()`.
         """
         return cls(path)
 
@@ -195,7 +200,7 @@ class CompilationCache:
         target = native_target()
         if target is None:
             raise WazcacheError("wasmtime-py has no wheels for this machine")
-        triple = (self._musl and target.musl_triple) or target.triple
+        triple = self._installed.triple(target)
         code = code_settings(settings)
         return ArtifactKey(sha256, self._version, target.name, triple, "baseline", (), code)
 
@@ -216,7 +221,7 @@ class CompilationCache:
         made = make_entries(
             [job],
             self._directory,
-            _TIMEOUT,
+            DEFAULT_TIMEOUT,
             Report(_silent, _warn),
             lambda _job, entry: found.append(entry),
             again=again,

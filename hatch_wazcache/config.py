@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_MAX_SIZE",
-    "HATCH_OPTIONS",
+    "DEFAULT_TIMEOUT",
     "AssetPattern",
     "Config",
     "Profile",
@@ -31,16 +31,11 @@ __all__ = [
 DEFAULT_MAX_SIZE = "5 GiB"
 """What a cache is kept under."""
 
-_DEFAULT_TIMEOUT = 1800.0
+DEFAULT_TIMEOUT = 1800.0
+"""Seconds that one compilation may take."""
 _LONGEST_TIMEOUT = 1e9
 
-HATCH_OPTIONS = (
-    "dependencies",
-    "enable-by-default",
-    "require-runtime-dependencies",
-    "require-runtime-features",
-)
-"""What hatchling itself reads from a hook's table."""
+_NO_NATIVE = "wasmtime-py has no wheels for this machine"
 
 _PROFILE_NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 
@@ -251,9 +246,6 @@ def _targets(reader: _Reader) -> tuple[Target, ...]:
     return tuple(targets.values())
 
 
-_NO_NATIVE = "wasmtime-py has no wheels for this machine"
-
-
 def _named(name: str) -> Target | None:
     return native_target() if name == "native" else TARGETS.get(name)
 
@@ -343,7 +335,7 @@ def _cache_dir(reader: _Reader, environment: Mapping[str, str], root: Path) -> P
 
 def _timeout(reader: _Reader, environment: Mapping[str, str]) -> float:
     allowed = "a number of seconds greater than 0"
-    option = reader.take("timeout", _DEFAULT_TIMEOUT, _is_duration, allowed)
+    option = reader.take("timeout", DEFAULT_TIMEOUT, _is_duration, allowed)
     text = environment.get("WAZCACHE_TIMEOUT")
     if text:
         try:
@@ -352,7 +344,7 @@ def _timeout(reader: _Reader, environment: Mapping[str, str]) -> float:
             value = 0.0
         if not 0 < value < float("inf"):
             reader.problems.append(f"WAZCACHE_TIMEOUT = {_toml(text)}: must be {allowed}")
-            return _DEFAULT_TIMEOUT
+            return DEFAULT_TIMEOUT
         return min(value, _LONGEST_TIMEOUT)
     return float(min(option, _LONGEST_TIMEOUT))
 

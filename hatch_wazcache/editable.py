@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.job import Job
-    from hatch_wazcache.plan import Artifact, Plan
+    from hatch_wazcache.manifest import DigestOf
+    from hatch_wazcache.plan import Plan
 
 __all__ = ["leftovers", "remove", "write"]
 
@@ -36,7 +37,7 @@ def write(
     project: str,
     loader: bytes,
     copy: Callable[[Job, Callable[[Entry], None]], None],
-    entries: Mapping[str, Entry],
+    digest: DigestOf,
 ) -> None:
     """Write artifacts, manifests and loaders beside the sources, each file at once or not at all.
 
@@ -49,16 +50,11 @@ def write(
         project: the project's name.
         loader: the loader's text.
         copy: calls its second argument with the job's entry, again if that was broken.
-        entries: by their keys.
+        digest: tells an artifact's SHA-256 (hexadecimal) and size in bytes.
 
     Raises:
         OSError: the source tree cannot be written.
     """
-
-    def digest(artifact: Artifact) -> tuple[str, int]:
-        entry = entries[artifact.key.digest]
-        return entry.sha256, entry.size
-
     committed, kept = set(), set()
     for package in plan.packages:
         before = list(_wrote(package.source / package.manifest, root))

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.targets import native_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from hatch_wazcache.targets import Target
 
 __all__ = [
     "CPU_LEVELS",
@@ -136,6 +139,11 @@ class InstalledEngine:
     library_id: str
     """Names the library's bytes: the digest that the wheel's own RECORD gives; else empty."""
     musl: bool
+    """Whether it is a wheel for musl."""
+
+    def triple(self, target: Target) -> str:
+        """Return the triple by which this wasmtime knows a target."""
+        return (self.musl and target.musl_triple) or target.triple
 
     def read_version(self) -> str:
         """Read the engine's own version out of the library.
@@ -146,7 +154,10 @@ class InstalledEngine:
         pattern = re.compile(rb"(?<![\d.-])%s\.\d+\.\d+(?![\d.])" % re.escape(major.encode()))
         needle = f"{major}.".encode()
         found: set[str] = set()
-        with self.library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=1) as data:
+        with (
+            self.library.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             at = data.find(needle)
             while at != -1:
                 if match := pattern.match(data, at):
@@ -155,19 +166,15 @@ class InstalledEngine:
         return found.pop() if len(found) == 1 else self.distribution_version
 
 
-def installed_engine(search_path: list[str] | None = None) -> InstalledEngine:
+def installed_engine() -> InstalledEngine:
     """Find the installed wasmtime without importing it.
-
-    Args:
-        search_path: where to look, as `sys.path`, which is the default.
 
     Raises:
         WazcacheError: none is installed, or its library is not where wasmtime-py looks for it.
     """
     from importlib.metadata import distributions
 
-    paths = sys.path if search_path is None else search_path
-    distribution = next(iter(distributions(name="wasmtime", path=paths)), None)
+    distribution = next(iter(distributions(name="wasmtime")), None)
     if distribution is None:
         raise WazcacheError(
             "wasmtime is not installed in the build environment; with build isolation it is "
@@ -177,8 +184,6 @@ def installed_engine(search_path: list[str] | None = None) -> InstalledEngine:
     name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(
         sys.platform, "_libwasmtime.so"
     )
-    from hatch_wazcache.targets import native_target
-
     target = native_target()
     folder = f"{sys.platform}-{target.arch if target else '?'}"
     library = Path(str(distribution.locate_file("wasmtime"))) / folder / name

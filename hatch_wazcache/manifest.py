@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,18 +12,19 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.plan import Artifact, Asset, Package, Plan
 
-__all__ = ["SCHEMA", "manifest_for_editable", "manifest_for_wheel", "read_manifest"]
+    DigestOf = Callable[[Artifact], tuple[str, int]]
+    """Tells an artifact's SHA-256 (hexadecimal) and size in bytes."""
 
-SCHEMA = 1
+__all__ = ["manifest_for_editable", "manifest_for_wheel", "read_manifest"]
+
+_SCHEMA = 1
 """The loader refuses a manifest of another schema."""
-
-Digests = "Callable[[Artifact], tuple[str, int]]"
 
 
 def manifest_for_wheel(
     plan: Plan,
     package: Package,
-    digest: Callable[[Artifact], tuple[str, int]],
+    digest: DigestOf,
     *,
     keep_wasm: bool,
 ) -> bytes:
@@ -44,7 +46,7 @@ def manifest_for_wheel(
 def manifest_for_editable(
     plan: Plan,
     package: Package,
-    digest: Callable[[Artifact], tuple[str, int]],
+    digest: DigestOf,
     project: str,
     wrote: list[str],
 ) -> bytes:
@@ -63,7 +65,7 @@ def manifest_for_editable(
 
     def source(asset: Asset) -> dict[str, Any]:
         return {
-            "wasm": _relative(asset.source, package.source),
+            "wasm": Path(os.path.relpath(asset.source, package.source)).as_posix(),
             "mtime_ns": asset.wasm.mtime_ns,
         }
 
@@ -78,14 +80,14 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
         manifest = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    known = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA
+    known = isinstance(manifest, dict) and manifest.get("schema") == _SCHEMA
     return manifest if known else {}
 
 
 def _manifest(
     plan: Plan,
     package: Package,
-    digest: Callable[[Artifact], tuple[str, int]],
+    digest: DigestOf,
     source: Callable[[Asset], dict[str, Any]],
 ) -> dict[str, Any]:
     assets: dict[str, Any] = {}
@@ -115,13 +117,7 @@ def _manifest(
                     "size": size,
                 }
             )
-    return {"schema": SCHEMA, "wasmtime": engine, "profiles": profiles, "assets": assets}
-
-
-def _relative(path: Path, folder: Path) -> str:
-    import os
-
-    return PurePosixPath(Path(os.path.relpath(path, folder)).as_posix()).as_posix()
+    return {"schema": _SCHEMA, "wasmtime": engine, "profiles": profiles, "assets": assets}
 
 
 def _text(manifest: Mapping[str, Any]) -> bytes:

@@ -25,6 +25,7 @@ _POLL = 0.1
 """Seconds after which a key that another process holds is tried again."""
 
 _LONG = 3600.0
+"""Seconds to wait for an outcome where there is nothing else to do; then again."""
 
 
 def make_entries(

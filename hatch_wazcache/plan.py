@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
-from hatch_wazcache.engine import CPU_LEVELS, InstalledEngine, code_settings
+from hatch_wazcache.engine import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.wasm import Wasm, read_wasm
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from hatch_wazcache.config import Config, Profile
+    from hatch_wazcache.engine import InstalledEngine
     from hatch_wazcache.targets import Target
 
 __all__ = [
-    "LOADER_MARK",
     "Artifact",
     "Asset",
     "Layout",
@@ -34,7 +34,7 @@ __all__ = [
     "manifest_name",
 ]
 
-LOADER_MARK = "# The loader of hatch-wazcache"
+_LOADER_MARK = "# The loader of hatch-wazcache"
 """How every version of the loader begins; a file that does not is somebody's own."""
 
 _DEFAULT_LOADER = "_wazcache.py"
@@ -147,7 +147,7 @@ def is_loader(path: Path) -> bool:
     """Say whether a file is a loader, of whatever version."""
     try:
         with path.open("rb") as file:
-            return file.read(len(LOADER_MARK)) == LOADER_MARK.encode()
+            return file.read(len(_LOADER_MARK)) == _LOADER_MARK.encode()
     except OSError:
         return False
 
@@ -163,13 +163,14 @@ def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[s
     """
     found: dict[str, tuple[str, ...]] = {}
     problems = []
+    real_root = root.resolve()
     for pattern in config.assets:
         matches = _matches(root, pattern.glob)
         if not matches:
             problems.append(f'{config.location}.assets: "{pattern.glob}" matches no file in {root}')
         for relative in matches:
             real = Path(os.path.realpath(root / relative))  # resolve raises where links go round
-            if not real.is_relative_to(root.resolve()):
+            if not real.is_relative_to(real_root):
                 problems.append(
                     f"{relative}: leads out of the project's root, to {real}; "
                     "copy the file into the project"
@@ -323,7 +324,7 @@ class _Packages:
 def _key(
     config: Config, profile: Profile, asset: Asset, engine: InstalledEngine, version: str
 ) -> ArtifactKey:
-    triple = (engine.musl and config.target.musl_triple) or config.target.triple
+    triple = engine.triple(config.target)
     cpu = f"native {_this_cpu()}" if config.cpu == "native" else config.cpu
     flags = CPU_LEVELS.get(config.cpu, ())
     settings = code_settings(profile.settings)

@@ -8,7 +8,6 @@ from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = ["Report", "size_text", "time_text"]
 
@@ -32,9 +31,9 @@ class Report:
         self.compiled = 0
         self.found = 0
         self.saved = 0.0
-        """Seconds."""
+        """Seconds that the found entries had taken, added up."""
         self.spent = 0.0
-        """Seconds."""
+        """Seconds that this build's compilers took, added up."""
 
     def say(self, text: str) -> None:
         """Show a line."""
@@ -70,14 +69,12 @@ class Report:
         self.found -= 1
         self.saved -= seconds
 
-    def is_done(self, wheel: Path | None, where: str = "") -> None:
+    def is_done(self, made: str) -> None:
         """Say how it went: the one line of a build that found everything.
 
         Args:
-            wheel: what was built.
-            where: what to say instead, where no wheel of ours was.
+            made: what was built.
         """
-        made = where if wheel is None else f"{wheel.name} ({size_text(wheel.stat().st_size)})"
         self.say(f"{self.counts()}: {made}")
 
     def counts(self) -> str:
@@ -90,10 +87,9 @@ def size_text(size: int) -> str:
     """Write bytes for people: `512 B`, `9.2 kB`, `219.9 MB`."""
     if size < 1000:
         return f"{size} B"
-    for unit in ("kB", "MB"):
-        size_ = size / (1000 if unit == "kB" else 10**6)
-        if size_ < 999.95:
-            return f"{size_:.1f} {unit}"
+    for unit, factor in (("kB", 10**3), ("MB", 10**6)):
+        if size / factor < 999.95:
+            return f"{size / factor:.1f} {unit}"
     return f"{size / 10**9:.1f} GB"
 
 

@@ -12,7 +12,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Wasm", "read_wasm"]
+__all__ = ["Kind", "Wasm", "read_wasm"]
 
 Kind = Literal["module", "component"]
 

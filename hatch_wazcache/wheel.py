@@ -23,7 +23,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.zipmember import DateTime, add_bytes, add_member, member_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from hatch_wazcache.cache.entry import Entry
@@ -166,7 +166,7 @@ class PlatformWheel:
             OSError: the wheel cannot be written.
         """
         with zipfile.ZipFile(base) as archive:
-            record = _record_name(archive, base)
+            record = _record_member(archive, base)
             rows = _read_record(archive, record)
             for info in archive.infolist():
                 name = info.filename
@@ -228,7 +228,7 @@ def _chunks(file: io.BufferedIOBase, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _record_name(archive: zipfile.ZipFile, base: Path) -> zipfile.ZipInfo:
+def _record_member(archive: zipfile.ZipFile, base: Path) -> zipfile.ZipInfo:
     records = [
         info
         for info in archive.infolist()
@@ -244,7 +244,7 @@ def _read_record(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> list[list
     return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
 
 
-def _write_record(rows: list[tuple[str, str, int] | list[str] | tuple[str, str, str]]) -> bytes:
+def _write_record(rows: Iterable[Sequence[str | int]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()

@@ -12,12 +12,20 @@ if TYPE_CHECKING:
     import zipfile
     from collections.abc import Iterable
 
-__all__ = ["DEFLATE_LEVEL", "add_member", "deflate_stream", "member_info"]
+__all__ = [
+    "DEFLATE_LEVEL",
+    "DateTime",
+    "add_bytes",
+    "add_member",
+    "deflate_stream",
+    "member_info",
+]
 
 DEFLATE_LEVEL = 6
 """libdeflate's level: smaller than zlib's 6 in a third of its time."""
 
 DateTime = tuple[int, int, int, int, int, int]
+"""A member's time stamp: year to second."""
 
 
 def deflate_stream(data: bytes | bytearray | memoryview) -> bytes:

@@ -224,6 +224,17 @@ def test_a_full_cache_is_a_warning(project: Project):
     assert tmp == []
 
 
+def test_broken_records_of_builds_do_not_stop_a_build(project: Project):
+    builds = project.cache / "builds"
+    builds.mkdir(parents=True, mode=0o700)
+    project.cache.chmod(0o700)
+    for number in range(100):
+        (builds / f"{number}-ab.json").write_text('{"time": 1}' if number % 2 else "[]")
+    (builds / "total.json").write_text("{}")
+    built = project.build()
+    assert built.status == 0, built.output
+
+
 def test_a_broken_entry_is_compiled_again_and_the_wheel_is_the_same(project: Project):
     expected = project.build().wheel.read_bytes()
     for entry in project.cache.glob("*/*.zip"):

@@ -358,7 +358,7 @@ def test_warm_runs_other_hooks_and_keeps_their_words_apart(filled: Project):
 
 def test_warm_of_what_cannot_be_compiled(filled: Project):
     filled.write("demo/a.wasm", b"no wasm")
-    assert "demo/a.wasm: truncated or damaged" in refused(filled, "warm")
+    assert "demo/a.wasm: not WebAssembly" in refused(filled, "warm")
 
 
 @as_root

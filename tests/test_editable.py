@@ -143,6 +143,19 @@ def test_a_failed_install_leaves_no_old_artifact_for_a_new_wasm(project):
     assert "precompiled=False" in ran.output or left.read_bytes() != old, ran.output
 
 
+def test_a_disk_that_is_full_when_an_artifact_is_written_is_said(project):
+    install(project)
+    code = (
+        "import os, resource, sys; from hatchling.cli import hatchling; os.chdir(sys.path[1]); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); "
+        "sys.argv[1:] = ['build', '-t', 'wheel:editable']; hatchling()"
+    )
+    built = run_python(code, project.root, **project.env())
+    assert built.status != 0
+    assert f"{project.root}: cannot be written: File too large; an editable" in built.output
+    assert "Traceback" not in built.output
+
+
 # the next install
 
 

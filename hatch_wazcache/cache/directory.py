@@ -133,6 +133,7 @@ class CacheDirectory:
             self._warn(f"the cache {self.root} {problem}; what is compiled now is not kept")
 
     def path(self, key: Key) -> Path:
+        """Return where the key's entry lies, if there is one."""
         return self.root / key.scope / f"{key.digest}.zip"
 
     def get(self, key: Key) -> Entry | None:

@@ -12,12 +12,12 @@ from hatch_wazcache.zipmember import DEFLATE_LEVEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SOURCES", "ArtifactKey", "SourceKey"]
+__all__ = ["ArtifactKey", "SourceKey"]
 
-SCHEMA = 1
+_SCHEMA = 1
 """Raised whenever entries of before must not be found again."""
 
-SOURCES = "sources"
+_SOURCES = "sources"
 """The scope of the assets' own compressed streams."""
 
 
@@ -57,7 +57,7 @@ class ArtifactKey:
     def inputs(self) -> dict[str, object]:
         """Return what the digest is of, as it stands in an entry."""
         return {
-            "schema": SCHEMA,
+            "schema": _SCHEMA,
             "wasm": self.wasm,
             "engine": self.engine,
             "target": self.target,
@@ -77,7 +77,7 @@ class SourceKey:
 
     @property
     def scope(self) -> str:
-        return SOURCES
+        return _SOURCES
 
     @property
     def digest(self) -> str:
@@ -85,7 +85,7 @@ class SourceKey:
 
     def inputs(self) -> dict[str, object]:
         """Return what the digest is of, as it stands in an entry."""
-        return {"schema": SCHEMA, "wasm": self.wasm, "deflate": f"libdeflate-{DEFLATE_LEVEL}"}
+        return {"schema": _SCHEMA, "wasm": self.wasm, "deflate": f"libdeflate-{DEFLATE_LEVEL}"}
 
 
 def _digest(inputs: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
@@ -44,6 +44,8 @@ _SCOPE = re.compile(r"sources|wasmtime-[\w.+]+-[\w]+-[a-z]+")
 _ENTRY = re.compile(r"([0-9a-f]{64})\.zip")
 _RECORDS_KEPT = 50
 """Builds that are always known one by one; older ones are added up, fifty at a time."""
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError)
+"""What a record that is gone, cut or not ours ends in: it does not count."""
 
 
 @dataclass(frozen=True)
@@ -345,15 +347,30 @@ def _records(root: Path) -> Iterator[tuple[Path, BuildRecord]]:
     with suppress(FileNotFoundError, NotADirectoryError):
         for path in sorted((root / "builds").iterdir()):
             if re.fullmatch(r"\d+-[0-9a-f]+\.json", path.name):
-                with suppress(OSError, ValueError, TypeError):
+                with suppress(*_UNREADABLE):
                     about = json.loads(path.read_bytes())
-                    yield path, BuildRecord(**{**about, "keys": tuple(about["keys"])})
+                    build = BuildRecord(
+                        float(about["time"]),
+                        str(about["project"]),
+                        int(about["hits"]),
+                        int(about["misses"]),
+                        float(about["seconds_saved"]),
+                        float(about["seconds_compiled"]),
+                        tuple(about["keys"]),
+                    )
+                    yield path, build
 
 
 def _read_total(root: Path) -> Statistics:
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(*_UNREADABLE):
         about = json.loads((root / "builds" / "total.json").read_bytes())
-        return Statistics(**{f.name: about[f.name] for f in fields(Statistics) if f.name != "last"})
+        return Statistics(
+            int(about["builds"]),
+            int(about["hits"]),
+            int(about["misses"]),
+            float(about["seconds_saved"]),
+            float(about["seconds_compiled"]),
+        )
     return Statistics()
 
 

@@ -41,7 +41,7 @@ _RETIRE_AFTER = 512 * 10**6
 
 _SIGKILL = 9  # not in Windows' signal module
 
-SIGN_OF_LIFE = 10.0
+_SIGN_OF_LIFE = 10.0
 """Seconds between two words about a task that goes on."""
 
 
@@ -212,10 +212,10 @@ class Pool:
             worker.timed_out = True
             worker.process.kill()
             return now + self._timeout
-        if now >= worker.spoken + SIGN_OF_LIFE:
+        if now >= worker.spoken + _SIGN_OF_LIFE:
             worker.spoken = now
             self._alive(self._busy[worker], now - worker.started)
-        return min(worker.spoken + SIGN_OF_LIFE, worker.started + self._timeout)
+        return min(worker.spoken + _SIGN_OF_LIFE, worker.started + self._timeout)
 
     def _outcome(self, worker: _Worker, line: str | None) -> Outcome | None:
         """Turn a worker's line, or its end, into what became of its task."""

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from typing import IO, Any
 
 from hatch_wazcache.cache.entry import write_entry
@@ -68,12 +69,14 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
         except (wasmtime.WasmtimeError, ValueError) as error:
             return {"error": str(error).partition("Stack backtrace:")[0]}
     seconds = time.perf_counter() - started
-    about = task["key"], task["inputs"], name, data, seconds
+    write = partial(
+        _write, key=task["key"], inputs=task["inputs"], name=name, data=data, seconds=seconds
+    )
     problem = ""
     if task["out"] is not None:
         try:
             with open(task["out"], "r+b") as out:
-                _write(out, about)
+                write(out)
         except OSError as error:
             problem = error.strerror or str(error)
         else:
@@ -82,7 +85,7 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
         descriptor, path = tempfile.mkstemp(".zip", "wazcache-")
         try:
             with open(descriptor, "r+b") as out:
-                _write(out, about)
+                write(out)
         except OSError:
             os.unlink(path)
             raise
@@ -91,9 +94,9 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     return {"written": path, "problem": problem}
 
 
-def _write(out: IO[bytes], about: tuple[Any, ...]) -> None:
+def _write(out: IO[bytes], **entry: Any) -> None:
     """Write an entry, so that it is there after a power cut too."""
-    write_entry(out, *about)
+    write_entry(out, **entry)
     out.flush()
     os.fsync(out.fileno())
 
@@ -107,6 +110,12 @@ def _compile(
     settings: dict[str, Any],
     parallel: bool,
 ) -> bytearray:
+    """Compile with the arguments of `make_config`.
+
+    Raises:
+        ValueError: this wasmtime does not know a setting, or components.
+        wasmtime.WasmtimeError: it refuses the asset or the triple.
+    """
     import wasmtime
 
     from hatch_wazcache.engine import make_config

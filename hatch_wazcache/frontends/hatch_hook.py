@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from hatch_wazcache.config import Config, read_config
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from hatchling.builders.wheel import WheelBuilder
 
     from hatch_wazcache.build import Build
+    from hatch_wazcache.config import Config
     from hatch_wazcache.plan import Layout
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from hatch_wazcache.zipmember import DateTime
 
 __all__ = ["WazcacheBuildHook"]
+
+_HATCHLINGS_OPTIONS = (
+    "dependencies",
+    "enable-by-default",
+    "require-runtime-dependencies",
+    "require-runtime-features",
+)
+"""What hatchling itself reads from a hook's table."""
 
 
 class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
@@ -42,6 +50,10 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     _build: Build | None = None
     _wheel: PlatformWheel | None = None
     _tag = ""
+    _not_in_wheel: Collection[str] = ()
+    """Members of hatchling's wheel that ours take the place of, or nothing does."""
+    _copies: TemporaryDirectory[str] | None = None
+    """Of assets that are links, for an sdist."""
 
     def dependencies(self) -> list[str]:
         """Return the wasmtime that the project needs, for the build environment of a wheel."""
@@ -74,16 +86,18 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Put the heavy members into hatchling's wheel, or the artifacts beside the sources."""
+        from hatch_wazcache.report import size_text
+
         if self._build is None:
             return
         base = Path(artifact_path)
         try:
             if version == "editable":
                 self._build.write_editable(self.metadata.core.name)
-                self._report.is_done(None, "beside the .wasm files, for an editable install")
+                self._report.is_done("beside the .wasm files, for an editable install")
             else:
                 self._finish_wheel(base, build_data)
-                self._report.is_done(base)
+                self._report.is_done(f"{base.name} ({size_text(base.stat().st_size)})")
             self._build.settle(self.metadata.core.name)
         except BaseException as error:
             base.unlink(missing_ok=True)
@@ -169,8 +183,6 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         reserved = {path.replace("/", os.sep) for path in ours}
         self.build_config.build_reserved_paths |= reserved - self._outside_packages(build_data)
 
-    _not_in_wheel: set[str] = set()  # noqa: RUF012
-
     def _outside_packages(self, build_data: dict[str, Any]) -> set[str]:
         """Return paths that hatchling looks up as reserved before it puts them somewhere else."""
         config, found = self.build_config, set()
@@ -213,8 +225,6 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             raise WazcacheError(f"{relative}: cannot be read: {error.strerror or error}") from error
         return copy
 
-    _copies: TemporaryDirectory[str] | None = None
-
     # both
 
     def _files(self, build_data: dict[str, Any]) -> dict[str, str]:
@@ -235,7 +245,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     def _cache_files(self) -> Iterator[str]:
         """Find the files of a cache inside of the project; it has no place in a distribution."""
         cache = self._options.cache_dir
-        if cache is not None:
+        if cache is not None and cache.is_relative_to(self.root):  # else it may be a large one
             for folder, _folders, files in os.walk(cache):
                 yield from self._distribution_paths(Path(folder, name) for name in files)
 
@@ -255,9 +265,11 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     @cached_property
     def _options(self) -> Config:
-        from hatch_wazcache.config import HATCH_OPTIONS
+        from hatch_wazcache.config import read_config
 
-        table = {name: value for name, value in self.config.items() if name not in HATCH_OPTIONS}
+        table = {
+            name: value for name, value in self.config.items() if name not in _HATCHLINGS_OPTIONS
+        }
         config = read_config(table, self._location, os.environ, Path(self.root))
         _refuse_shared_folder(config, Path(self.root))
         return config
