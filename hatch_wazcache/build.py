@@ -102,7 +102,7 @@ class Build:
             try:
                 upkeep.prune(self._cache.root, max_size=self._config.max_size)
             except OSError as error:
-                report.warn(
+                report.say(
                     f"the cache {self._cache.root} cannot be pruned: {error.strerror or error}"
                 )
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.zipmember import DateTime, add_bytes, add_member, member_info
+from hatch_wazcache.zipmember import DateTime, add_bytes, add_member, member_info, zip_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -124,8 +124,7 @@ class PlatformWheel:
         if reproducible:
             mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
         else:
-            modified = time.localtime(status.st_mtime)
-            date_time = (max(modified[0], 1980), *modified[1:6])
+            date_time = zip_time(time.localtime(status.st_mtime))
         self._add_entry(asset.distribution, entry, date_time, mode << 16)
 
     def _add_entry(self, name: str, entry: Entry, date_time: DateTime, external_attr: int) -> None:

@@ -9,6 +9,7 @@ import zlib
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import time
     import zipfile
     from collections.abc import Iterable
 
@@ -19,6 +20,7 @@ __all__ = [
     "add_member",
     "deflate_stream",
     "member_info",
+    "zip_time",
 ]
 
 DEFLATE_LEVEL = 6
@@ -26,6 +28,16 @@ DEFLATE_LEVEL = 6
 
 DateTime = tuple[int, int, int, int, int, int]
 """A member's time stamp: year to second."""
+
+
+def zip_time(moment: time.struct_time) -> DateTime:
+    """Return a time as a zip file can hold it: not before 1980, not after 2107."""
+    if moment.tm_year < 1980:
+        return 1980, 1, 1, 0, 0, 0
+    if moment.tm_year > 2107:
+        return 2107, 12, 31, 23, 59, 58
+    year, month, day, hour, minute, second = moment[:6]
+    return year, month, day, hour, minute, min(second, 59)
 
 
 def deflate_stream(data: bytes | bytearray | memoryview) -> bytes:

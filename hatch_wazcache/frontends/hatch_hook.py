@@ -320,16 +320,14 @@ def _with_slashes(path: str) -> str:
 
 def _date_time() -> DateTime:
     """Return the time stamp of generated members, as hatchling has it."""
-    from datetime import datetime, timezone
+    import time
 
     from hatchling.builders.utils import get_reproducible_timestamp
 
+    from hatch_wazcache.zipmember import zip_time
+
     try:
-        stamp = datetime.fromtimestamp(get_reproducible_timestamp(), timezone.utc)
+        return zip_time(time.gmtime(get_reproducible_timestamp()))
     except (ValueError, OverflowError, OSError) as error:
         value = os.environ.get("SOURCE_DATE_EPOCH")
         raise WazcacheError(f"SOURCE_DATE_EPOCH = {value}: must be seconds since 1970") from error
-    year = min(max(stamp.year, 1980), 2107)
-    if year != stamp.year:
-        return year, 1, 1, 0, 0, 0
-    return year, stamp.month, stamp.day, stamp.hour, stamp.minute, stamp.second
