@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 from pkgutil import get_data
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from hatch_wazcache import editable
@@ -19,7 +21,6 @@ from hatch_wazcache.wheel import PlatformWheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from hatch_wazcache.config import Config
     from hatch_wazcache.job import Job
@@ -54,15 +55,26 @@ class Build:
         """
         self._config = config
         self._report = report
+        self._temporary: TemporaryDirectory[str] | None = None
         self._check_target()
         engine = installed_engine()
         if warning := requirement.check(engine.distribution_version):
             report.warn(warning)
-        self._cache = CacheDirectory(config.cache_dir or default_directory(), report.warn)
+        self._cache = self._open_cache()
         version = self._cache.engine_version(engine)
         self._root = layout.root
         self.plan: Plan = make_plan(config, layout, engine, version)
         self._entries: dict[str, Entry] = {}
+
+    def _open_cache(self) -> CacheDirectory:
+        if self._config.cache_dir is not None:
+            return CacheDirectory(self._config.cache_dir, self._report.warn)
+        try:
+            return CacheDirectory(default_directory(), self._report.warn)
+        except WazcacheError as error:  # nobody chose that one
+            self._report.warn(f"{error}; what is compiled now is not kept")
+            self._temporary = TemporaryDirectory(prefix="wazcache-")
+            return CacheDirectory(Path(self._temporary.name), self._report.warn)
 
     def _check_target(self) -> None:
         target, native = self._config.target, native_target()
@@ -113,6 +125,8 @@ class Build:
     def close(self) -> None:
         """Release the cache."""
         self._cache.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def make_entries(self) -> None:
         """Look every job up, and compile what is missing.

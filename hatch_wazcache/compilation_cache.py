@@ -76,9 +76,16 @@ class CompilationCache:
             self._resources.callback(weakref.finalize(self, _remove, folder, os.getpid()))
             directory = Path(folder) / "cache"
         root = Path(directory).expanduser().absolute()
-        self._directory = CacheDirectory(root, _warn)
+        troubles: list[str] = []
+        opening = True
+        self._directory = CacheDirectory(
+            root, lambda text: troubles.append(text) if opening else _warn(text)
+        )
+        opening = False
         if self._directory.distrusted:
             raise WazcacheError(f"the cache {root} {self._directory.distrusted}")
+        for text in troubles:
+            _warn(text)
         self._closed = False
         self._engines: dict[Any, wasmtime.Engine] = {}
         self._loaded: dict[Any, Any] = {}

@@ -174,13 +174,13 @@ def _replace(path: Path, chunks: Iterable[bytes]) -> None:
     """Write a file at once: a running program that has the old one open keeps it."""
     temporary, file = tempfiles.create(path.parent)
     try:
-        with file:
-            for chunk in chunks:
-                file.write(chunk)
+        for chunk in chunks:
+            file.write(chunk)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        tempfiles.place(temporary, file, path)
     except BaseException:
+        file.close()
         temporary.unlink(missing_ok=True)
         raise

@@ -149,6 +149,9 @@ class InstalledEngine:
         """Read the engine's own version out of the library.
 
         It is not always the wheel's: 50.0.1 has 50.0.0. It stands in the library as a bare string.
+
+        Raises:
+            WazcacheError: it is not there, so the library is of another version than the wheel.
         """
         major = self.distribution_version.partition(".")[0]
         pattern = re.compile(rb"(?<![\d.-])%s\.\d+\.\d+(?![\d.])" % re.escape(major.encode()))
@@ -163,14 +166,21 @@ class InstalledEngine:
                 if match := pattern.match(data, at):
                     found.add(match.group().decode())
                 at = data.find(needle, at + 1)
-        return found.pop() if len(found) == 1 else self.distribution_version
+        if len(found) == 1:
+            return found.pop()
+        if self.distribution_version in found:
+            return self.distribution_version
+        raise WazcacheError(
+            f"wasmtime {self.distribution_version} is installed, but {self.library} does not say "
+            f"that it is of version {major}; install wasmtime again"
+        )
 
 
 def installed_engine() -> InstalledEngine:
     """Find the installed wasmtime without importing it.
 
     Raises:
-        WazcacheError: none is installed, or its library is not where wasmtime-py looks for it.
+        WazcacheError: none is installed, or its library is missing or not its own.
     """
     from importlib.metadata import distributions
 
@@ -193,10 +203,15 @@ def installed_engine() -> InstalledEngine:
             f"({library} is missing); install wasmtime again"
         )
     record = re.search(
-        rf"^wasmtime/{re.escape(folder)}/{re.escape(name)},(sha256=[\w-]+),",
+        rf"^wasmtime/{re.escape(folder)}/{re.escape(name)},(sha256=[\w-]+),(\d+)",
         distribution.read_text("RECORD") or "",
         re.MULTILINE,
     )
+    if record and library.stat().st_size != int(record[2]):
+        raise WazcacheError(
+            f"wasmtime {distribution.version} is installed, but {library} is another library than "
+            "that version came with; install wasmtime again"
+        )
     musl = "musllinux" in (distribution.read_text("WHEEL") or "")
     return InstalledEngine(distribution.version, library, record[1] if record else "", musl)
 

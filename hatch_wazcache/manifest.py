@@ -77,11 +77,12 @@ def manifest_for_editable(
 def read_manifest(path: Path) -> Mapping[str, Any]:
     """Read a manifest; empty if there is none that can be read."""
     try:
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        manifest = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
         return {}
-    known = isinstance(manifest, dict) and manifest.get("schema") == _SCHEMA
-    return manifest if known else {}
+    if isinstance(manifest, dict) and manifest.get("schema") == _SCHEMA:
+        return manifest
+    return {}
 
 
 def _manifest(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -152,6 +155,17 @@ def is_loader(path: Path) -> bool:
         return False
 
 
+def _is_manifest(path: Path) -> bool:
+    """Say whether a file is a manifest, of whatever version; `_wazcache.json` is ours by name."""
+    if path.name == manifest_name(None):
+        return True
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and {"schema", "wasmtime", "assets"} <= manifest.keys()
+
+
 def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     """Find the declared files.
 
@@ -184,14 +198,16 @@ def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[s
 
 def _matches(root: Path, glob: str) -> list[str]:
     """Return the relative paths that a glob matches; `*` matches no hidden name, as in a shell."""
-    if os.path.lexists(root / glob):
+    if os.path.lexists(root / glob):  # a name that looks like a pattern
         return [str(PurePosixPath(glob))]
     hidden = any(part.startswith(".") for part in PurePosixPath(glob).parts)
     matches = []
+    if glob.endswith("**"):
+        glob += "/*"  # before 3.13 it would match folders only
     try:
         paths = list(root.glob(glob))
-    except (ValueError, NotImplementedError):  # "**x" is no pattern
-        return []
+    except (ValueError, NotImplementedError, OSError, RecursionError):
+        return []  # no pattern, as "**x", or one that is too long for the system
     for path in paths:
         relative = path.relative_to(root)
         if not hidden and any(part.startswith(".") for part in relative.parts):
@@ -309,14 +325,19 @@ class _Packages:
         return self._check(Package(str(path.parent), source, path.name), relative)
 
     def _check(self, package: Package, relative: str) -> Package:
-        """Refuse to replace a module of the project's own with the loader."""
-        present = package.source / (package.loader or "")
-        new = package not in self._checked
-        if new and package.loader and present.is_file() and not is_loader(present):
-            raise WazcacheError(
-                f"{relative}: its loader would replace {present}, which is not one of "
-                "hatch-wazcache's; rename that file, or name another with the option loader"
-            )
+        """Refuse to replace files of the project's own with the loader and the manifest."""
+        if package in self._checked or not package.loader:
+            return package
+        for what, name, is_ours in (
+            ("loader", package.loader, is_loader),
+            ("manifest", package.manifest, _is_manifest),
+        ):
+            present = package.source / name
+            if present.is_file() and not is_ours(present):
+                raise WazcacheError(
+                    f"{relative}: its {what} would replace {present}, which is not one of "
+                    "hatch-wazcache's; rename that file, or name another with the option loader"
+                )
         self._checked.add(package)
         return package
 
@@ -333,15 +354,18 @@ def _key(
 
 def _this_cpu() -> str:
     """Name what this machine's CPU can do, as far as the system says."""
-    lines = [platform.machine(), platform.processor()]
+    about = [platform.machine(), platform.processor()]
     try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            lines += [
-                line for line in file if line.startswith(("flags", "Features", "model name"))
-            ][:2]
-    except OSError:
-        pass  # only Linux has it
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        if sys.platform == "darwin":
+            sysctl = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            about.append(subprocess.check_output(sysctl, text=True))
+        else:
+            lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+            told = ("flags", "Features", "model name")
+            about += [line for line in lines if line.startswith(told)][:2]
+    except (OSError, subprocess.SubprocessError):
+        pass  # Windows has told all it tells
+    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:16]
 
 
 def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) -> Iterator[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["create", "is_temporary", "sweep"]
+__all__ = ["create", "is_temporary", "place", "sweep", "write"]
 
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
 
@@ -39,6 +39,36 @@ def create(directory: Path) -> tuple[Path, IO[bytes]]:
         if _hold(file) and path.exists():  # not swept between the two
             return path, file
         file.close()
+
+
+def place(path: Path, file: IO[bytes], final: Path) -> None:
+    """Put a temporary file in its place, at once for all who look.
+
+    It is held until it is there, so that nobody takes it for a leftover.
+    """
+    file.flush()
+    if sys.platform == "win32":
+        file.close()  # an open file cannot be moved there
+    path.replace(final)
+    file.close()
+
+
+def write(data: bytes, final: Path, directory: Path) -> None:
+    """Write a small file at once, or not at all.
+
+    Args:
+        data: all that is to be in it.
+        final: its path.
+        directory: where it is written first, on the same file system.
+    """
+    path, file = create(directory)
+    try:
+        file.write(data)
+        place(path, file, final)
+    except BaseException:
+        file.close()
+        path.unlink(missing_ok=True)
+        raise
 
 
 def is_temporary(name: str) -> bool:

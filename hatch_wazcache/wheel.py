@@ -152,7 +152,7 @@ class PlatformWheel:
         """
         self._file.flush()
 
-    def finish(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> None:
+    def finish(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> int:
         """Add the base wheel's members and a RECORD, and put the result in the base wheel's place.
 
         Args:
@@ -160,11 +160,15 @@ class PlatformWheel:
             drop: members of it that are not to be in the wheel.
             note: is told of members that are too large to deflate again.
 
+        Returns:
+            The wheel's size in bytes.
+
         Raises:
             WazcacheError: the base wheel is not a wheel as the specification has it.
             OSError: the wheel cannot be written.
         """
-        with zipfile.ZipFile(base) as archive:
+        with base.open("rb") as opened, zipfile.ZipFile(opened) as archive:
+            mode = os.fstat(opened.fileno()).st_mode & 0o777
             record = _record_member(archive, base)
             rows = _read_record(archive, record)
             for info in archive.infolist():
@@ -187,10 +191,12 @@ class PlatformWheel:
             text = _write_record([*ours, *theirs, (record.filename, "", "")])
             add_bytes(self._archive, record.filename, record.date_time, record.external_attr, text)
         self._archive.close()
-        self._file.close()
-        os.chmod(self.path, base.stat().st_mode & 0o777)
-        self.path.replace(base)
+        self._file.flush()
+        size = os.fstat(self._file.fileno()).st_size
+        os.chmod(self.path, mode)
+        tempfiles.place(self.path, self._file, base)
         atexit.unregister(self.abandon)
+        return size
 
     def _copy(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         """Copy a member of another archive as it lies there, compressed or stored."""

@@ -7,8 +7,8 @@ that are being written, `engines/` for the versions read out of wasmtime's libra
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
-import re
 import shutil
 import stat
 import sys
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Key = ArtifactKey | SourceKey
 
-__all__ = ["CacheDirectory", "Draft", "default_directory", "distrust"]
+__all__ = ["CacheDirectory", "Draft", "default_directory", "distrust", "is_cache"]
 
 _CACHEDIR_TAG = """\
 Signature: 8a477f597d28d172789f06886806bc55
@@ -40,10 +40,27 @@ Signature: 8a477f597d28d172789f06886806bc55
 
 
 def default_directory() -> Path:
-    """Return the user's cache directory for `wazcache`, as the system has it."""
+    """Return the user's cache directory for `wazcache`, as the system has it.
+
+    Raises:
+        WazcacheError: the user has no home, or one that is no directory.
+    """
     import platformdirs
 
-    return Path(platformdirs.user_cache_path("wazcache", appauthor=False))
+    with suppress(RuntimeError):  # no HOME, and nobody by this uid
+        path = Path(platformdirs.user_cache_path("wazcache", appauthor=False))
+        there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+        if path.is_absolute() and os.path.isdir(there):
+            return path
+    raise WazcacheError("you have no home directory for a cache; name another with WAZCACHE_DIR")
+
+
+def is_cache(tag: Path) -> bool:
+    """Say whether a file is the CACHEDIR.TAG of one of our caches."""
+    try:
+        return tag.read_text("utf-8") == _CACHEDIR_TAG
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 class Draft:
@@ -61,9 +78,7 @@ class Draft:
 
     def move(self, final: Path) -> None:
         """Put the draft in its place, at once for all who look."""
-        if sys.platform == "win32":
-            self._held.close()  # an open file cannot be moved there
-        self.path.replace(final)
+        tempfiles.place(self.path, self._held, final)
 
     def copy(self, final: Path) -> None:
         """Copy what was written; it is still there if the draft's folder has been deleted."""
@@ -258,22 +273,21 @@ class CacheDirectory:
     def engine_version(self, engine: InstalledEngine) -> str:
         """Return the engine's own version, remembered from when it was last read: that takes 20 ms.
 
-        It is kept under what names the library's bytes, in a file of its own.
+        It is kept under what names the library's bytes, with a digest of both.
         """
+        if not self.usable or not engine.library_id:
+            return engine.read_version()
         note = self.root / "engines" / engine.library_id
-        remembers = self.usable and engine.library_id
-        if remembers:
-            with suppress(OSError, UnicodeDecodeError):
-                if re.fullmatch(r"[\w.+-]+", version := note.read_text("utf-8")):
-                    return version
+        with suppress(OSError, UnicodeDecodeError):
+            version, _, digest = note.read_text("utf-8").partition(" ")
+            if digest == _note_digest(engine.library_id, version):
+                return version
         version = engine.read_version()
-        if remembers:
-            with suppress(OSError):
-                _make_directory(note.parent)
-                path, file = tempfiles.create(note.parent)
-                with file:
-                    file.write(version.encode())
-                path.replace(note)
+        with suppress(OSError):
+            _make_directory(note.parent)
+            _make_directory(self.root / "tmp")
+            text = f"{version} {_note_digest(engine.library_id, version)}"
+            tempfiles.write(text.encode(), note, self.root / "tmp")
         return version
 
     def close(self) -> None:
@@ -289,9 +303,17 @@ class CacheDirectory:
                     path.unlink()
 
 
+def _note_digest(library_id: str, version: str) -> str:
+    return hashlib.sha256(f"{library_id} {version}".encode()).hexdigest()
+
+
 def _make_directory(path: Path) -> None:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        # Not parents=True: it makes the parents as the umask says, and 000 says: for everybody.
+        _make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         blocking = next(p for p in (path, *path.parents) if os.path.lexists(p))
         raise WazcacheError(

@@ -322,10 +322,9 @@ def record(root: Path, build: BuildRecord) -> None:
     folder = root / "builds"
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        path, file = tempfiles.create(folder)
-        with file:
-            file.write(json.dumps(asdict(build)).encode())
-        path.replace(folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json")
+        (root / "tmp").mkdir(mode=0o700, exist_ok=True)
+        final = folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json"
+        tempfiles.write(json.dumps(asdict(build)).encode(), final, root / "tmp")
         if len(os.listdir(folder)) > 2 * _RECORDS_KEPT:
             _add_up(root)
 
@@ -380,11 +379,9 @@ def _add_up(root: Path) -> None:
         total, done = _read_total(root), list(_records(root))[:-_RECORDS_KEPT]
         for _path, build in done:
             total = total.plus(build)
-        path, file = tempfiles.create(root / "builds")
-        with file:
-            about = asdict(total)
-            del about["last"]
-            file.write(json.dumps(about).encode())
-        path.replace(root / "builds" / "total.json")
+        about = asdict(total)
+        del about["last"]
+        final = root / "builds" / "total.json"
+        tempfiles.write(json.dumps(about).encode(), final, root / "tmp")
         for path, _build in done:
             path.unlink()

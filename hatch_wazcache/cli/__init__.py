@@ -8,7 +8,6 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from hatch_wazcache.cli.arguments import make_parser
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -54,10 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    from hatch_wazcache.cli.arguments import make_parser  # here an interrupt has no traceback
+
     options = make_parser().parse_args(arguments)
     if options.cache_dir is not None:
         # The same as the variable, so that all which a command starts agrees on it.
-        os.environ["WAZCACHE_DIR"] = os.path.abspath(os.path.expanduser(options.cache_dir))
+        os.environ["WAZCACHE_DIR"] = options.cache_dir
     answer: Answer = options.run(options)
     if options.json:
         print(json.dumps(answer.data, indent=2))  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser, default: Any, *, as_json: Any) -> None:
-    parser.add_argument("--cache-dir", metavar="DIR", default=default, help="the cache")
+    parser.add_argument(
+        "--cache-dir", type=_folder, metavar="DIR", default=default, help="the cache"
+    )
     parser.add_argument(
         "-p",
         "--project",
@@ -125,6 +128,12 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
 
 def _add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return os.path.abspath(os.path.expanduser(text))
 
 
 def _size(text: str) -> int:

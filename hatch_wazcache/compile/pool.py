@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.memory import free_memory, job_memory
+from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,12 +107,17 @@ class _Worker:
         self.started = 0.0
         self.spoken = 0.0
         self.timed_out = False
-        threading.Thread(target=self._listen, args=(outcomes,), daemon=True).start()
+        try:
+            threading.Thread(target=self._listen, args=(outcomes,), daemon=True).start()
+        except RuntimeError:
+            self.end()
+            raise
 
     def _listen(self, outcomes: queue.SimpleQueue[tuple[_Worker, str | None]]) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            outcomes.put((self, line))
+        with self.process.stdout as lines:
+            for line in lines:
+                outcomes.put((self, line))
         outcomes.put((self, None))
 
     def send(self, request: str) -> None:
@@ -180,8 +186,17 @@ class Pool:
         return bool(self._busy or self._again)
 
     def start(self, task: Task) -> None:
-        """Give the task to a child."""
-        worker = self._idle.pop() if self._idle else _Worker(self._answers)
+        """Give the task to a child.
+
+        Raises:
+            WazcacheError: the system lets no child be started.
+        """
+        try:
+            worker = self._idle.pop() if self._idle else _Worker(self._answers)
+        except (OSError, RuntimeError) as error:  # no more processes, files or threads
+            raise WazcacheError(
+                f"{task.job.label}: no compiler can be started: {error}; see `ulimit -a`"
+            ) from error
         self._busy[worker] = task
         worker.send(task.request())
 
@@ -227,7 +242,7 @@ class Pool:
             return None
         seconds = time.monotonic() - worker.started
         if line is not None:
-            if job_memory(task.job) > _RETIRE_AFTER:
+            if worker.timed_out or job_memory(task.job) > _RETIRE_AFTER:
                 worker.end()
             else:
                 self._idle.append(worker)

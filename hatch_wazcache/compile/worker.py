@@ -61,8 +61,7 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     data: bytes | bytearray = wasm
     name = "asset.wasm"
     if task["compile"] is not None:
-        import wasmtime
-
+        wasmtime = _import_wasmtime()
         name = "artifact.cwasm"
         try:
             data = _compile(wasm, **task["compile"])
@@ -99,6 +98,25 @@ def _write(out: IO[bytes], **entry: Any) -> None:
     write_entry(out, **entry)
     out.flush()
     os.fsync(out.fileno())
+
+
+def _import_wasmtime() -> Any:
+    """Import the wasmtime that the key speaks of.
+
+    Another may come first on the path without being installed, as a folder of this name in the
+    project or on PYTHONPATH: what that one compiles must never be published under this key.
+    """
+    from hatch_wazcache.engine import installed_engine
+
+    package = installed_engine().library.parent.parent
+    sys.path.insert(0, str(package.parent))
+    try:
+        import wasmtime
+    finally:
+        del sys.path[0]
+    if not os.path.samefile(os.path.dirname(wasmtime.__file__), package):
+        raise ImportError(f"wasmtime is imported from {wasmtime.__file__}, not from {package}")
+    return wasmtime
 
 
 def _compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from hatchling.builders.wheel import WheelBuilder
 
@@ -49,6 +50,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     _build: Build | None = None
     _wheel: PlatformWheel | None = None
+    _report: Report
     _tag = ""
     _not_in_wheel: Collection[str] = ()
     """Members of hatchling's wheel that ours take the place of, or nothing does."""
@@ -91,16 +93,18 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         if self._build is None:
             return
         base = Path(artifact_path)
+        hatchlings = _identity(base)
         try:
             if version == "editable":
                 self._build.write_editable(self.metadata.core.name)
                 self._report.is_done("beside the .wasm files, for an editable install")
             else:
-                self._finish_wheel(base, build_data)
-                self._report.is_done(f"{base.name} ({size_text(base.stat().st_size)})")
+                size = self._finish_wheel(base, build_data)
+                self._report.is_done(f"{base.name} ({size_text(size)})")
             self._build.settle(self.metadata.core.name)
         except BaseException as error:
-            base.unlink(missing_ok=True)
+            if _identity(base) == hatchlings:  # else it is another build's by now
+                base.unlink(missing_ok=True)
             if isinstance(error, WazcacheError):
                 self._stop(error)
             raise
@@ -114,9 +118,11 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _initialize_wheel(self, version: str, build_data: dict[str, Any]) -> None:
         from hatch_wazcache.build import Build
+        from hatch_wazcache.report import Report
         from hatch_wazcache.wheel import wheel_tag
 
         config = self._options
+        self._report = Report(self.app.display_info, self.app.display_warning, strict=config.strict)
         date_time = _date_time()
         layout = self._layout(build_data)
         self._build = build = Build(config, layout, self._requirement(config), self._report)
@@ -137,7 +143,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             )
             self._keep_out(build, layout, build_data)
 
-    def _finish_wheel(self, base: Path, build_data: dict[str, Any]) -> None:
+    def _finish_wheel(self, base: Path, build_data: dict[str, Any]) -> int:
         if build_data.get("tag") != self._tag or build_data["infer_tag"]:
             raise WazcacheError(
                 f"{self._location}: a build hook that runs after wazcache set the wheel's tag; "
@@ -146,7 +152,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         assert self._wheel is not None
         assert self._build is not None
         try:
-            self._wheel.finish(base, self._not_in_wheel, self._report.say)
+            return self._wheel.finish(base, self._not_in_wheel, self._report.say)
         except OSError as error:
             raise WazcacheError(f"{base}: cannot be written: {error.strerror or error}") from error
 
@@ -173,7 +179,11 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         assert self._wheel is not None
         plan = build.plan
         assets = [asset.distribution for asset in plan.assets]
-        ours = [*assets, *self._cache_files(), *self._distribution_paths([self._wheel.path])]
+        ours = [
+            *assets,
+            *self._cache_files(layout.files),
+            *self._distribution_paths([self._wheel.path]),
+        ]
         for package in plan.packages:
             ours.append(package.file(package.manifest))
             ours += [package.file(package.loader)] if package.loader else []
@@ -209,7 +219,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             assets.append(self.build_config.get_distribution_path(relative))
         files = self._files(build_data)
         name = manifest_name(Path(config.loader).name if config.loader else None)
-        for path in (*editable.leftovers(root, files, assets, name), *self._cache_files()):
+        for path in (*editable.leftovers(root, files, assets, name), *self._cache_files(files)):
             self.build_config.build_reserved_paths.add(path.replace("/", os.sep))
 
     def _no_link(self, source: Path, relative: str) -> Path:
@@ -242,12 +252,26 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         finally:
             config.build_reserved_paths |= reserved
 
-    def _cache_files(self) -> Iterator[str]:
-        """Find the files of a cache inside of the project; it has no place in a distribution."""
-        cache = self._options.cache_dir
-        if cache is not None and cache.is_relative_to(self.root):  # else it may be a large one
-            for folder, _folders, files in os.walk(cache):
-                yield from self._distribution_paths(Path(folder, name) for name in files)
+    def _cache_files(self, files: Mapping[str, str]) -> Iterator[str]:
+        """Find the files of caches inside of the project; they have no place in a distribution.
+
+        That is the cache of this build, and any that an earlier build has left among the files.
+        """
+        from hatch_wazcache.cache.directory import default_directory, is_cache
+
+        caches = [
+            Path(source).parent
+            for source in files
+            if os.path.basename(source) == "CACHEDIR.TAG" and is_cache(Path(source))
+        ]
+        with suppress(WazcacheError):
+            caches.append(self._options.cache_dir or default_directory())
+        root = os.path.realpath(self.root)
+        for cache in caches:
+            real = Path(os.path.realpath(cache))
+            if real.is_relative_to(root):
+                for folder, _folders, names in os.walk(Path(self.root, real.relative_to(root))):
+                    yield from self._distribution_paths(Path(folder, name) for name in names)
 
     def _distribution_paths(self, paths: Iterable[Path]) -> Iterator[str]:
         """Say where files of the project would be in a distribution."""
@@ -274,13 +298,6 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         _refuse_shared_folder(config, Path(self.root))
         return config
 
-    @cached_property
-    def _report(self) -> Report:
-        from hatch_wazcache.report import Report
-
-        strict = self._options.strict
-        return Report(self.app.display_info, self.app.display_warning, strict=strict)
-
     def _requirement(self, config: Config) -> EngineRequirement:
         from hatch_wazcache.requirement import EngineRequirement
 
@@ -301,7 +318,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 def _refuse_shared_folder(config: Config, root: Path) -> None:
     """Refuse a cache among files of the project: a distribution leaves out what is in the cache."""
     cache = config.cache_dir
-    if cache is None or not cache.is_relative_to(root):
+    if cache is None or not Path(os.path.realpath(cache)).is_relative_to(os.path.realpath(root)):
         return
     try:
         found = os.listdir(cache)
@@ -312,6 +329,15 @@ def _refuse_shared_folder(config: Config, root: Path) -> None:
             f"{config.location}.cache-dir, or WAZCACHE_DIR: {cache} holds other files "
             f"({min(found)}); name a folder of its own"
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that has taken its name."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _with_slashes(path: str) -> str:

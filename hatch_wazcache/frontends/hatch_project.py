@@ -88,7 +88,7 @@ class HatchProject:
             WazcacheError: an asset or the engine is not fit to build.
         """
         with self._plainly():
-            self._builder.metadata.validate_fields()
+            self._builder.metadata.core.validate_fields()
         return self._builder.our_hook("").plan(self._builder.build_data())
 
     def warm(self, report: Report) -> None:
@@ -102,6 +102,7 @@ class HatchProject:
         """
         with self._plainly():
             self._builder.metadata.validate_fields()
+            self._builder.load_plugins()
         self._builder.report = report
         with _as_hatchling_runs(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
             # Not the project's dist: no wheel is made, and there may be none.
@@ -151,6 +152,14 @@ class _Builder(WheelBuilder):
         table = self.config.hook_config[_NAME]
         name = self.PLUGIN_NAME
         return _Hook(self.root, table, self.config, self.metadata, directory, name, self.app)
+
+    def load_plugins(self) -> None:
+        """Look the hooks up.
+
+        Raises:
+            UnknownPluginError: one is not installed.
+        """
+        super().get_build_hooks("")
 
     def build_data(self) -> dict[str, Any]:
         """Return what hooks are given, before any of them was run."""

@@ -390,7 +390,8 @@ class CacheMachine(RuleBasedStateMachine):
     # upkeep
 
     @rule(
-        max_size=st.sampled_from([None, 0, 4096, 20_000, 100_000, 1 << 40]), wanted=st.sets(numbers)
+        max_size=st.sampled_from([None, 0, 4096, 20_000, 100_000, 1 << 40]),
+        wanted=st.just({*range(len(KEYS))}) | st.sets(numbers),
     )
     def prune(self, max_size: int | None, wanted: set[int]) -> None:
         digests = {KEYS[number].digest for number in wanted}

@@ -74,6 +74,39 @@ def test_a_build_says_what_the_readme_shows(clone: Path):
     assert said == shown
 
 
+def test_the_cache_answers_as_the_readme_shows(clone: Path):
+    first, second = (block for block in blocks("console") if "hatch-wazcache" in block)
+    environment = clone.parent / "cli"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    cache = str(clone.parent / "cache-of-its-own")
+    project = Path(shutil.copytree(clone / "example_project", clone.parent / "warmed"))
+
+    def answers(block: str) -> str:
+        said = ""
+        for command in commands(block):
+            output = shell(command, clone, project, PATH=path, WAZCACHE_DIR=cache)
+            said += f"$ {command}\n{output}"
+        return alike(said.replace(cache, "/home/me/.cache/wazcache"))
+
+    shell("python -m pip install -q . 'wasmtime>=48,<49'", clone, PATH=path)
+    assert answers(first) == alike(first)
+    pyproject = (project / "pyproject.toml").read_text("utf-8")
+    option = "profiles.default.consume-fuel = true"
+    assert option in README
+    (project / "pyproject.toml").write_text(pyproject.replace("assets", f"{option}\nassets"))
+    assert answers(second) == alike(second)
+
+
+def alike(text: str) -> str:
+    """Take out of an answer what differs from one machine, and one time, to the next."""
+    text = re.sub(r"\b[0-9a-f]{12}\b", "KEY", text)
+    text = re.sub(r"just now|\d min ago", "WHEN", text)
+    text = re.sub(r"[\d.]+ (s|[kMG]?B)\b", r"N", text)
+    text = re.sub(r"\b48\.[\d.]+\b", "48.N", text)
+    return re.sub(r"(?<=\S) +", " ", text)
+
+
 def test_the_commands_behind_make_test(clone: Path):
     block = next(block for block in blocks("console") if "pytest" in block)
     *install, test = commands(block)
@@ -116,6 +149,6 @@ def test_the_code_for_loading_runs(project: Project, tmp_path: Path):
 
 
 def test_every_command_of_the_readme_is_run_here():
-    known = ("demo.py", "-m build", "pytest")
+    known = ("demo.py", "-m build", "pytest", "hatch-wazcache")
     for block in blocks("console"):
         assert any(word in block for word in known), block
