@@ -120,7 +120,9 @@ class Build:
 
     def is_kept(self) -> bool:
         """Say whether the cache has taken all entries; else some are kept aside, until the end."""
-        return all(entry.path.is_relative_to(self._cache.root) for entry in self._entries.values())
+        cache = self._cache.root
+        in_it = all(entry.path.is_relative_to(cache) for entry in self._entries.values())
+        return in_it and self._temporary is None
 
     def close(self) -> None:
         """Release the cache."""
