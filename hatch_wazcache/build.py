@@ -15,7 +15,7 @@ from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.engine import installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.manifest import manifest_for_wheel
-from hatch_wazcache.plan import Artifact, Layout, Plan, make_plan
+from hatch_wazcache.plan import Artifact, Plan, make_plan
 from hatch_wazcache.targets import native_target
 from hatch_wazcache.wheel import PlatformWheel
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.config import Config
     from hatch_wazcache.job import Job
+    from hatch_wazcache.packages import Layout
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
     from hatch_wazcache.zipmember import DateTime
@@ -92,15 +93,15 @@ class Build:
         Args:
             project: its name.
         """
-        from hatch_wazcache.cache import upkeep
+        from hatch_wazcache.cache import records
 
         self._cache.close()  # what this build has used may go now, if it is the oldest
         if not self._cache.usable:
             return
         report = self._report
-        upkeep.record(
+        records.record(
             self._cache.root,
-            upkeep.BuildRecord(
+            records.BuildRecord(
                 time=time.time(),
                 project=project,
                 hits=report.found,
@@ -111,6 +112,8 @@ class Build:
             ),
         )
         if report.compiled and self._config.max_size is not None:
+            from hatch_wazcache.cache import upkeep
+
             try:
                 upkeep.prune(self._cache.root, max_size=self._config.max_size)
             except OSError as error:

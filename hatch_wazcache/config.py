@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache.size import parse_size
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.targets import TARGETS, Target, native_target
+from hatch_wazcache.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
 from hatch_wazcache.manifest import manifest_for_editable, read_manifest
-from hatch_wazcache.plan import is_loader, manifest_name
+from hatch_wazcache.packages import is_loader, manifest_name
 from hatch_wazcache.targets import TARGETS
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hatch_wazcache.plan import Artifact, Asset, Package, Plan
+    from hatch_wazcache.packages import Package
+    from hatch_wazcache.plan import Artifact, Asset, Plan
 
     DigestOf = Callable[[Artifact], tuple[str, int]]
     """Tells an artifact's SHA-256 (hexadecimal) and size in bytes."""

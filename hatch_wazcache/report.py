@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.units import size_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Report", "size_text", "time_text"]
+__all__ = ["Report"]
 
 
 class Report:
@@ -81,21 +82,3 @@ class Report:
         """Return how many were compiled and found."""
         counts = f"{self.compiled} compiled, {self.found} found in the cache"
         return counts + (f" ({time_text(self.saved)} saved)" if self.found else "")
-
-
-def size_text(size: int) -> str:
-    """Write bytes for people: `512 B`, `9.2 kB`, `219.9 MB`."""
-    if size < 1000:
-        return f"{size} B"
-    for unit, factor in (("kB", 10**3), ("MB", 10**6)):
-        if size / factor < 999.95:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size / 10**9:.1f} GB"
-
-
-def time_text(seconds: float) -> str:
-    """Write a duration for people: `0.4 s`, `25.1 s`, `3 min 5 s`."""
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"

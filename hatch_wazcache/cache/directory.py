@@ -25,6 +25,8 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import filelock
+
     from hatch_wazcache.cache.key import ArtifactKey, SourceKey
     from hatch_wazcache.engine import InstalledEngine
 
@@ -77,11 +79,16 @@ class Draft:
         return self._owner == os.getpid()
 
     def move(self, final: Path) -> None:
-        """Put the draft in its place, at once for all who look."""
-        tempfiles.place(self.path, self._held, final)
+        """Put the draft in its place, at once for all who look.
+
+        It stays open: what was written can still be copied, whatever becomes of its place.
+        """
+        if sys.platform == "win32":
+            self._held.close()  # an open file cannot be moved there
+        self.path.replace(final)
 
     def copy(self, final: Path) -> None:
-        """Copy what was written; it is still there if the draft's folder has been deleted."""
+        """Copy what was written, which is there even if all that is in the cache was deleted."""
         with final.open("wb") as file:
             if self._held.closed:
                 file.write(self.path.read_bytes())
@@ -267,7 +274,7 @@ class CacheDirectory:
                     lock.acquire(timeout=0)
                 except filelock.Timeout:
                     return None
-                claim.callback(lock.release)
+                claim.callback(_release, lock)
         return claim
 
     def engine_version(self, engine: InstalledEngine) -> str:
@@ -305,6 +312,11 @@ class CacheDirectory:
 
 def _note_digest(library_id: str, version: str) -> str:
     return hashlib.sha256(f"{library_id} {version}".encode()).hexdigest()
+
+
+def _release(lock: filelock.BaseFileLock) -> None:
+    with suppress(OSError):  # it ends with the process
+        lock.release()
 
 
 def _make_directory(path: Path) -> None:

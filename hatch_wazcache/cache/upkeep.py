@@ -6,13 +6,10 @@ which still runs has looked up: see `in_use_since`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import secrets
-import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
@@ -26,26 +23,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "BuildRecord",
     "Item",
     "Pruned",
-    "Statistics",
     "clear",
     "exists",
     "items",
     "prune",
-    "record",
-    "records",
-    "statistics",
     "verify",
 ]
 
 _SCOPE = re.compile(r"sources|wasmtime-[\w.+]+-[\w]+-[a-z]+")
 _ENTRY = re.compile(r"([0-9a-f]{64})\.zip")
-_RECORDS_KEPT = 50
-"""Builds that are always known one by one; older ones are added up, fifty at a time."""
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError)
-"""What a record that is gone, cut or not ours ends in: it does not count."""
 
 
 @dataclass(frozen=True)
@@ -99,44 +87,6 @@ class Pruned:
     def freed(self) -> int:
         """Bytes."""
         return sum(item.size for item in self.items)
-
-
-@dataclass(frozen=True)
-class BuildRecord:
-    """What one build came to."""
-
-    time: float
-    """When it ended, in seconds since 1970."""
-    project: str
-    hits: int
-    misses: int
-    seconds_saved: float
-    seconds_compiled: float
-    keys: tuple[str, ...] = ()
-    """Of all the entries that it used, sources too."""
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What all builds came to, and the last of them."""
-
-    builds: int = 0
-    hits: int = 0
-    misses: int = 0
-    seconds_saved: float = 0.0
-    seconds_compiled: float = 0.0
-    last: BuildRecord | None = field(default=None, compare=False)
-
-    def plus(self, build: BuildRecord) -> Statistics:
-        """Return the sums with one build more."""
-        return Statistics(
-            self.builds + 1,
-            self.hits + build.hits,
-            self.misses + build.misses,
-            self.seconds_saved + build.seconds_saved,
-            self.seconds_compiled + build.seconds_compiled,
-            build if self.last is None or build.time >= self.last.time else self.last,
-        )
 
 
 def exists(root: Path) -> bool:
@@ -315,73 +265,3 @@ def _problem(item: Item) -> str | None:
     except (BrokenEntryError, OSError) as error:
         return str(error)
     return None
-
-
-def record(root: Path, build: BuildRecord) -> None:
-    """Keep what a build came to, as well as that goes."""
-    folder = root / "builds"
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        (root / "tmp").mkdir(mode=0o700, exist_ok=True)
-        final = folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json"
-        tempfiles.write(json.dumps(asdict(build)).encode(), final, root / "tmp")
-        if len(os.listdir(folder)) > 2 * _RECORDS_KEPT:
-            _add_up(root)
-
-
-def statistics(root: Path) -> Statistics:
-    """Add up what all builds came to."""
-    total = _read_total(root)
-    for _path, build in _records(root):
-        total = total.plus(build)
-    return total
-
-
-def records(root: Path) -> list[BuildRecord]:
-    """List the builds that are known one by one, the last ones; the newest comes last."""
-    return sorted((build for _path, build in _records(root)), key=lambda build: build.time)
-
-
-def _records(root: Path) -> Iterator[tuple[Path, BuildRecord]]:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for path in sorted((root / "builds").iterdir()):
-            if re.fullmatch(r"\d+-[0-9a-f]+\.json", path.name):
-                with suppress(*_UNREADABLE):
-                    about = json.loads(path.read_bytes())
-                    build = BuildRecord(
-                        float(about["time"]),
-                        str(about["project"]),
-                        int(about["hits"]),
-                        int(about["misses"]),
-                        float(about["seconds_saved"]),
-                        float(about["seconds_compiled"]),
-                        tuple(about["keys"]),
-                    )
-                    yield path, build
-
-
-def _read_total(root: Path) -> Statistics:
-    with suppress(*_UNREADABLE):
-        about = json.loads((root / "builds" / "total.json").read_bytes())
-        return Statistics(
-            int(about["builds"]),
-            int(about["hits"]),
-            int(about["misses"]),
-            float(about["seconds_saved"]),
-            float(about["seconds_compiled"]),
-        )
-    return Statistics()
-
-
-def _add_up(root: Path) -> None:
-    """Put the records of builds into the total, but for the newest ones."""
-    with exclusive(root):
-        total, done = _read_total(root), list(_records(root))[:-_RECORDS_KEPT]
-        for _path, build in done:
-            total = total.plus(build)
-        about = asdict(total)
-        del about["last"]
-        final = root / "builds" / "total.json"
-        tempfiles.write(json.dumps(about).encode(), final, root / "tmp")
-        for path, _build in done:
-            path.unlink()

@@ -8,8 +8,8 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache.size import parse_size
 from hatch_wazcache.cli import commands, project_commands
+from hatch_wazcache.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,20 +8,21 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache import search, upkeep
+from hatch_wazcache.cache import records, search, upkeep
 from hatch_wazcache.cache.entry import BrokenEntryError
 from hatch_wazcache.cli.answer import Answer
 from hatch_wazcache.cli.display import ago_text, entries_text, reading, table
 from hatch_wazcache.cli.place import Place
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.report import size_text, time_text
+from hatch_wazcache.units import size_text, time_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
     from pathlib import Path
 
-    from hatch_wazcache.cache.upkeep import BuildRecord, Item, Pruned, Statistics
+    from hatch_wazcache.cache.records import BuildRecord, Statistics
+    from hatch_wazcache.cache.upkeep import Item, Pruned
 
 __all__ = ["clear", "dir_", "info", "list_", "prune", "show", "verify"]
 
@@ -39,7 +40,7 @@ def info(options: Namespace) -> Answer:
     """Say where the cache is, how big, and what it has saved."""
     place = Place(options.project)
     exists = upkeep.exists(place.cache)
-    items, statistics = upkeep.items(place.cache), upkeep.statistics(place.cache)
+    items, statistics = upkeep.items(place.cache), records.statistics(place.cache)
     size = sum(item.size for item in items)
     scopes = [_about_scope(scope, items) for scope in sorted({item.scope for item in items})]
     data = {
@@ -150,7 +151,7 @@ def show(options: Namespace) -> Answer:
     cache = _cache(options)
     item = search.by_prefix(upkeep.items(cache), options.key)
     about = _about(item)
-    builds = [build for build in upkeep.records(cache) if item.key in build.keys]
+    builds = [build for build in records.records(cache) if item.key in build.keys]
     projects = Counter(build.project for build in builds)
     data = {**about, "builds": dict(projects)}
     rows = [("key", item.key), ("path", str(item.path))]
@@ -248,7 +249,7 @@ def _used_keys(cache: Path, *, only_last: bool) -> set[str]:
     Raises:
         WazcacheError: there are entries but no builds on record: all would go.
     """
-    builds = upkeep.records(cache)
+    builds = records.records(cache)
     if not builds and upkeep.items(cache):
         raise WazcacheError(
             f"the cache {cache} has no build on record, so it cannot be told what is used; "

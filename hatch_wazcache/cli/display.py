@@ -11,7 +11,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.report import Report, size_text
+from hatch_wazcache.report import Report
+from hatch_wazcache.units import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

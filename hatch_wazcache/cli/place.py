@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.directory import default_directory
-from hatch_wazcache.cache.size import parse_size
 from hatch_wazcache.config import DEFAULT_MAX_SIZE
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.units import parse_size
 
 if TYPE_CHECKING:
     from hatch_wazcache.frontends.hatch_project import HatchProject

@@ -13,7 +13,7 @@ from hatch_wazcache.cli.commands import input_text
 from hatch_wazcache.cli.display import ago_text, compiling
 from hatch_wazcache.cli.place import Place
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.report import size_text, time_text
+from hatch_wazcache.units import size_text, time_text
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.build import Build
     from hatch_wazcache.config import Config
-    from hatch_wazcache.plan import Layout
+    from hatch_wazcache.packages import Layout
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
     from hatch_wazcache.wheel import PlatformWheel
@@ -69,7 +69,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove what editable installs have written."""
         from hatch_wazcache import editable
-        from hatch_wazcache.plan import manifest_name
+        from hatch_wazcache.packages import manifest_name
 
         if self.target_name == "wheel":
             loader = self.config.get("loader")
@@ -88,7 +88,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Put the heavy members into hatchling's wheel, or the artifacts beside the sources."""
-        from hatch_wazcache.report import size_text
+        from hatch_wazcache.units import size_text
 
         if self._build is None:
             return
@@ -158,7 +158,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _layout(self, build_data: dict[str, Any]) -> Layout:
         """Ask hatchling what goes where, as it will be asked once more while it builds."""
-        from hatch_wazcache.plan import Layout
+        from hatch_wazcache.packages import Layout
 
         config = self.build_config
         files = self._files(build_data)
@@ -210,7 +210,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _initialize_sdist(self, build_data: dict[str, Any]) -> None:
         from hatch_wazcache import editable
-        from hatch_wazcache.plan import find_assets, manifest_name
+        from hatch_wazcache.packages import manifest_name
+        from hatch_wazcache.plan import find_assets
 
         config, root = self._options, Path(self.root)
         assets = []

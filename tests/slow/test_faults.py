@@ -144,6 +144,18 @@ def test_prune_and_clear_in_the_middle_of_4_builds_cost_none_of_them_anything(pr
 # killed
 
 
+@contextmanager
+def owner(code: str, *words: str | Path):
+    """A process of its own that holds something; it is killed at the end, or before."""
+    process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def killed_at_random(do: Callable[[], object], longest: float, chance: random.Random) -> bool:
     """Do it over and over in a process of its own, and kill that; say whether it was at it."""
     child = os.fork()
@@ -243,14 +255,10 @@ def test_a_lock_whose_owner_was_killed_is_free_at_once(directory: CacheDirectory
         "from hatch_wazcache.cache.directory import CacheDirectory\n"
         "from hatch_wazcache.cache.key import SourceKey\n"
         "hold = CacheDirectory(Path(sys.argv[1]), print).claim(SourceKey(sys.argv[2]))\n"
-        "print(hold is not None, flush=True); time.sleep(600)"
+        "print('held' if hold else 'free', flush=True); time.sleep(600)"
     )
-    words = [sys.executable, "-c", code, directory.root, key(1).wasm]
-    owner = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert owner.stdout.readline() == "True\n"
-    assert directory.claim(key(1)) is None
-    owner.kill()
-    owner.communicate()
+    with owner(code, directory.root, key(1).wasm):
+        assert directory.claim(key(1)) is None
     claim = directory.claim(key(1))
     assert claim is not None
     claim.close()
@@ -262,18 +270,16 @@ def test_a_build_waits_for_a_compilation_only_while_its_process_lives(project: P
     entry.unlink()
     code = (
         "import sys, time, filelock\n"
-        "lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); time.sleep(600)"
+        "lock = filelock.FileLock(sys.argv[1]); lock.acquire()\n"
+        "print('held', flush=True); time.sleep(600)"
     )
     lock = project.cache / "locks" / f"{entry.stem}.lock"
     lock.parent.mkdir(exist_ok=True)
-    owner = subprocess.Popen([sys.executable, "-c", code, lock], stdout=subprocess.PIPE)
-    owner.stdout.readline()
-    build = begin(project)
-    lines = iter(build.stdout.readline, "")
-    assert any("waiting for another build that compiles it" in line for line in lines)
-    assert build.poll() is None
-    owner.kill()
-    owner.communicate()
+    with owner(code, lock):
+        build = begin(project)
+        lines = iter(build.stdout.readline, "")
+        assert any("waiting for another build that compiles it" in line for line in lines)
+        assert build.poll() is None
     built = end(project, build)
     assert built.status == 0
     assert "1 compiled" in built.output
