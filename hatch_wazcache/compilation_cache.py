@@ -21,22 +21,27 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import warnings
 import weakref
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hatch_wazcache.cache import records, upkeep
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.config import DEFAULT_TIMEOUT
+from hatch_wazcache.cache.records import PROCESS, BuildRecord
+from hatch_wazcache.config import DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT
 from hatch_wazcache.engine import SETTINGS, apply_settings, code_settings, installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.misses import make_entries
 from hatch_wazcache.report import Report
 from hatch_wazcache.targets import native_target
+from hatch_wazcache.units import parse_size
 from hatch_wazcache.wasm import Kind, read_wasm
 
 if TYPE_CHECKING:
@@ -63,8 +68,18 @@ class CompilationCache:
     All methods can be called from several threads.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        max_size: int | None = parse_size(DEFAULT_MAX_SIZE),
+    ) -> None:
         """Make a cache that lasts until `close`, or with `in_directory`'s argument one that stays.
+
+        Args:
+            directory: as for `in_directory`.
+            max_size: bytes that the directory is kept under when something was compiled; None for
+                any. The least recently used entries go first.
 
         Raises:
             WazcacheError: the path is no directory or one that others can write to, or wasmtime is
@@ -86,6 +101,8 @@ class CompilationCache:
             raise WazcacheError(f"the cache {root} {self._directory.distrusted}")
         for text in troubles:
             _warn(text)
+        self._max_size = max_size
+        self._used = BuildRecord(0.0, PROCESS, 0, 0, 0.0, 0.0)
         self._closed = False
         self._engines: dict[Any, wasmtime.Engine] = {}
         self._loaded: dict[Any, Any] = {}
@@ -95,16 +112,19 @@ class CompilationCache:
         self._version = self._directory.engine_version(self._installed)
 
     @classmethod
-    def in_directory(cls, path: str | os.PathLike[str]) -> Self:
+    def in_directory(
+        cls, path: str | os.PathLike[str], *, max_size: int | None = parse_size(DEFAULT_MAX_SIZE)
+    ) -> Self:
         """Make a cache that stays on disk, shared with builds and other processes.
 
         Args:
             path: created (0700) if it is missing; a relative one is made absolute.
+            max_size: bytes; as for `CompilationCache()`.
 
         Raises:
             WazcacheError: as for `CompilationCache()`.
         """
-        return cls(path)
+        return cls(path, max_size=max_size)
 
     def __enter__(self) -> Self:
         return self
@@ -123,11 +143,37 @@ class CompilationCache:
         Can be called twice. What was loaded stays usable for whoever holds it.
         """
         with self._lock:
-            self._closed = True
-            self._engines.clear()
-            self._loaded.clear()
-            self._directory.close()
-            self._resources.close()
+            if not self._closed:
+                self._closed = True
+                self._engines.clear()
+                self._loaded.clear()
+                self._directory.close()
+                self._settle()
+                self._resources.close()
+
+    def _settle(self) -> None:
+        """Keep what was found and compiled, and the directory within its bounds."""
+        used = self._used
+        if not used.keys or not self._directory.usable:
+            return
+        records.record(self._directory.root, replace(used, time=time.time()))
+        if used.misses and self._max_size is not None:
+            try:
+                upkeep.prune(self._directory.root, max_size=self._max_size)
+            except OSError as error:
+                _warn(f"the cache {self._directory.root} cannot be pruned: {error}")
+
+    def _count(self, entry: Entry, *, hit: bool) -> None:
+        with self._lock:
+            used = self._used
+            self._used = replace(
+                used,
+                hits=used.hits + hit,
+                misses=used.misses + (not hit),
+                seconds_saved=used.seconds_saved + (entry.seconds if hit else 0),
+                seconds_compiled=used.seconds_compiled + (0 if hit else entry.seconds),
+                keys=(*used.keys, entry.key),
+            )
 
     def engine(self, profile: Profile | None = None) -> wasmtime.Engine:
         """Return the engine with these settings: one for each profile, whoever asks.
@@ -213,17 +259,22 @@ class CompilationCache:
 
     def _artifact(self, job: Job) -> bytes:
         """Return the artifact's bytes, from the directory or from a compiler."""
-        entry = self._directory.get(job.key) or self._make(job, again=False)
+        entry, hit = self._directory.get(job.key), True
+        if entry is None:
+            entry, hit = self._make(job, again=False)
         try:
-            return b"".join(entry.data())
+            artifact = b"".join(entry.data())
         except BrokenEntryError:
-            entry = self._make(job, again=True)
-        try:
-            return b"".join(entry.data())
-        except BrokenEntryError as error:
-            raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+            entry, hit = self._make(job, again=True)
+            try:
+                artifact = b"".join(entry.data())
+            except BrokenEntryError as error:
+                raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+        self._count(entry, hit=hit)
+        return artifact
 
-    def _make(self, job: Job, *, again: bool) -> Entry:
+    def _make(self, job: Job, *, again: bool) -> tuple[Entry, bool]:
+        """Have the artifact compiled; say too whether another process was quicker."""
         found: list[Entry] = []
         made = make_entries(
             [job],
@@ -233,7 +284,7 @@ class CompilationCache:
             lambda _job, entry: found.append(entry),
             again=again,
         )
-        return [*found, *made.values()][0]
+        return [*found, *made.values()][0], bool(found)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import time
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["create", "is_temporary", "place", "sweep", "write"]
+__all__ = ["create", "is_temporary", "place", "replace", "sweep", "write"]
 
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
 
@@ -49,8 +50,27 @@ def place(path: Path, file: IO[bytes], final: Path) -> None:
     file.flush()
     if sys.platform == "win32":
         file.close()  # an open file cannot be moved there
-    path.replace(final)
+    replace(path, final)
     file.close()
+
+
+def replace(path: Path, final: Path) -> None:
+    """Rename a file onto another.
+
+    On Windows that is refused while somebody reads the other, a virus scanner perhaps: it is tried
+    again for a second.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    for pause in (0.01, 0.05, 0.1, 0.3, 0.5) if sys.platform == "win32" else ():
+        try:
+            path.replace(final)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    path.replace(final)
 
 
 def write(data: bytes, final: Path, directory: Path) -> None:

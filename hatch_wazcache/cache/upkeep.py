@@ -250,7 +250,9 @@ def verify(
         if problem is not None:
             broken.append((item, problem))
             if repair:
-                _remove(item)
+                with exclusive(root):
+                    if _problem(item) is not None:  # it may have been made again meanwhile
+                        _remove(item)
         checked(item)
     return broken
 
@@ -263,5 +265,5 @@ def _problem(item: Item) -> str | None:
     except FileNotFoundError:
         return None
     except (BrokenEntryError, OSError) as error:
-        return str(error)
+        return str(error) if os.path.lexists(item.path) else None
     return None

@@ -255,7 +255,9 @@ def _used_keys(cache: Path, *, only_last: bool) -> set[str]:
             f"the cache {cache} has no build on record, so it cannot be told what is used; "
             "`hatch-wazcache clear` removes all"
         )
-    return {key for build in (builds[-1:] if only_last else builds) for key in build.keys}
+    if only_last:
+        builds = [build for build in builds if build.is_of_project][-1:]
+    return {key for build in builds for key in build.keys}
 
 
 def clear(options: Namespace) -> Answer:
