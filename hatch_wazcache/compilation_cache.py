@@ -259,6 +259,13 @@ class CompilationCache:
 
     def _artifact(self, job: Job) -> bytes:
         """Return the artifact's bytes, from the directory or from a compiler."""
+        try:
+            return self._look_up_or_compile(job)
+        finally:
+            if self._closed:  # meanwhile: nothing may stay held
+                self._directory.close()
+
+    def _look_up_or_compile(self, job: Job) -> bytes:
         entry, hit = self._directory.get(job.key), True
         if entry is None:
             entry, hit = self._make(job, again=False)

@@ -738,6 +738,8 @@ def test_an_interrupt_ends_quietly_and_leaves_nothing(filled: Project):
         [filled.python, "-m", "hatch_wazcache", "warm"],
         cwd=filled.root, env=filled.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
+        # A shell has its background jobs ignore it, and their children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:  # fmt: skip
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)

@@ -13,6 +13,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -128,6 +129,7 @@ class CacheDirectory:
         self._aside: list[tuple[Path, int]] = []
         self._swept = False
         self._lease: Draft | None = None
+        self._leasing = threading.Lock()
         self.distrusted: str | None = None
         """Why others could put native code into the directory."""
         self.usable = self._prepare()
@@ -183,7 +185,9 @@ class CacheDirectory:
 
     def _hold_lease(self) -> None:
         """Have entries that are used from now on spared by whoever prunes, until `close`."""
-        if self._lease is None or not self._lease.is_ours:
+        with self._leasing:
+            if self._lease is not None and self._lease.is_ours:
+                return
             atexit.register(self.close)  # hatchling does not tell a hook that the build failed
             leases = self.root / "leases"
             with suppress(OSError):
@@ -299,9 +303,10 @@ class CacheDirectory:
 
     def close(self) -> None:
         """Give up the hold on entries, and remove what was kept aside."""
-        if self._lease is not None:
-            self._lease.discard()
-            self._lease = None
+        with self._leasing:
+            if self._lease is not None:
+                self._lease.discard()
+                self._lease = None
         atexit.unregister(self.close)
         while self._aside:
             path, owner = self._aside.pop()
