@@ -11,7 +11,7 @@ from pathlib import Path
 
 import corpus
 import pytest
-from conftest import ROOT, Project, run_python, unpack
+from conftest import ROOT, SMALL, Project, run_python, unpack
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -142,9 +142,17 @@ def test_the_code_for_loading_runs(project: Project, tmp_path: Path):
     project.wasm("gofmt/tool.wasm", component)
     built = project.build()
     assert built.status == 0, built.output
-    first, loading = (block for block in blocks("python"))
+    first, loading = (b for b in blocks("python") if "CompilationCache" not in b)
     code = f"{first}\nimport wasmtime\nmy_engine = wasmtime.Engine()\n{loading}"
     ran = run_python(code, unpack(built.wheel, tmp_path / "site"))
+    assert ran.status == 0, ran.output
+
+
+def test_the_code_for_a_process_runs(tmp_path: Path):
+    (code,) = (block for block in blocks("python") if "CompilationCache" in block)
+    shutil.copy(corpus.fetch(SMALL), tmp_path / "tool.wasm")
+    check = "    assert again is module is not metered\n"
+    ran = run_python(f"import os\nos.chdir({str(tmp_path)!r})\n{code}{check}", ROOT)
     assert ran.status == 0, ran.output
 
 
