@@ -93,33 +93,19 @@ class Build:
         Args:
             project: its name.
         """
-        from hatch_wazcache.cache import records
+        from hatch_wazcache.cache.records import BuildRecord, settle
 
-        self._cache.close()  # what this build has used may go now, if it is the oldest
-        if not self._cache.usable:
-            return
         report = self._report
-        records.record(
-            self._cache.root,
-            records.BuildRecord(
-                time=time.time(),
-                project=project,
-                hits=report.found,
-                misses=report.compiled,
-                seconds_saved=report.saved,
-                seconds_compiled=report.spent,
-                keys=tuple(self._entries),
-            ),
+        used = BuildRecord(
+            time=time.time(),
+            project=project,
+            hits=report.found,
+            misses=report.compiled,
+            seconds_saved=report.saved,
+            seconds_compiled=report.spent,
+            keys=tuple(self._entries),
         )
-        if report.compiled and self._config.max_size is not None:
-            from hatch_wazcache.cache import upkeep
-
-            try:
-                upkeep.prune(self._cache.root, max_size=self._config.max_size)
-            except OSError as error:
-                report.say(
-                    f"the cache {self._cache.root} cannot be pruned: {error.strerror or error}"
-                )
+        settle(self._cache, used, self._config.max_size, report.say)
 
     def is_kept(self) -> bool:
         """Say whether the cache has taken all entries; else some are kept aside, until the end."""

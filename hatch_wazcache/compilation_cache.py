@@ -29,11 +29,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache import records, upkeep
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.cache.records import PROCESS, BuildRecord
+from hatch_wazcache.cache.records import PROCESS, BuildRecord, settle
 from hatch_wazcache.config import DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT
 from hatch_wazcache.engine import SETTINGS, apply_settings, code_settings, installed_engine
 from hatch_wazcache.errors import WazcacheError
@@ -153,15 +152,9 @@ class CompilationCache:
 
     def _settle(self) -> None:
         """Keep what was found and compiled, and the directory within its bounds."""
-        used = self._used
-        if not used.keys or not self._directory.usable:
-            return
-        records.record(self._directory.root, replace(used, time=time.time()))
-        if used.misses and self._max_size is not None:
-            try:
-                upkeep.prune(self._directory.root, max_size=self._max_size)
-            except OSError as error:
-                _warn(f"the cache {self._directory.root} cannot be pruned: {error}")
+        if self._used.keys:
+            used = replace(self._used, time=time.time())
+            settle(self._directory, used, self._max_size, _warn)
 
     def _count(self, entry: Entry, *, hit: bool) -> None:
         with self._lock:

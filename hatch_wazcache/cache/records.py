@@ -15,10 +15,12 @@ from hatch_wazcache import tempfiles
 from hatch_wazcache.cache.lock import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["PROCESS", "BuildRecord", "Statistics", "record", "records", "statistics"]
+    from hatch_wazcache.cache.directory import CacheDirectory
+
+__all__ = ["PROCESS", "BuildRecord", "Statistics", "record", "records", "settle", "statistics"]
 
 PROCESS = "(a process)"
 """Stands where a build has its project, for what a process did with a `CompilationCache`."""
@@ -75,6 +77,30 @@ class Statistics:
             self.seconds_compiled + build.seconds_compiled,
             build if build.is_newer_than(self.last) else self.last,
         )
+
+
+def settle(
+    cache: CacheDirectory, build: BuildRecord, max_size: int | None, say: Callable[[str], None]
+) -> None:
+    """Close a cache, keep what a build came to, and the directory within its bounds.
+
+    Args:
+        cache: what the build has used.
+        build: what it came to; where nothing was compiled, nothing has grown.
+        max_size: bytes; None for any.
+        say: is told if the directory cannot be pruned.
+    """
+    cache.close()  # what this build has used may go now, if it is the oldest
+    if not cache.usable:
+        return
+    record(cache.root, build)
+    if build.misses and max_size is not None:
+        from hatch_wazcache.cache import upkeep  # not for a build that finds everything
+
+        try:
+            upkeep.prune(cache.root, max_size=max_size)
+        except OSError as error:
+            say(f"the cache {cache.root} cannot be pruned: {error.strerror or error}")
 
 
 def record(root: Path, build: BuildRecord) -> None:
