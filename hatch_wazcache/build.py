@@ -16,17 +16,17 @@ from hatch_wazcache.engine import installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.manifest import manifest_for_wheel
 from hatch_wazcache.plan import Artifact, Plan, make_plan
-from hatch_wazcache.targets import native_target
 from hatch_wazcache.wheel import PlatformWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hatch_wazcache.config import Config
     from hatch_wazcache.job import Job
     from hatch_wazcache.packages import Layout
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
+    from hatch_wazcache.targets import Target
     from hatch_wazcache.zipmember import DateTime
 
 __all__ = ["Build"]
@@ -41,31 +41,41 @@ class Build:
     """
 
     def __init__(
-        self, config: Config, layout: Layout, requirement: EngineRequirement, report: Report
+        self,
+        config: Config,
+        target: Target,
+        layout: Layout,
+        requirement: EngineRequirement,
+        report: Report,
     ) -> None:
         """Plan a build.
 
         Args:
             config: the options.
+            target: what the wheel is for.
             layout: where the build system puts files.
             requirement: what the project says of wasmtime.
             report: what is said to the person who builds.
 
         Raises:
-            WazcacheError: an asset, the target or the engine is not fit to build.
+            WazcacheError: an asset or the engine is not fit to build.
         """
         self._config = config
+        self._layout = layout
         self._report = report
         self._temporary: TemporaryDirectory[str] | None = None
-        self._check_target()
-        engine = installed_engine()
-        if warning := requirement.check(engine.distribution_version):
+        self._engine = installed_engine()
+        if warning := requirement.check(self._engine.distribution_version):
             report.warn(warning)
+        if target.note:
+            report.warn(f"{target.note}: its wheel holds the .wasm alone, as that of `any` does")
         self._cache = self._open_cache()
-        version = self._cache.engine_version(engine)
-        self._root = layout.root
-        self.plan: Plan = make_plan(config, layout, engine, version)
+        self._version = self._cache.engine_version(self._engine)
+        self.plan: Plan = self._plan(target)
         self._entries: dict[str, Entry] = {}
+
+    def _plan(self, target: Target) -> Plan:
+        return make_plan(self._config, target, self._layout, self._engine, self._version)
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
@@ -76,16 +86,6 @@ class Build:
             self._report.warn(f"{error}; what is compiled now is not kept")
             self._temporary = TemporaryDirectory(prefix="wazcache-")
             return CacheDirectory(Path(self._temporary.name), self._report.warn)
-
-    def _check_target(self) -> None:
-        target, native = self._config.target, native_target()
-        if target != native:
-            machine = native.name if native else "one that wasmtime-py has no wheels for"
-            raise WazcacheError(
-                f"{self._config.location}.targets, or WAZCACHE_TARGET: the target {target.name} "
-                f"cannot be compiled on this machine, which is {machine}: wasmtime-py compiles for "
-                "its own architecture and system only; build that wheel on a machine of that kind"
-            )
 
     def settle(self, project: str) -> None:
         """Keep what the build came to, and the cache within its bounds. For a build that is done.
@@ -119,13 +119,17 @@ class Build:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def make_entries(self) -> None:
+    def make_entries(self, also: Iterable[Target] = ()) -> None:
         """Look every job up, and compile what is missing.
+
+        Args:
+            also: targets of wheels that are built next; their artifacts are compiled beside these.
 
         Raises:
             WazcacheError: an asset cannot be compiled; names each of them.
         """
-        jobs = [artifact.job for artifact in self.plan.artifacts]
+        plans = [self.plan, *map(self._plan, also)]
+        jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
         if self._config.keep_wasm:
             jobs += [asset.job for asset in self.plan.assets]
         missing = []
@@ -147,9 +151,28 @@ class Build:
     def _make(self, jobs: list[Job], *, again: bool = False) -> None:
         from hatch_wazcache.misses import make_entries  # not for a build that finds everything
 
-        timeout = self._config.timeout
-        made = make_entries(jobs, self._cache, timeout, self._report, self._take, again=again)
+        program = self._program_for([job for job in jobs if job.takes_program])
+        made = make_entries(
+            jobs,
+            self._cache,
+            self._config.timeout,
+            self._report,
+            self._take,
+            program=program,
+            again=again,
+        )
         self._entries.update(made)
+
+    def _program_for(self, jobs: list[Job]) -> Path | None:
+        """Find the `wasmtime` program, if there are jobs that take it."""
+        if not jobs:
+            return None
+        from hatch_wazcache.compile.program import find_program
+
+        config = self._config
+        return find_program(
+            config.compiler, jobs, self._engine, self._version, self._cache, config.timeout
+        )
 
     def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
         """Copy the job's entry; if it is broken, or gone by now, make it again first.
@@ -221,9 +244,11 @@ class Build:
             WazcacheError: the source tree cannot be written.
         """
         try:
-            editable.write(self.plan, self._root, project, loader_text(), self.copy, self._digest)
+            editable.write(
+                self.plan, self._layout.root, project, loader_text(), self.copy, self._digest
+            )
         except OSError as error:
-            where = error.filename or self._root  # a full disk is met without a name
+            where = error.filename or self._layout.root  # a full disk is met without a name
             raise WazcacheError(
                 f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
                 "artifacts beside the .wasm files"

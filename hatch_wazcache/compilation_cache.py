@@ -39,7 +39,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.misses import make_entries
 from hatch_wazcache.report import Report
-from hatch_wazcache.targets import native_target
+from hatch_wazcache.targets import native_system
 from hatch_wazcache.units import parse_size
 from hatch_wazcache.wasm import Kind, read_wasm
 
@@ -243,12 +243,12 @@ class CompilationCache:
 
     def _key(self, sha256: str, settings: Profile) -> ArtifactKey:
         """Return the key that a build for this machine has."""
-        target = native_target()
-        if target is None:
+        system = native_system()
+        if system is None:
             raise WazcacheError("wasmtime-py has no wheels for this machine")
-        triple = self._installed.triple(target)
+        triple = self._installed.triple(system)
         code = code_settings(settings)
-        return ArtifactKey(sha256, self._version, target.name, triple, "baseline", (), code)
+        return ArtifactKey(sha256, self._version, system.name, triple, "baseline", (), code)
 
     def _artifact(self, job: Job) -> bytes:
         """Return the artifact's bytes, from the directory or from a compiler."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.targets import TARGETS, Target, native_target
+from hatch_wazcache.targets import TARGETS, System, Target, find_targets, native_system
 from hatch_wazcache.units import parse_size
 
 if TYPE_CHECKING:
@@ -71,10 +71,13 @@ class Config:
     """The TOML path of the table, for messages."""
     assets: tuple[AssetPattern, ...]
     targets: tuple[Target, ...]
-    target: Target
-    """The one that a wheel is built for now."""
+    wanted: Target | None
+    """The one that `WAZCACHE_TARGET` names."""
     profiles: Mapping[str, Profile]
-    cpu: str
+    cpus: tuple[str, ...]
+    """Levels, the best first."""
+    compiler: Path | None
+    """The `wasmtime` program, or a folder that holds some; absolute. None for what is on PATH."""
     loader: str | None
     """A path relative to the root; None for none; `""` for one in each package with assets."""
     keep_wasm: bool
@@ -88,6 +91,18 @@ class Config:
     """A requirement on wasmtime."""
     strict: bool
 
+    @property
+    def target(self) -> Target:
+        """The one to build for where only one wheel can be: if none is named, this machine's."""
+        if self.wanted is not None:
+            return self.wanted
+        fits = [target for target in self.targets if native_system() in target.systems]
+        return [*fits, *(t for t in self.targets if t.name == "any"), *self.targets][0]
+
+    def cpus_for(self, system: System) -> tuple[str, ...]:
+        """Return the CPU levels to compile for, the best first."""
+        return tuple(cpu for cpu in self.cpus if _fits(cpu, system))
+
 
 def read_config(
     table: Mapping[str, Any], location: str, environment: Mapping[str, str], root: Path
@@ -97,8 +112,8 @@ def read_config(
     Args:
         table: the options as they stand in the TOML file.
         location: the table's TOML path.
-        environment: `WAZCACHE_DIR`, `WAZCACHE_TARGET`, `WAZCACHE_STRICT` and `WAZCACHE_TIMEOUT`
-            are stronger than the options.
+        environment: `WAZCACHE_DIR`, `WAZCACHE_TARGET`, `WAZCACHE_STRICT`, `WAZCACHE_TIMEOUT` and
+            `WAZCACHE_WASMTIME` are stronger than the options.
         root: the project's root, which relative paths are relative to.
 
     Raises:
@@ -141,8 +156,8 @@ class _Reader:
 
 def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config | None:
     known = [
-        "assets", "cache-dir", "cpu", "engine", "keep-wasm", "loader", "max-size", "profiles",
-        "strict", "targets", "timeout",
+        "assets", "cache-dir", "compiler", "cpu", "engine", "keep-wasm", "loader", "max-size",
+        "profiles", "strict", "targets", "timeout",
     ]  # fmt: skip
     for option in reader.table:
         if option not in known:
@@ -150,34 +165,35 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
     profiles = _profiles(reader)
     assets = _assets(reader, tuple(profiles))
     targets = _targets(reader)
-    target = _target(reader, targets, environment)
-    cpu = reader.take(
-        "cpu", "baseline", lambda value: value in ("baseline", "native", *CPU_LEVELS), _cpus()
-    )
-    if target and cpu in CPU_LEVELS and target.arch != "x86_64":
-        reader.wrong("cpu", cpu, f'"baseline" for the target {target.name}: the level is x86_64\'s')
-    if target and cpu == "native" and target != native_target():
-        reader.wrong("cpu", cpu, f'"baseline" for the target {target.name}: it is not this machine')
+    wanted = _wanted(reader, environment)
+    cpus = _cpus(reader, [*targets, *([wanted] if wanted else [])])
     loader = _loader(reader)
     keep_wasm = reader.take("keep-wasm", True, _is_bool, "true or false")
+    if not keep_wasm:
+        for target in dict.fromkeys((*targets, wanted)):
+            if target and not target.systems:
+                allowed = f"true for the target {target.name}, whose wheel holds nothing else"
+                reader.wrong("keep-wasm", False, allowed)
     strict = reader.take("strict", False, _is_bool, "true or false")
     if text := environment.get("WAZCACHE_STRICT"):
         strict = _flag(reader, text)
     cache_dir = _cache_dir(reader, environment, root)
+    compiler = _path(reader, "compiler", "WAZCACHE_WASMTIME", environment, root)
     max_size = reader.take(
         "max-size", DEFAULT_MAX_SIZE, _is_size, 'a size such as "5 GiB", or false'
     )
     timeout = _timeout(reader, environment)
     engine = reader.take("engine", None, _is_engine, 'a requirement such as "wasmtime>=48,<49"')
-    if target is None:
+    if not targets:
         return None
     return Config(
         location=reader.location,
         assets=assets,
         targets=targets,
-        target=target,
+        wanted=wanted,
         profiles=profiles,
-        cpu=cpu,
+        cpus=cpus,
+        compiler=compiler,
         loader=loader,
         keep_wasm=keep_wasm,
         cache_dir=cache_dir,
@@ -227,42 +243,58 @@ def _assets(reader: _Reader, profiles: tuple[str, ...]) -> tuple[AssetPattern, .
 
 
 def _targets(reader: _Reader) -> tuple[Target, ...]:
-    names = reader.table.get("targets", ["native"])
-    allowed = f'a list out of "native", {", ".join(TARGETS)}'
+    given = reader.table.get("targets", ["native"])
+    names = [given] if given == "all" else given
     if not isinstance(names, list) or not names:
-        reader.wrong("targets", names, allowed)
+        reader.wrong("targets", names, f'a list out of "native", "all", {", ".join(TARGETS)}')
         return ()
     targets: dict[str, Target] = {}
     for number, name in enumerate(names):
-        target = _named(name) if isinstance(name, str) else None
-        if target is None and name == "native":
-            reader.wrong(f"targets[{number}]", name, f"one of {', '.join(TARGETS)}: {_NO_NATIVE}")
-        elif target is None:
-            reader.wrong(f"targets[{number}]", name, f"one of native, {', '.join(TARGETS)}")
-        elif target.name in targets:
-            reader.wrong(f"targets[{number}]", name, "there once")
-        else:
+        option = f"targets[{number}]" if names is given else "targets"
+        found = find_targets(name) if isinstance(name, str) else []
+        if not found and name == "native":
+            reader.wrong(option, name, f"one of {', '.join(TARGETS)}: {_NO_NATIVE}")
+        elif not found:
+            reader.wrong(option, name, f"one of native, all, {', '.join(TARGETS)}")
+        for target in found:
+            if target.name in targets:
+                reader.wrong(option, name, f"there once: {target.name} is there already")
             targets[target.name] = target
     return tuple(targets.values())
 
 
-def _named(name: str) -> Target | None:
-    return native_target() if name == "native" else TARGETS.get(name)
+def _wanted(reader: _Reader, environment: Mapping[str, str]) -> Target | None:
+    """Read which target the environment names."""
+    name = environment.get("WAZCACHE_TARGET")
+    found = find_targets(name) if name and name != "all" else []
+    if name and not found:
+        reader.problems.append(
+            f"WAZCACHE_TARGET = {_toml(name)}: must be one of native, {', '.join(TARGETS)}"
+        )
+    return found[0] if found else None
 
 
-def _target(
-    reader: _Reader, targets: tuple[Target, ...], environment: Mapping[str, str]
-) -> Target | None:
-    """Choose what to build now: what the environment names, else this machine, else the first."""
-    if name := environment.get("WAZCACHE_TARGET"):
-        target = _named(name)
-        if target is None:
-            reader.problems.append(
-                f"WAZCACHE_TARGET = {_toml(name)}: must be one of native, {', '.join(TARGETS)}"
-            )
-        return target
-    native = native_target()
-    return native if native in targets else next(iter(targets), None)
+def _cpus(reader: _Reader, targets: list[Target]) -> tuple[str, ...]:
+    """Read the CPU levels; each system needs one that fits."""
+    value = reader.table.get("cpu", "baseline")
+    known = ("baseline", *CPU_LEVELS, "native")
+    cpus = value if isinstance(value, list) else [value]
+    if not cpus or not all(cpu in known for cpu in cpus) or len(set(cpus)) < len(cpus):
+        names = ", ".join(f'"{cpu}"' for cpu in known)
+        reader.wrong("cpu", value, f"one of {names}, or a list of some, the best first")
+        return ()
+    for system in {system: None for target in targets for system in target.systems}:
+        if not any(_fits(cpu, system) for cpu in cpus):
+            why = "it is not this machine" if "native" in cpus else "the level is x86_64's"
+            known_good = '"baseline", or a list with it'
+            reader.wrong("cpu", value, f"{known_good}, for the target {system.name}: {why}")
+    return tuple(cpus)
+
+
+def _fits(cpu: str, system: System) -> bool:
+    if cpu == "native":
+        return system == native_system()
+    return cpu == "baseline" or system.arch == "x86_64"
 
 
 def _profiles(reader: _Reader) -> dict[str, Profile]:
@@ -271,7 +303,7 @@ def _profiles(reader: _Reader) -> dict[str, Profile]:
         reader.wrong("profiles", tables, "tables of engine settings, [….profiles.NAME]")
         return {"default": Profile("default")}
     profiles = {}
-    reserved = {*TARGETS, *CPU_LEVELS, "native", "baseline"}
+    reserved = {*TARGETS, *CPU_LEVELS, "native", "baseline", "all"}
     for name, table in tables.items():
         option = f"profiles.{_key(name)}"
         if not _PROFILE_NAME.fullmatch(name) or name in reserved:
@@ -315,22 +347,32 @@ def _loader(reader: _Reader) -> str | None:
 
 
 def _cache_dir(reader: _Reader, environment: Mapping[str, str], root: Path) -> Path | None:
-    option = reader.take("cache-dir", None, _is_text, "a path")
-    given = environment.get("WAZCACHE_DIR")
-    text = given or option
-    if text is None:
-        return None
-    where = "WAZCACHE_DIR" if given else f"{reader.location}.cache-dir"
-    try:
-        path = Path(os.path.abspath(root / Path(text).expanduser()))
-    except RuntimeError:
-        reader.problems.append(f"{where} = {_toml(text)}: must be a path; there is no such user")
-        return None
-    if root.is_relative_to(path):
+    path = _path(reader, "cache-dir", "WAZCACHE_DIR", environment, root)
+    if path is not None and root.is_relative_to(path):
+        given = environment.get("WAZCACHE_DIR")
+        where = "WAZCACHE_DIR" if given else f"{reader.location}.cache-dir"
+        text = given or reader.table["cache-dir"]
         reader.problems.append(
             f"{where} = {_toml(text)}: must be a folder of its own, not one that holds the project"
         )
     return path
+
+
+def _path(
+    reader: _Reader, option: str, variable: str, environment: Mapping[str, str], root: Path
+) -> Path | None:
+    """Read a path, which a variable of the environment may give too."""
+    given = environment.get(variable)
+    text = reader.take(option, None, _is_text, "a path")
+    text = given or text
+    if text is None:
+        return None
+    try:
+        return Path(os.path.abspath(root / Path(text).expanduser()))
+    except RuntimeError:
+        where = variable if given else f"{reader.location}.{option}"
+        reader.problems.append(f"{where} = {_toml(text)}: must be a path; there is no such user")
+        return None
 
 
 def _timeout(reader: _Reader, environment: Mapping[str, str]) -> float:
@@ -390,10 +432,6 @@ def _is_inside(path: str) -> bool:
     parts = PurePosixPath(path.replace("\\", "/"))
     absolute = parts.is_absolute() or re.match(r"[A-Za-z]:", path) or path.startswith("~")
     return bool(path) and "\0" not in path and not absolute and ".." not in parts.parts
-
-
-def _cpus() -> str:
-    return ", ".join(f'"{cpu}"' for cpu in ("baseline", *CPU_LEVELS, "native"))
 
 
 def _key(name: str) -> str:

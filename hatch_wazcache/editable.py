@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache import tempfiles
 from hatch_wazcache.manifest import manifest_for_editable, read_manifest
 from hatch_wazcache.packages import is_loader, manifest_name
-from hatch_wazcache.targets import TARGETS
+from hatch_wazcache.targets import SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -99,7 +99,7 @@ def leftovers(
         Paths in the distribution.
     """
     artifacts = {
-        f"{asset.removesuffix('.wasm')}.{target}" for asset in assets for target in TARGETS
+        f"{asset.removesuffix('.wasm')}.{system}" for asset in assets for system in SYSTEMS
     }
     for source, distribution in files.items():
         if tempfiles.is_temporary(os.path.basename(source)):

@@ -1,4 +1,6 @@
-"""wasmtime: which one is installed, its settings, and how wasmtime-py is told each of them.
+"""wasmtime: which one is installed, its settings, and how each compiler is told each of them.
+
+There are two compilers: wasmtime-py, for this machine's own system, and the `wasmtime` program.
 
 Never imports wasmtime in the process that builds; only a compiler's process calls `make_config`.
 """
@@ -8,17 +10,17 @@ from __future__ import annotations
 import mmap
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.targets import native_target
+from hatch_wazcache.targets import native_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hatch_wazcache.targets import Target
+    from hatch_wazcache.targets import System
 
 __all__ = [
     "CPU_LEVELS",
@@ -29,6 +31,7 @@ __all__ = [
     "code_settings",
     "installed_engine",
     "make_config",
+    "program_arguments",
 ]
 
 SettingValue = bool | int | str
@@ -47,10 +50,23 @@ class Setting:
     """For an integer: the first and the last that wasmtime takes without wrapping or aborting."""
     in_code: bool = True
     """Whether an artifact's bytes depend on it; the others only matter where it is loaded."""
+    option: str = ""
+    """What the program calls it, after `wasmtime compile`, where its name does not tell."""
+    words: Mapping[object, str] = field(default_factory=dict)
+    """Values that the program knows by other words; an empty one is what it does untold."""
+    program_only: bool = False
+    """Whether only the program knows it; what it makes loads in any engine."""
 
     @property
     def attribute(self) -> str:
         return self.name.replace("-", "_")
+
+    def arguments(self, value: SettingValue) -> list[str]:
+        """Return what the program is told."""
+        flag, _, option = (self.option or f"-W {self.name.removeprefix('wasm-')}").partition(" ")
+        word = ("y" if value else "n") if isinstance(value, bool) else str(value)
+        word = self.words.get(value, word)
+        return [flag, f"{option}={word}"] if word else []
 
     def allowed(self) -> str:
         """Say which values there are, for a message."""
@@ -74,26 +90,45 @@ _MOST_MEMORY = 1 << 46
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("consume-fuel"),
-        Setting("cranelift-debug-verifier"),
-        Setting("cranelift-nan-canonicalization"),
-        Setting("cranelift-opt-level", str, choices=("none", "speed", "speed_and_size")),
-        Setting("debug-info"),
+        Setting("address-map", option="-D address-map", words={True: ""}, program_only=True),
+        # The number is what a run gets; the code is the same for any.
+        Setting("consume-fuel", option="-W fuel", words={True: "1", False: ""}),
+        Setting("cranelift-debug-verifier", option="-C cranelift-debug-verifier"),
+        Setting("cranelift-nan-canonicalization", option="-W nan-canonicalization"),
+        Setting(
+            "cranelift-opt-level",
+            str,
+            choices=("none", "speed", "speed_and_size"),
+            option="-O opt-level",
+            words={"none": "0", "speed": "2", "speed_and_size": "s"},
+        ),
+        Setting("debug-info", option="-D debug-info"),
         Setting("epoch-interruption"),
         Setting("gc-support"),
         Setting("macos-use-mach-ports", in_code=False),
         Setting("max-wasm-stack", int, minimum=1, maximum=2 << 20, in_code=False),
-        Setting("memory-guard-size", int, maximum=_MOST_MEMORY),
-        Setting("memory-init-cow"),
-        Setting("memory-may-move"),
-        Setting("memory-reservation", int, maximum=_MOST_MEMORY),
-        Setting("memory-reservation-for-growth", int, maximum=_MOST_MEMORY),
-        Setting("native-unwind-info"),
+        Setting("memory-guard-size", int, maximum=_MOST_MEMORY, option="-O memory-guard-size"),
+        Setting("memory-init-cow", option="-O memory-init-cow"),
+        Setting("memory-may-move", option="-O memory-may-move"),
+        Setting("memory-reservation", int, maximum=_MOST_MEMORY, option="-O memory-reservation"),
+        Setting(
+            "memory-reservation-for-growth",
+            int,
+            maximum=_MOST_MEMORY,
+            option="-O memory-reservation-for-growth",
+        ),
+        Setting("native-unwind-info", option="-C native-unwind-info"),
         Setting("parallel-compilation", in_code=False),
         Setting("profiler", str, choices=("none", "jitdump", "vtune", "perfmap"), in_code=False),
         Setting("shared-memory", in_code=False),
-        Setting("signals-based-traps"),
-        Setting("strategy", str, choices=("auto", "cranelift")),
+        Setting("signals-based-traps", option="-O signals-based-traps"),
+        Setting(
+            "strategy",
+            str,
+            choices=("auto", "cranelift"),
+            option="-C compiler",
+            words={"auto": ""},
+        ),
         Setting("wasm-bulk-memory"),
         Setting("wasm-component-model"),
         Setting("wasm-component-model-implements"),
@@ -141,9 +176,11 @@ class InstalledEngine:
     musl: bool
     """Whether it is a wheel for musl."""
 
-    def triple(self, target: Target) -> str:
-        """Return the triple by which this wasmtime knows a target."""
-        return (self.musl and target.musl_triple) or target.triple
+    def triple(self, system: System) -> str:
+        """Return the triple to compile for; this machine's own is the one this wasmtime knows."""
+        if self.musl and system == native_system():
+            return system.musl_triple or system.triple
+        return system.triple
 
     def read_version(self) -> str:
         """Read the engine's own version out of the library.
@@ -194,8 +231,8 @@ def installed_engine() -> InstalledEngine:
     name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(
         sys.platform, "_libwasmtime.so"
     )
-    target = native_target()
-    folder = f"{sys.platform}-{target.arch if target else '?'}"
+    system = native_system()
+    folder = f"{sys.platform}-{system.arch if system else '?'}"
     library = Path(str(distribution.locate_file("wasmtime"))) / folder / name
     if not library.is_file():
         raise WazcacheError(
@@ -214,6 +251,31 @@ def installed_engine() -> InstalledEngine:
         )
     musl = "musllinux" in (distribution.read_text("WHEEL") or "")
     return InstalledEngine(distribution.version, library, record[1] if record else "", musl)
+
+
+def program_arguments(
+    triple: str | None,
+    cpu_flags: Iterable[str],
+    settings: Mapping[str, SettingValue],
+    *,
+    parallel: bool,
+) -> list[str]:
+    """Return what `wasmtime compile` is told, to make the bytes that wasmtime-py makes.
+
+    wasmtime-py's collector is `drc`, whatever else the program was built with; a user's own
+    configuration of a cache must not be read.
+
+    Takes the arguments of `make_config`.
+    """
+    arguments = ["-C", "collector=drc", "-C", "cache=n"]
+    arguments += ["-C", f"parallel-compilation={'y' if parallel else 'n'}"]
+    if triple is not None:
+        arguments += ["--target", triple]
+    for flag in cpu_flags:
+        arguments += ["-C", f"cranelift-{flag}"]
+    for name, value in code_settings(settings).items():
+        arguments += SETTINGS[name].arguments(value)
+    return arguments
 
 
 def code_settings(settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
@@ -259,10 +321,14 @@ def make_config(
 def apply_settings(config: Any, settings: Mapping[str, SettingValue]) -> None:
     """Set a `wasmtime.Config`.
 
+    Those that only the program knows are passed over: an engine needs to know nothing of them.
+
     Raises:
         ValueError: this wasmtime does not know a setting.
     """
     for name, value in settings.items():
+        if SETTINGS[name].program_only:
+            continue
         attribute = SETTINGS[name].attribute
         if not hasattr(type(config), attribute):
             raise ValueError(f"this wasmtime has no setting `{name}`")

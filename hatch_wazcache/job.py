@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
+from hatch_wazcache.engine import SETTINGS
+from hatch_wazcache.targets import SYSTEMS, native_system
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,3 +32,15 @@ class Job:
     def compiles(self) -> bool:
         """Whether it takes a compiler; the streams are made along the way, without a word."""
         return isinstance(self.key, ArtifactKey)
+
+    @property
+    def takes_program(self) -> bool:
+        """Whether it takes the `wasmtime` program.
+
+        wasmtime-py compiles for its own system only, and does not know all settings.
+        """
+        if not isinstance(self.key, ArtifactKey):
+            return False
+        return SYSTEMS[self.key.target] != native_system() or any(
+            SETTINGS[name].program_only for name in self.key.settings
+        )

@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hatch_wazcache.engine import SETTINGS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hatch_wazcache.config import Profile
     from hatch_wazcache.packages import Package
     from hatch_wazcache.plan import Artifact, Asset, Plan
 
@@ -93,7 +96,7 @@ def _manifest(
     source: Callable[[Asset], dict[str, Any]],
 ) -> dict[str, Any]:
     assets: dict[str, Any] = {}
-    profiles: dict[str, Any] = {}
+    profiles: dict[str, Profile] = {}
     for asset in plan.assets:
         if asset.package == package:
             assets[asset.name] = {
@@ -103,7 +106,7 @@ def _manifest(
                 "artifacts": [],
                 **source(asset),
             }
-            profiles.update({profile.name: dict(profile.settings) for profile in asset.profiles})
+            profiles.update({profile.name: profile for profile in asset.profiles})
     engine = ""
     for artifact in plan.artifacts:
         if artifact.asset.package == package:
@@ -112,14 +115,34 @@ def _manifest(
             assets[artifact.asset.name]["artifacts"].append(
                 {
                     "file": artifact.name,
-                    "target": artifact.target.name,
+                    "target": artifact.system.name,
                     "cpu": artifact.cpu,
                     "profile": artifact.profile.name,
                     "sha256": sha256,
                     "size": size,
                 }
             )
-    return {"schema": _SCHEMA, "wasmtime": engine, "profiles": profiles, "assets": assets}
+    manifest = {
+        "schema": _SCHEMA,
+        "wasmtime": engine,
+        "profiles": {name: _settings(profile) for name, profile in profiles.items()},
+        "assets": assets,
+    }
+    compiled = {
+        name: settings
+        for name, profile in profiles.items()
+        if (settings := _settings(profile, program_only=True))
+    }
+    return {**manifest, "compiler": compiled} if compiled else manifest
+
+
+def _settings(profile: Profile, *, program_only: bool = False) -> dict[str, Any]:
+    """Return the settings that an engine has to have, or those that only a compiler knows."""
+    return {
+        name: value
+        for name, value in profile.settings.items()
+        if SETTINGS[name].program_only == program_only
+    }
 
 
 def _text(manifest: Mapping[str, Any]) -> bytes:

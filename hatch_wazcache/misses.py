@@ -14,6 +14,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import ExitStack
+    from pathlib import Path
 
     from hatch_wazcache.cache.directory import CacheDirectory, Draft
     from hatch_wazcache.job import Job
@@ -35,6 +36,7 @@ def make_entries(
     report: Report,
     found: Callable[[Job, Entry], None],
     *,
+    program: Path | None = None,
     again: bool = False,
 ) -> dict[str, Entry]:
     """Make the entries of jobs that the cache does not have; their keys must differ.
@@ -48,6 +50,7 @@ def make_entries(
         timeout: seconds that one job may take.
         report: is told what begins, goes on and ends.
         found: is told what another process has made meanwhile.
+        program: the `wasmtime` program, for jobs that take it.
         again: make them whatever the cache says: what it has is broken.
 
     Returns:
@@ -56,7 +59,7 @@ def make_entries(
     Raises:
         WazcacheError: jobs have failed; a line for each.
     """
-    misses = _Misses(cache, timeout, report, found, again=again)
+    misses = _Misses(cache, timeout, report, found, program, again=again)
     try:
         misses.run(sorted(jobs, key=job_memory, reverse=True))
     finally:
@@ -75,12 +78,14 @@ class _Misses:
         timeout: float,
         report: Report,
         found: Callable[[Job, Entry], None],
+        program: Path | None,
         *,
         again: bool,
     ) -> None:
         self._cache = cache
         self._report = report
         self._found = found
+        self._program = program
         self._again = again
         self._pool = Pool(timeout, self._alive)
         self._running: dict[str, tuple[Job, ExitStack, Draft | None]] = {}
@@ -128,7 +133,8 @@ class _Misses:
         self._running[job.key.digest] = (job, claim, draft)
         if isinstance(job.key, ArtifactKey):
             self._report.begins(job.label, job.key.target)
-        self._pool.start(Task(job, None if draft is None else draft.path))
+        program = self._program if job.takes_program else None
+        self._pool.start(Task(job, None if draft is None else draft.path, program))
         return True
 
     def _end(self, outcome: Outcome) -> None:

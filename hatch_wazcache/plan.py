@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.config import Config, Profile
     from hatch_wazcache.engine import InstalledEngine
     from hatch_wazcache.packages import Layout, Package
-    from hatch_wazcache.targets import Target
+    from hatch_wazcache.targets import System, Target
 
 __all__ = [
     "Artifact",
@@ -64,15 +64,15 @@ class Artifact:
     """A `.cwasm` that the wheel is to hold."""
 
     asset: Asset
-    target: Target
+    system: System
     profile: Profile
     cpu: str
     key: ArtifactKey
 
     @property
     def name(self) -> str:
-        """The path in the package: `<asset>.<target>[.<cpu>][.<profile>].cwasm`."""
-        parts = [self.asset.name.removesuffix(".wasm"), self.target.name]
+        """The path in the package: `<asset>.<system>[.<cpu>][.<profile>].cwasm`."""
+        parts = [self.asset.name.removesuffix(".wasm"), self.system.name]
         parts += [self.cpu] if self.cpu != "baseline" else []
         parts += [self.profile.name] if self.profile.name != "default" else []
         return ".".join([*parts, "cwasm"])
@@ -84,8 +84,9 @@ class Artifact:
     @property
     def job(self) -> Job:
         """What makes it."""
-        several = len(self.asset.profiles) > 1
-        label = self.asset.relative + (f" (profile {self.profile.name})" if several else "")
+        about = [self.cpu] if self.cpu != "baseline" else []
+        about += [f"profile {self.profile.name}"] if len(self.asset.profiles) > 1 else []
+        label = self.asset.relative + (f" ({', '.join(about)})" if about else "")
         return Job(self.key, label, self.asset.source, self.asset.wasm)
 
 
@@ -153,11 +154,14 @@ def _matches(root: Path, glob: str) -> list[str]:
     return matches
 
 
-def make_plan(config: Config, layout: Layout, engine: InstalledEngine, version: str) -> Plan:
+def make_plan(
+    config: Config, target: Target, layout: Layout, engine: InstalledEngine, version: str
+) -> Plan:
     """Decide what goes into the wheel.
 
     Args:
         config: the options.
+        target: what the wheel is for.
         layout: where the build system puts files.
         engine: the installed wasmtime.
         version: the engine's own version.
@@ -184,11 +188,13 @@ def make_plan(config: Config, layout: Layout, engine: InstalledEngine, version: 
             )
         except WazcacheError as error:
             problems.append(str(error))
-    artifacts = []
-    for asset in assets:
-        for profile in asset.profiles:
-            key = _key(config, profile, asset, engine, version)
-            artifacts.append(Artifact(asset, config.target, profile, config.cpu, key))
+    artifacts = [
+        Artifact(asset, system, profile, cpu, _key(asset, system, profile, cpu, engine, version))
+        for asset in assets
+        for system in target.systems
+        for profile in asset.profiles
+        for cpu in config.cpus_for(system)
+    ]
     problems += _collisions(assets, artifacts, layout)
     if problems:
         raise WazcacheError("\n".join(dict.fromkeys(problems)))
@@ -212,13 +218,18 @@ def _check_name(distribution: str, relative: str) -> None:
 
 
 def _key(
-    config: Config, profile: Profile, asset: Asset, engine: InstalledEngine, version: str
+    asset: Asset,
+    system: System,
+    profile: Profile,
+    cpu: str,
+    engine: InstalledEngine,
+    version: str,
 ) -> ArtifactKey:
-    triple = engine.triple(config.target)
-    cpu = f"native {_this_cpu()}" if config.cpu == "native" else config.cpu
-    flags = CPU_LEVELS.get(config.cpu, ())
+    triple = engine.triple(system)
+    flags = CPU_LEVELS.get(cpu, ())
+    cpu = f"native {_this_cpu()}" if cpu == "native" else cpu
     settings = code_settings(profile.settings)
-    return ArtifactKey(asset.wasm.sha256, version, config.target.name, triple, cpu, flags, settings)
+    return ArtifactKey(asset.wasm.sha256, version, system.name, triple, cpu, flags, settings)
 
 
 def _this_cpu() -> str:

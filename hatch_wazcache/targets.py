@@ -7,28 +7,27 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 
-__all__ = ["TARGETS", "Target", "native_target"]
+__all__ = [
+    "SYSTEMS",
+    "TARGETS",
+    "System",
+    "Target",
+    "find_targets",
+    "native_system",
+    "native_target",
+]
 
 
 @dataclass(frozen=True)
-class Target:
-    """A system that a wheel can be for.
-
-    The platform tags are those of wasmtime-py's own wheels, oldest first: an artifact depends on
-    no libc, so it loads wherever wasmtime itself can be installed (read off PyPI for 36 to 50).
-    """
+class System:
+    """An architecture and an operating system: what an artifact is compiled for."""
 
     name: str
     """`<arch>-<os>`."""
     triple: str
     """What the compiler is told: https://doc.rust-lang.org/rustc/platform-support.html."""
-    musl_triple: str | None
+    musl_triple: str | None = None
     """The triple that a musl build of wasmtime-py knows instead; its artifacts load on both."""
-    platform_tags: tuple[str, ...]
-    tag_systems: tuple[str, ...]
-    """How any platform tag for this system begins."""
-    tag_machine: str
-    """How any platform tag for this architecture ends."""
 
     @property
     def arch(self) -> str:
@@ -38,6 +37,22 @@ class Target:
     def os(self) -> str:
         return self.name.partition("-")[2]
 
+
+@dataclass(frozen=True)
+class Target:
+    """What a wheel can be for: mostly one system, named after it."""
+
+    name: str
+    systems: tuple[System, ...]
+    """Those that the wheel holds artifacts for; in a wheel without any is the `.wasm` alone."""
+    platform_tags: tuple[str, ...]
+    tag_systems: tuple[str, ...]
+    """How any platform tag for this target begins."""
+    tag_machines: tuple[str, ...]
+    """How any platform tag for this target ends."""
+    note: str = ""
+    """Why there are no artifacts, where somebody may expect some."""
+
     def accepts(self, platform_tag: str) -> bool:
         """Say whether a wheel with this platform tag is for this target.
 
@@ -45,69 +60,88 @@ class Target:
             platform_tag: one tag, as `linux_x86_64`; not `any`, not a compressed set.
         """
         return platform_tag.startswith(self.tag_systems) and platform_tag.endswith(
-            f"_{self.tag_machine}"
+            self.tag_machines
         )
 
 
-_LINUX = ("linux_", "manylinux", "musllinux_")
-
-TARGETS = {
-    target.name: target
-    for target in (
-        Target(
-            "x86_64-linux",
-            "x86_64-unknown-linux-gnu",
-            "x86_64-unknown-linux-musl",
-            ("manylinux1_x86_64", "musllinux_1_2_x86_64"),
-            _LINUX,
-            "x86_64",
-        ),
-        Target(
-            "aarch64-linux",
-            "aarch64-unknown-linux-gnu",
-            "aarch64-unknown-linux-musl",
-            ("manylinux2014_aarch64", "musllinux_1_2_aarch64"),
-            _LINUX,
-            "aarch64",
-        ),
-        Target(
-            "x86_64-macos",
-            "x86_64-apple-darwin",
-            None,
-            ("macosx_10_13_x86_64",),
-            ("macosx_",),
-            "x86_64",
-        ),
-        Target(
-            "aarch64-macos",
-            "aarch64-apple-darwin",
-            None,
-            ("macosx_11_0_arm64",),
-            ("macosx_",),
-            "arm64",
-        ),
-        Target(
-            "x86_64-windows",
-            "x86_64-pc-windows-msvc",
-            None,
-            ("win_amd64",),
-            ("win_",),
-            "amd64",
-        ),
-        Target(
-            "aarch64-windows",
-            "aarch64-pc-windows-msvc",
-            None,
-            ("win_arm64",),
-            ("win_",),
-            "arm64",
-        ),
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System("x86_64-linux", "x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"),
+        System("aarch64-linux", "aarch64-unknown-linux-gnu", "aarch64-unknown-linux-musl"),
+        System("x86_64-macos", "x86_64-apple-darwin"),
+        System("aarch64-macos", "aarch64-apple-darwin"),
+        System("x86_64-windows", "x86_64-pc-windows-msvc"),
+        System("aarch64-windows", "aarch64-pc-windows-msvc"),
     )
 }
 
+_LINUX = ("linux_", "manylinux", "musllinux_", "android_")
 
-def native_target() -> Target | None:
-    """Return the target that this Python runs on, or None where wasmtime-py has no wheels."""
+
+def _for_system(
+    name: str, tags: tuple[str, ...], tag_systems: tuple[str, ...], tag_machines: tuple[str, ...]
+) -> Target:
+    return Target(name, (SYSTEMS[name],), tags, tag_systems, tag_machines)
+
+
+def _without_wasmtime(name: str, tags: tuple[str, ...], tag_machine: str) -> Target:
+    note = f"wasmtime-py has no wheels for {name}, so nothing there could load an artifact"
+    return Target(name, (), tags, _LINUX, (tag_machine,), note)
+
+
+# The platform tags are those of wasmtime-py's own wheels, oldest first: an artifact depends on no
+# libc, so it loads wherever wasmtime itself can be installed (read off PyPI for 36 to 50). Android
+# has Linux's: wasmtime compares the architecture and the operating system of the triples, which is
+# Linux in aarch64-linux-android, and takes artifacts of either for the other (tried on x86_64).
+TARGETS = {
+    target.name: target
+    for target in (
+        _for_system(
+            "x86_64-linux",
+            ("manylinux1_x86_64", "musllinux_1_2_x86_64", "android_26_x86_64"),
+            _LINUX,
+            ("_x86_64",),
+        ),
+        _for_system(
+            "aarch64-linux",
+            ("manylinux2014_aarch64", "musllinux_1_2_aarch64", "android_26_arm64_v8a"),
+            _LINUX,
+            ("_aarch64", "_arm64_v8a"),
+        ),
+        _for_system("x86_64-macos", ("macosx_10_13_x86_64",), ("macosx_",), ("_x86_64",)),
+        _for_system("aarch64-macos", ("macosx_11_0_arm64",), ("macosx_",), ("_arm64",)),
+        Target(
+            "universal2-macos",
+            (SYSTEMS["aarch64-macos"], SYSTEMS["x86_64-macos"]),
+            ("macosx_10_13_universal2",),
+            ("macosx_",),
+            ("_universal2",),
+        ),
+        _for_system("x86_64-windows", ("win_amd64",), ("win_",), ("_amd64",)),
+        _for_system("aarch64-windows", ("win_arm64",), ("win_",), ("_arm64",)),
+        _without_wasmtime(
+            "riscv64-linux", ("manylinux_2_31_riscv64", "musllinux_1_2_riscv64"), "_riscv64"
+        ),
+        _without_wasmtime("s390x-linux", ("manylinux2014_s390x", "musllinux_1_2_s390x"), "_s390x"),
+        Target("any", (), ("any",), (), ()),
+    )
+}
+
+_ALL = (*SYSTEMS, "any")
+"""The targets that `"all"` stands for: wherever wasmtime-py can be installed, and all the rest."""
+
+
+def find_targets(name: str) -> list[Target]:
+    """Return the targets that a name stands for: none, or one; or several for `all`."""
+    if name == "all":
+        return [TARGETS[one] for one in _ALL]
+    target = native_target() if name == "native" else TARGETS.get(name)
+    return [target] if target else []
+
+
+def native_system() -> System | None:
+    """Return the system that this Python runs on, or None where wasmtime-py has no wheels."""
     if sys.platform == "win32":
         # platform.machine() is the machine's, not the process's: an x86_64 Python runs on Arm.
         machine = sysconfig.get_platform().rpartition("-")[2]
@@ -115,4 +149,10 @@ def native_target() -> Target | None:
         machine = platform.machine()
     arch = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine.lower())
     system = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platform)
-    return TARGETS.get(f"{arch}-{system}") if sys.maxsize > 2**32 else None
+    return SYSTEMS.get(f"{arch}-{system}") if sys.maxsize > 2**32 else None
+
+
+def native_target() -> Target | None:
+    """Return the target of wheels for this machine alone."""
+    system = native_system()
+    return TARGETS[system.name] if system else None

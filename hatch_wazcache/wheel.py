@@ -67,7 +67,8 @@ def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
         return f"{interpreter}-{abi}-{ours}"
     if not all(target.accepts(tag) for tag in platform.split(".")):
         raise WazcacheError(
-            f"{said}, which does not fit the target {target.name}; build on a machine of that kind"
+            f"{said}, which does not fit the target {target.name}; that hook's files are for "
+            "another platform, so build that wheel where they fit"
         )
     return earlier
 

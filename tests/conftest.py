@@ -226,6 +226,17 @@ def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel.rename(folder / wheel.name)
 
 
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The `wasmtime` program, which compiles for all systems."""
+    named = os.environ.get("WAZCACHE_WASMTIME")
+    found = Path(named) if named else WORK / "wasmtime" / "bin" / "wasmtime"
+    if not found.is_file():
+        assert "CI" not in os.environ, "CI has the program"
+        pytest.skip("the wasmtime program is needed: `make wasmtime` builds it")
+    return found
+
+
 FRONT_ENDS = {
     "pip": ("pip", "wheel", "-v", "--no-deps", ".", "-w"),
     "uv": ("uv", "build", "--wheel", "-o"),

@@ -257,7 +257,7 @@ def test_why_a_changed_setting_is_a_miss(filled: Project):
     filled.append('cpu = "x86-64-v3"\nprofiles.default.consume-fuel = true\n')
     lines = said(filled, "why", "a.wasm").splitlines()
     assert re.fullmatch(
-        r"demo/a\.wasm: miss: \w{12}; the nearest entry, \w{12}, differs in", lines[0]
+        r"demo/a\.wasm \(x86-64-v3\): miss: \w{12}; the nearest entry, \w{12}, differs in", lines[0]
     )
     assert "  cpu: x86-64-v3 here, baseline there" in lines
     assert "  settings.consume-fuel: true here, not set there" in lines

@@ -13,7 +13,7 @@ from hatch_wazcache.config import Config, read_config
 from hatch_wazcache.engine import SETTINGS
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.requirement import EngineRequirement
-from hatch_wazcache.targets import TARGETS, native_target
+from hatch_wazcache.targets import SYSTEMS, native_target
 
 TABLE = "tool.hatch.build.hooks.wazcache"
 ROOT = Path("/project").absolute()
@@ -44,7 +44,8 @@ def test_only_assets_has_no_default():
     assert [target.name for target in config.targets] == [NATIVE]
     assert config.target.name == NATIVE
     assert {name: dict(p.settings) for name, p in config.profiles.items()} == {"default": {}}
-    assert (config.cpu, config.keep_wasm, config.strict) == ("baseline", True, False)
+    assert (config.cpus, config.keep_wasm, config.strict) == (("baseline",), True, False)
+    assert config.compiler is None
     assert (config.loader, config.cache_dir, config.engine) == ("", None, None)
     assert config.timeout == 1800
     with pytest.raises(
@@ -58,7 +59,8 @@ def test_every_option_is_taken():
         assets=["a/**/*.wasm", {"path": "b\\c.wasm", "profiles": ["fuel"]}],
         targets=[FOREIGN, "native"],
         profiles={"plain": {}, "fuel": {"consume-fuel": True, "memory-guard-size": 65536}},
-        cpu="x86-64-v3" if NATIVE.startswith("x86_64") else "baseline",
+        cpu=["x86-64-v3", "baseline"],
+        compiler="tools/wasmtime",
         loader="a/_wasm.py",
         keep_wasm=False,
         cache_dir="../cache",
@@ -74,6 +76,7 @@ def test_every_option_is_taken():
     assert config.profiles["fuel"].settings == {"consume-fuel": True, "memory-guard-size": 65536}
     assert (config.loader, config.keep_wasm, config.strict) == ("a/_wasm.py", False, True)
     assert (config.cache_dir, config.timeout) == (ROOT.parent / "cache", 2.5)
+    assert (config.cpus, config.compiler) == (("x86-64-v3", "baseline"), ROOT / "tools/wasmtime")
     assert config.engine == "wasmtime>=48,<49"
 
 
@@ -81,6 +84,13 @@ def test_a_wheel_is_built_for_this_machine_if_it_is_among_the_targets():
     assert read(targets=[FOREIGN, "native"]).target.name == NATIVE
     assert read(targets=[FOREIGN, NATIVE]).target.name == NATIVE
     assert read(targets=[FOREIGN]).target.name == FOREIGN
+    assert read(targets=[FOREIGN, "any"]).target.name == "any"
+
+
+def test_all_is_wherever_wasmtime_can_be_installed_and_any():
+    names = [target.name for target in read(targets="all").targets]
+    assert names == [target.name for target in read(targets=["all"]).targets]
+    assert names == [*SYSTEMS, "any"]
 
 
 def test_the_environment_is_stronger_than_the_options():
@@ -89,8 +99,11 @@ def test_the_environment_is_stronger_than_the_options():
         "WAZCACHE_TARGET": FOREIGN,
         "WAZCACHE_STRICT": "1",
         "WAZCACHE_TIMEOUT": "0.5",
+        "WAZCACHE_WASMTIME": "/opt/wasmtime",
     }
-    config = read(environment, cache_dir="here", targets=["native"], strict=False, timeout=9)
+    options = {"cache_dir": "here", "targets": ["native"], "strict": False, "timeout": 9}
+    config = read(environment, compiler="tools", **options)
+    assert config.compiler == Path("/opt/wasmtime")
     assert (config.cache_dir, config.target.name) == (ROOT / "elsewhere", FOREIGN)
     assert (config.strict, config.timeout) == (True, 0.5)
     assert read({"WAZCACHE_STRICT": "0"}, strict=True).strict is False
@@ -98,9 +111,10 @@ def test_the_environment_is_stronger_than_the_options():
 
 
 def test_an_empty_variable_is_as_none():
-    names = ("WAZCACHE_DIR", "WAZCACHE_TARGET", "WAZCACHE_STRICT", "WAZCACHE_TIMEOUT")
+    names = ("DIR", "TARGET", "STRICT", "TIMEOUT", "WASMTIME")
     options = {"cache_dir": "here", "targets": [FOREIGN], "strict": True, "timeout": 9}
-    assert read(dict.fromkeys(names, ""), **options) == read(**options)
+    options["compiler"] = "tools"
+    assert read({f"WAZCACHE_{name}": "" for name in names}, **options) == read(**options)
 
 
 @pytest.mark.parametrize(
@@ -152,11 +166,20 @@ WRONG = [
         'assets[0].profiles = [["default"]]: must be a list out of default',
     ),
     ("assets", [{"path": "a", "profiles": []}], "assets[0].profiles = []: must be a list out of"),
-    ("targets", "native", 'targets = "native": must be a list out of "native", x86_64-linux'),
+    (
+        "targets",
+        "native",
+        'targets = "native": must be a list out of "native", "all", x86_64-linux',
+    ),
     ("targets", [], "targets = []: must be a list out of"),
-    ("targets", [3], "targets[0] = 3: must be one of native, x86_64-linux"),
-    ("targets", ["native", "linux"], 'targets[1] = "linux": must be one of native, x86_64-linux'),
+    ("targets", [3], "targets[0] = 3: must be one of native, all, x86_64-linux"),
+    (
+        "targets",
+        ["native", "linux"],
+        'targets[1] = "linux": must be one of native, all, x86_64-linux',
+    ),
     ("targets", ["native", NATIVE], f'targets[1] = "{NATIVE}": must be there once'),
+    ("targets", ["all", "any"], 'targets[1] = "any": must be there once'),
     ("profiles", [], "profiles = []: must be tables of engine settings"),
     ("profiles", {}, "profiles = {}: must be tables of engine settings"),
     ("profiles", {"a": 1}, "profiles.a = 1: must be a table of engine settings"),
@@ -168,9 +191,12 @@ WRONG = [
     (
         "cpu",
         "haswell",
-        'cpu = "haswell": must be "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4"',
+        'cpu = "haswell": must be one of "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4"',
     ),
-    ("cpu", ["native"], 'cpu = ["native"]: must be "baseline"'),
+    ("cpu", [], 'cpu = []: must be one of "baseline"'),
+    ("cpu", ["baseline", 3], 'cpu = ["baseline", 3]: must be one of "baseline"'),
+    ("cpu", ["baseline", "baseline"], 'cpu = ["baseline", "baseline"]: must be one of "baseline"'),
+    ("compiler", 3, "compiler = 3: must be a path"),
     ("loader", True, 'loader = true: must be a path such as "src/package/_wazcache.py", or false'),
     ("loader", 3, "loader = 3: must be a path such as"),
     ("loader", "a/loader.txt", 'loader = "a/loader.txt": must be a path such as'),
@@ -236,7 +262,7 @@ def test_what_is_wrong_is_told_at_once():
         ("time-out", "did you mean timeout?"),
         (
             "zzz",
-            "known are assets, cache-dir, cpu, engine, keep-wasm, loader, max-size, profiles",
+            "known are assets, cache-dir, compiler, cpu, engine, keep-wasm, loader, max-size",
         ),
     ],
 )
@@ -270,7 +296,7 @@ def test_settings_have_the_names_of_wasmtime_in_kebab_case():
     elsewhere = {"cache", "target"}
     assert attributes - elsewhere <= set(SETTINGS)
     newer = {"wasm-component-model-implements", "wasm-component-model-map"}
-    assert set(SETTINGS) - attributes <= newer
+    assert set(SETTINGS) - attributes <= newer | {"address-map"}  # which only the program knows
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
@@ -301,16 +327,34 @@ def test_an_unknown_setting_is_told_with_the_nearest(name, hint):
     ]
 
 
-@pytest.mark.parametrize("target", [name for name in TARGETS if not name.startswith("x86_64")])
+@pytest.mark.parametrize("target", [name for name in SYSTEMS if not name.startswith("x86_64")])
 def test_a_cpu_level_of_another_architecture_is_refused(target):
     (problem,) = problems(targets=[target], cpu="x86-64-v2")
-    assert problem.startswith(f'cpu = "x86-64-v2": must be "baseline" for the target {target}')
+    assert problem == (
+        'cpu = "x86-64-v2": must be "baseline", or a list with it, '
+        f"for the target {target}: the level is x86_64's"
+    )
+
+
+def test_each_system_gets_the_cpu_levels_that_fit_it():
+    config = read(targets="all", cpu=["x86-64-v3", "baseline"])
+    for system in SYSTEMS.values():
+        levels = ("x86-64-v3", "baseline") if system.arch == "x86_64" else ("baseline",)
+        assert config.cpus_for(system) == levels
+
+
+@pytest.mark.parametrize("targets", [["any"], "all", ["riscv64-linux"]])
+def test_a_wheel_without_artifacts_keeps_its_wasm(targets):
+    (problem,) = problems(targets=targets, keep_wasm=False)
+    name = targets[0] if targets != "all" else "any"
+    assert problem.startswith(f"keep-wasm = false: must be true for the target {name}")
 
 
 def test_the_cpu_of_this_machine_is_for_this_machine_only():
-    assert read(cpu="native").cpu == "native"
+    assert read(cpu="native").cpus == ("native",)
     (problem,) = problems(targets=[FOREIGN], cpu="native")
-    assert problem.startswith(f'cpu = "native": must be "baseline" for the target {FOREIGN}')
+    assert problem.startswith('cpu = "native": must be "baseline", or a list with it, for ')
+    assert problem.endswith(f"the target {FOREIGN}: it is not this machine")
 
 
 def test_the_longest_timeout_is_long():

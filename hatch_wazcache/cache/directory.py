@@ -1,7 +1,8 @@
 """The cache's directory: finds entries and publishes them, and never stands in a build's way.
 
 Layout: `<scope>/<key>.zip` for entries, `locks/` for compilations under way, `tmp/` for entries
-that are being written, `engines/` for the versions read out of wasmtime's libraries.
+that are being written, `engines/` for the versions read out of wasmtime's libraries, and for the
+programs that were held against them.
 """
 
 from __future__ import annotations
@@ -284,22 +285,37 @@ class CacheDirectory:
     def engine_version(self, engine: InstalledEngine) -> str:
         """Return the engine's own version, remembered from when it was last read: that takes 20 ms.
 
-        It is kept under what names the library's bytes, with a digest of both.
+        It is noted under what names the library's bytes.
         """
-        if not self.usable or not engine.library_id:
-            return engine.read_version()
-        note = self.root / "engines" / engine.library_id
-        with suppress(OSError, UnicodeDecodeError):
-            version, _, digest = note.read_text("utf-8").partition(" ")
-            if digest == _note_digest(engine.library_id, version):
-                return version
-        version = engine.read_version()
-        with suppress(OSError):
-            _make_directory(note.parent)
-            _make_directory(self.root / "tmp")
-            text = f"{version} {_note_digest(engine.library_id, version)}"
-            tempfiles.write(text.encode(), note, self.root / "tmp")
+        version = self.recall(engine.library_id)
+        if version is None:
+            version = engine.read_version()
+            self.remember(engine.library_id, version)
         return version
+
+    def recall(self, name: str) -> str | None:
+        """Return what was noted under a name, if it was."""
+        if self.usable and name:
+            with suppress(OSError, UnicodeDecodeError):
+                note = (self.root / "engines" / name).read_text("utf-8")
+                value, _, digest = note.partition(" ")
+                if digest == _note_digest(name, value):
+                    return value
+        return None
+
+    def remember(self, name: str, value: str) -> None:
+        """Note a word about an engine, with a digest; without a name, nothing is noted.
+
+        Args:
+            name: what it is about: a digest of that. As a file's name, `sha256=…` or `program=…`.
+            value: has no spaces.
+        """
+        if self.usable and name:
+            with suppress(OSError):
+                _make_directory(self.root / "engines")
+                _make_directory(self.root / "tmp")
+                text = f"{value} {_note_digest(name, value)}"
+                tempfiles.write(text.encode(), self.root / "engines" / name, self.root / "tmp")
 
     def close(self) -> None:
         """Give up the hold on entries, and remove what was kept aside."""
@@ -315,8 +331,8 @@ class CacheDirectory:
                     path.unlink()
 
 
-def _note_digest(library_id: str, version: str) -> str:
-    return hashlib.sha256(f"{library_id} {version}".encode()).hexdigest()
+def _note_digest(name: str, value: str) -> str:
+    return hashlib.sha256(f"{name} {value}".encode()).hexdigest()
 
 
 def _release(lock: filelock.BaseFileLock) -> None:

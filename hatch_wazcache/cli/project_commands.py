@@ -115,7 +115,7 @@ class _Verdict:
             nearest = {"key": self._nearest.key, "differences": differences}
         return {
             "profile": self._artifact.profile.name,
-            "target": self._artifact.target.name,
+            "target": self._artifact.system.name,
             "key": self._artifact.key.digest,
             "hit": self.is_hit,
             "problem": self._problem,

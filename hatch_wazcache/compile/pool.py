@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.job import Job
 
-__all__ = ["Outcome", "Pool", "Task"]
+__all__ = ["Outcome", "Pool", "Task", "clean_environment", "kill_tree"]
 
 _BOOT = """\
 import json, sys
@@ -53,6 +53,8 @@ class Task:
     job: Job
     out: Path | None
     """Where to write; where that cannot be, it is a temporary file of the system's."""
+    program: Path | None = None
+    """The `wasmtime` program that is to compile; without, wasmtime-py does."""
 
     def request(self) -> str:
         """Return the line that the worker is sent."""
@@ -65,6 +67,8 @@ class Task:
                 "cpu_flags": list(key.cpu_flags),
                 "settings": dict(key.settings),
                 "parallel": wasm.code_size >= _PARALLEL_FROM,
+                "program": None if self.program is None else str(self.program),
+                "engine": key.engine,
             }
         request: dict[str, Any] = {
             "wasm": str(self.job.path),
@@ -102,7 +106,8 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             encoding="utf-8",
-            env=_environment(),
+            env=clean_environment(),
+            start_new_session=True,  # so that it can be killed with the program that it runs
         )
         self.started = 0.0
         self.spoken = 0.0
@@ -136,7 +141,8 @@ class _Worker:
 
     def end(self) -> None:
         """Kill the process, whatever it is doing."""
-        self.process.kill()
+        if self.process.poll() is None:
+            kill_tree(self.process)
         self.process.wait()
         assert self.process.stdin is not None
         with suppress(OSError):  # what it was still to be sent
@@ -225,7 +231,7 @@ class Pool:
             return now + self._timeout
         if now >= worker.started + self._timeout:
             worker.timed_out = True
-            worker.process.kill()
+            kill_tree(worker.process)
             return now + self._timeout
         if now >= worker.spoken + _SIGN_OF_LIFE:
             worker.spoken = now
@@ -280,7 +286,18 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _environment() -> dict[str, str]:
+def kill_tree(process: subprocess.Popen[Any]) -> None:
+    """Kill a process that was started in a session of its own, and what it has started."""
+    if sys.platform == "win32":
+        words = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(words, check=False, capture_output=True)
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def clean_environment() -> dict[str, str]:
     """Return the environment without what changes an artifact or a compiler's output."""
     return {
         name: value

@@ -7,6 +7,7 @@ and answers each with a line. It ends when the parent does. Only here is wasmtim
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import queue
@@ -18,7 +19,9 @@ import time
 from functools import partial
 from typing import IO, Any
 
+from hatch_wazcache.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.cache.entry import write_entry
+from hatch_wazcache.compile.compilers import CompileError, by_program, by_wasmtime_py
 
 __all__ = ["main"]
 
@@ -40,6 +43,8 @@ def _receive(tasks: queue.SimpleQueue[str]) -> None:
     """Take the parent's lines; without a parent there is nobody to compile for."""
     for line in sys.stdin:
         tasks.put(line)
+    if sys.platform != "win32":
+        os.killpg(0, signal.SIGKILL)  # with the program, if one runs; the group is ours
     os._exit(0)
 
 
@@ -52,21 +57,12 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     """
     started = time.perf_counter()
     try:
-        with open(task["wasm"], "rb") as file:
-            wasm = file.read()
-    except OSError as error:
-        return {"error": f"cannot be read: {error.strerror or error}"}
-    if hashlib.sha256(wasm).hexdigest() != task["sha256"]:
-        return {"error": "has changed while it was being built; build again"}
-    data: bytes | bytearray = wasm
-    name = "asset.wasm"
-    if task["compile"] is not None:
-        wasmtime = _import_wasmtime()
-        name = "artifact.cwasm"
-        try:
-            data = _compile(wasm, **task["compile"])
-        except (wasmtime.WasmtimeError, ValueError) as error:
-            return {"error": str(error).partition("Stack backtrace:")[0]}
+        wasm = _read(task["wasm"], task["sha256"])
+        how = task["compile"]
+        name = "asset.wasm" if how is None else "artifact.cwasm"
+        data = wasm if how is None else _compile(wasm, **how)
+    except CompileError as error:
+        return {"error": str(error)}
     seconds = time.perf_counter() - started
     write = partial(
         _write, key=task["key"], inputs=task["inputs"], name=name, data=data, seconds=seconds
@@ -93,6 +89,17 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     return {"written": path, "problem": problem}
 
 
+def _read(path: str, sha256: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            wasm = file.read()
+    except OSError as error:
+        raise CompileError(f"cannot be read: {error.strerror or error}") from error
+    if hashlib.sha256(wasm).hexdigest() != sha256:
+        raise CompileError("has changed while it was being built; build again")
+    return wasm
+
+
 def _write(out: IO[bytes], **entry: Any) -> None:
     """Write an entry, so that it is there after a power cut too."""
     write_entry(out, **entry)
@@ -100,49 +107,25 @@ def _write(out: IO[bytes], **entry: Any) -> None:
     os.fsync(out.fileno())
 
 
-def _import_wasmtime() -> Any:
-    """Import the wasmtime that the key speaks of.
-
-    Another may come first on the path without being installed, as a folder of this name in the
-    project or on PYTHONPATH: what that one compiles must never be published under this key.
-    """
-    from hatch_wazcache.engine import installed_engine
-
-    package = installed_engine().library.parent.parent
-    sys.path.insert(0, str(package.parent))
-    try:
-        import wasmtime
-    finally:
-        del sys.path[0]
-    if not os.path.samefile(os.path.dirname(wasmtime.__file__), package):
-        raise ImportError(f"wasmtime is imported from {wasmtime.__file__}, not from {package}")
-    return wasmtime
-
-
 def _compile(
-    wasm: bytes,
-    *,
-    kind: str,
-    triple: str | None,
-    cpu_flags: list[str],
-    settings: dict[str, Any],
-    parallel: bool,
-) -> bytearray:
-    """Compile with the arguments of `make_config`.
+    wasm: bytes, program: str | None, kind: str, engine: str, triple: str | None, **how: Any
+) -> bytes | bytearray:
+    """Compile by the program, if one is given; what that has written is looked at.
 
     Raises:
-        ValueError: this wasmtime does not know a setting, or components.
-        wasmtime.WasmtimeError: it refuses the asset or the triple.
+        CompileError: it cannot be compiled.
     """
-    import wasmtime
-
-    from hatch_wazcache.engine import make_config
-
-    engine = wasmtime.Engine(make_config(triple, cpu_flags, settings, parallel=parallel))
-    if kind == "module":
-        return wasmtime.Module(engine, wasm).serialize()
+    if program is None:
+        return by_wasmtime_py(wasm, kind, triple=triple, **how)
+    artifact = by_program(wasm, program, triple=triple, **how)
     try:
-        from wasmtime import component
-    except ImportError:
-        raise ValueError("components need wasmtime 39 or later") from None
-    return component.Component(engine, wasm).serialize()
+        about = read_artifact(io.BytesIO(artifact), len(artifact))
+    except BrokenArtifactError as error:
+        raise CompileError(f"{program} has not written an artifact: {error}") from error
+    asked = kind, triple or about.triple
+    if (about.kind, about.triple) != asked or not about.made_by(engine):
+        raise CompileError(
+            f"{program} has written a {about.kind} for {about.triple} and wasmtime "
+            f"{about.version}, asked for a {kind} for {asked[1]} and wasmtime {engine}"
+        )
+    return artifact

@@ -14,6 +14,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.targets import TARGETS, native_target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.packages import Layout
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
+    from hatch_wazcache.targets import Target
     from hatch_wazcache.wheel import PlatformWheel
     from hatch_wazcache.zipmember import DateTime
 
@@ -48,6 +50,13 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     PLUGIN_NAME = "wazcache"
 
+    target: Target | None = None
+    """What the builder builds this wheel for."""
+    ahead: tuple[Target, ...] = ()
+    """What it builds wheels for after this one; their artifacts are compiled with this one's."""
+    is_later: bool = False
+    """Whether it has built another before, which has looked up this one's artifacts."""
+
     _build: Build | None = None
     _wheel: PlatformWheel | None = None
     _report: Report
@@ -62,7 +71,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         if self.target_name != "wheel":
             return []
         try:
-            return self._requirement(self._options).to_install()
+            return self._requirement(self.options).to_install()
         except WazcacheError as error:
             self._stop(error)
 
@@ -101,7 +110,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             else:
                 size = self._finish_wheel(base, build_data)
                 self._report.is_done(f"{base.name} ({size_text(size)})")
-            self._build.settle(self.metadata.core.name)
+            if not self.is_later or self._report.compiled:
+                self._build.settle(self.metadata.core.name)
         except BaseException as error:
             if _identity(base) == hatchlings:  # else it is another build's by now
                 base.unlink(missing_ok=True)
@@ -121,27 +131,41 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.report import Report
         from hatch_wazcache.wheel import wheel_tag
 
-        config = self._options
+        config = self.options
         self._report = Report(self.app.display_info, self.app.display_warning, strict=config.strict)
         date_time = _date_time()
         layout = self._layout(build_data)
-        self._build = build = Build(config, layout, self._requirement(config), self._report)
         editable = version == "editable"
+        target = native_target() or TARGETS["any"] if editable else self._target(config)
+        self._build = build = Build(config, target, layout, self._requirement(config), self._report)
         if not editable:
             earlier = build_data.get("tag")
             if earlier is None and build_data["infer_tag"]:
                 builder = cast("WheelBuilder", self.build_config.builder)
                 earlier = builder.get_best_matching_tag()
-            self._tag = wheel_tag(earlier, config.target, config.location)
-        build.make_entries()
+            self._tag = wheel_tag(earlier, target, config.location)
+        build.make_entries(self.ahead)
         if not editable:
             build_data["tag"], build_data["infer_tag"] = self._tag, False
-            build_data["pure_python"] = False
+            build_data["pure_python"] = build_data["pure_python"] and target.name == "any"
             reproducible = self.build_config.reproducible
             self._wheel = build.begin_wheel(
                 Path(self.directory), date_time, reproducible=reproducible
             )
             self._keep_out(build, layout, build_data)
+
+    def _target(self, config: Config) -> Target:
+        """Choose what to build for; where the front end asks for one wheel, say what that is."""
+        if self.target is not None:
+            return self.target
+        target = config.target
+        if config.wanted is None and len(config.targets) > 1:
+            others = ", ".join(one.name for one in config.targets if one != target)
+            self._report.say(
+                f"this is the wheel for {target.name}; WAZCACHE_TARGET=NAME makes that of another "
+                f"target ({others}), `hatch build -t wazcache` makes them all"
+            )
+        return target
 
     def _finish_wheel(self, base: Path, build_data: dict[str, Any]) -> int:
         if build_data.get("tag") != self._tag or build_data["infer_tag"]:
@@ -213,7 +237,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.packages import manifest_name
         from hatch_wazcache.plan import find_assets
 
-        config, root = self._options, Path(self.root)
+        config, root = self.options, Path(self.root)
         assets = []
         for source, relative, _profiles in find_assets(config, root):
             build_data["force_include"][str(self._no_link(source, relative))] = relative
@@ -266,7 +290,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             if os.path.basename(source) == "CACHEDIR.TAG" and is_cache(Path(source))
         ]
         with suppress(WazcacheError):
-            caches.append(self._options.cache_dir or default_directory())
+            caches.append(self.options.cache_dir or default_directory())
         root = os.path.realpath(self.root)
         for cache in caches:
             real = Path(os.path.realpath(cache))
@@ -289,7 +313,12 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         return f"tool.hatch.build.{target}hooks.wazcache"
 
     @cached_property
-    def _options(self) -> Config:
+    def options(self) -> Config:
+        """The checked options.
+
+        Raises:
+            WazcacheError: all that is wrong with them, one line each.
+        """
         from hatch_wazcache.config import read_config
 
         table = {

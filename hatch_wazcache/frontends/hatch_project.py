@@ -77,7 +77,7 @@ class HatchProject:
         Raises:
             WazcacheError: all that is wrong with them, one line each.
         """
-        return self._builder.our_hook("").options()
+        return self._builder.our_hook("").options
 
     def plan(self) -> Plan:
         """Return what a build of the files that are there now would put into the wheel.
@@ -117,23 +117,22 @@ class _Hook(WazcacheBuildHook):
 
     report: Report
 
-    def options(self) -> Config:
-        return self._options
-
     def plan(self, build_data: dict[str, Any]) -> Plan:
         from hatch_wazcache.engine import installed_engine
         from hatch_wazcache.plan import make_plan
 
         engine = installed_engine()
-        self._requirement(self._options).check(engine.distribution_version)
-        return make_plan(self._options, self._layout(build_data), engine, engine.read_version())
+        self._requirement(self.options).check(engine.distribution_version)
+        config, version = self.options, engine.read_version()
+        return make_plan(config, config.target, self._layout(build_data), engine, version)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         from hatch_wazcache.build import Build
 
-        config = self._options
+        config = self.options
         layout = self._layout(build_data)
-        build = Build(config, layout, self._requirement(config), self.report)
+        requirement, target = self._requirement(config), config.target
+        build = Build(config, target, layout, requirement, self.report)
         try:
             build.make_entries()
             build.settle(self.metadata.core.name)

@@ -1,0 +1,116 @@
+"""The two compilers, as the child calls them. For the same task they give the same bytes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache import tempfiles
+from hatch_wazcache.engine import installed_engine, make_config, program_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CompileError", "by_program", "by_wasmtime_py"]
+
+_LONGEST_MESSAGE = 2000
+
+
+class CompileError(Exception):
+    """The compiler refuses the asset, the system or a setting; the message says why."""
+
+
+def by_wasmtime_py(wasm: bytes, kind: str, **how: Any) -> bytearray:
+    """Compile by the installed wasmtime-py.
+
+    Args:
+        wasm: the binary.
+        kind: `module` or `component`.
+        how: the arguments of `make_config`.
+
+    Raises:
+        CompileError: it refuses them.
+    """
+    wasmtime = _import_wasmtime()
+    try:
+        engine = wasmtime.Engine(make_config(**how))
+        if kind == "module":
+            return wasmtime.Module(engine, wasm).serialize()  # type: ignore[no-any-return]
+        try:
+            from wasmtime import component
+        except ImportError:
+            raise CompileError("components need wasmtime 39 or later") from None
+        return component.Component(engine, wasm).serialize()
+    except (wasmtime.WasmtimeError, ValueError) as error:
+        raise CompileError(str(error).partition("Stack backtrace:")[0]) from error
+
+
+def _import_wasmtime() -> Any:
+    """Import the wasmtime that the key speaks of.
+
+    Another may come first on the path without being installed, as a folder of this name in the
+    project or on PYTHONPATH: what that one compiles must never be published under this key.
+    """
+    package = installed_engine().library.parent.parent
+    sys.path.insert(0, str(package.parent))
+    try:
+        import wasmtime
+    finally:
+        del sys.path[0]
+    if not os.path.samefile(os.path.dirname(wasmtime.__file__), package):
+        raise ImportError(f"wasmtime is imported from {wasmtime.__file__}, not from {package}")
+    return wasmtime
+
+
+def by_program(wasm: bytes, program: str, **how: Any) -> bytes:
+    """Compile by the `wasmtime` program.
+
+    It gets the binary in a file of its own, not the asset itself, which may have an odd name, or
+    change, or lie beside a `.dwp`. If this process is killed, the files stay until the next call.
+
+    Args:
+        wasm: the binary.
+        program: its path.
+        how: the arguments of `make_config`.
+
+    Raises:
+        CompileError: it refuses them, or fails.
+    """
+    folder = Path(tempfile.gettempdir())
+    tempfiles.sweep(folder)
+    try:
+        with _temporary_file(folder) as source, _temporary_file(folder) as out:
+            source.write_bytes(wasm)
+            arguments = ["-o", str(out), *program_arguments(**how)]
+            _run([program, "compile", *arguments, str(source)], folder)
+            return out.read_bytes()
+    except OSError as error:
+        raise CompileError(f"{folder}: {error.strerror or error}; see TMPDIR") from error
+
+
+@contextmanager
+def _temporary_file(folder: Path) -> Iterator[Path]:
+    path, held = tempfiles.create(folder)
+    try:
+        yield path
+    finally:
+        held.close()
+        path.unlink(missing_ok=True)
+
+
+def _run(words: list[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(
+            words, cwd=folder, check=False, stdin=subprocess.DEVNULL, capture_output=True
+        )
+    except OSError as error:
+        raise CompileError(f"{words[0]} cannot be run: {error.strerror or error}") from error
+    if done.returncode != 0:
+        said = done.stderr[-_LONGEST_MESSAGE:].decode("utf-8", "replace").strip()
+        how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        raise CompileError(f"{words[0]} ended with {how}: {said.removeprefix('Error: ')}")
