@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import PYPROJECT, ROOT, TARGET, WORK, Project, tiny, tomllib
+from conftest import PYPROJECT, ROOT, TARGET, WORK, Project, mounted, tiny, tomllib
 
 OTHER = "source-map__mappings.wasm"
 LARGER = "dprint-typescript__plugin.wasm"
@@ -363,14 +363,8 @@ def test_warm_of_what_cannot_be_compiled(filled: Project):
 @as_root
 def test_warm_of_a_cache_that_keeps_nothing_is_an_error(filled: Project):
     shutil.rmtree(filled.cache)
-    filled.cache.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8k,mode=700", "none", str(filled.cache)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
+    with mounted(filled.cache, "size=8k"):
         done = run(filled, "warm")
-    finally:
-        subprocess.run(["umount", str(filled.cache)], check=True)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == (

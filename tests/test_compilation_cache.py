@@ -13,14 +13,13 @@ import threading
 import weakref
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import corpus
 import pytest
 import wasmtime
-from conftest import ANSWER, SMALL, TARGET, Project, tiny
+from conftest import ANSWER, SMALL, TARGET, Project, mounted, tiny
 
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache import records, upkeep
@@ -463,19 +462,6 @@ def test_a_corrupt_entry_is_a_miss_and_is_replaced(
     assert compilers.started == 2
     assert zipfile.ZipFile(entry).testzip() is None
     assert [str(w.message) for w in recwarn] == []
-
-
-@contextmanager
-def mounted(directory: Path, options: str):
-    """A file system of its own, where root cannot write more than anybody else."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", str(directory)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
 
 
 @as_root
