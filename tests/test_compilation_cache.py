@@ -13,13 +13,12 @@ import threading
 import weakref
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import corpus
 import pytest
 import wasmtime
-from conftest import ANSWER, SMALL, TARGET, Project, mounted, tiny
+from conftest import ANSWER, SMALL, TARGET, Compilers, Project, mounted, tiny
 
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache import records, upkeep
@@ -32,28 +31,6 @@ COMPONENT = b"\0asm\x0d\0\1\0"
 """A component with nothing in it."""
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-@dataclass
-class Compilers:
-    """Counts the compilers that were started: real ones, by way of a script that notes each."""
-
-    script: Path
-    log: Path
-
-    @property
-    def started(self) -> int:
-        return len(self.log.read_text().splitlines())
-
-
-@pytest.fixture
-def compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compilers:
-    made = Compilers(tmp_path / "python", tmp_path / "started")
-    made.log.touch()
-    made.script.write_text(f'#!/bin/sh\necho started >> {made.log}\nexec {sys.executable} "$@"\n')
-    made.script.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(made.script))
-    return made
 
 
 @pytest.fixture
