@@ -387,6 +387,29 @@ def test_threads_with_different_modules_do_not_mix_them_up(compilers: Compilers)
     assert compilers.started == 8
 
 
+def test_threads_share_the_cores_that_the_process_may_use(tmp_path: Path):
+    script = tmp_path / "python"
+    script.write_text(f"""#!/bin/sh
+echo $$ >>{tmp_path}/pids
+for other in $(grep -vx $$ {tmp_path}/pids); do
+    kill -0 $other 2>/dev/null && echo $$ beside $other >>{tmp_path}/together
+done
+exec {PYTHON} "$@"
+""")
+    script.chmod(0o700)
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+sys.executable = sys.argv[1]
+binaries = [ANSWER.replace(bytes.fromhex("412a"), bytes([0x41, number])) for number in range(6)]
+with CompilationCache() as cache, ThreadPoolExecutor(6) as threads:
+    print([answer(cache, module) for module in threads.map(cache.load_module, binaries)])
+"""
+    assert run(code, script) == f"{[*range(6)]}\n"
+    assert len((tmp_path / "pids").read_text().split()) == 6
+    assert not (tmp_path / "together").exists()
+
+
 def test_4_processes_at_once_one_compilation(directory: Path, compilers: Compilers):
     code = """
 sys.executable = sys.argv[1]
