@@ -15,7 +15,19 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import PYPROJECT, ROOT, TARGET, WORK, Project, mounted, tiny, tomllib
+from conftest import (
+    PYPROJECT,
+    ROOT,
+    TARGET,
+    WORK,
+    Project,
+    environment_with,
+    mounted,
+    tiny,
+    tomllib,
+)
+
+from hatch_wazcache import CompilationCache
 
 OTHER = "source-map__mappings.wasm"
 LARGER = "dprint-typescript__plugin.wasm"
@@ -460,21 +472,45 @@ def test_prune_unused_keeps_what_a_known_build_used(filled: Project):
     assert answer(filled, "prune", "--unused")["removed"] == 2
 
 
-def test_prune_for_ci_keeps_what_the_last_build_used(filled: Project):
+def test_prune_for_ci_keeps_what_the_run_used(filled: Project):
+    """A run restores the cache, builds, tests and prunes; then its cache is saved."""
+    assert answer(filled, "prune", "--ci")["removed"] == 0
     (filled.root / "demo/sub/b.wasm").unlink()
     assert filled.build().status == 0
-    about = answer(filled, "prune", "--ci")
-    assert about["removed"] == 2
+    assert answer(filled, "prune", "--ci", "--dry-run")["removed"] == 2
+    assert answer(filled, "prune", "--ci")["removed"] == 2
     assert "1 found in the cache" in filled.build().output
+
+
+def test_prune_for_ci_keeps_what_every_build_and_process_of_the_run_used(
+    filled: Project, tmp_path: Path
+):
+    said(filled, "prune", "--ci")
+    other = Project(tmp_path / "other", filled.cache)
+    shutil.copytree(filled.root, other.root)
+    (other.root / "demo/sub/b.wasm").write_bytes(tiny("of another project"))
+    for _ in range(110):  # more than are known one by one
+        with CompilationCache.in_directory(filled.cache) as cache:
+            cache.load_module(tiny("of a process"))
+    for project in (other, filled):
+        assert project.build().status == 0
+    assert answer(filled, "prune", "--ci")["removed"] == 0
+    for project in (other, filled):
+        assert "0 compiled, 2 found" in project.build().output
+    assert answer(filled, "prune", "--ci")["removed"] == 1
+
+
+def test_prune_for_ci_after_a_run_that_used_nothing_removes_nothing(filled: Project):
+    for _ in range(3):
+        assert answer(filled, "prune", "--ci")["removed"] == 0
 
 
 def test_what_is_used_must_be_known(filled: Project):
     shutil.rmtree(filled.cache / "builds")
-    for option in ("--ci", "--unused"):
-        assert "has no build on record" in refused(filled, "prune", option)
+    assert "has no build on record" in refused(filled, "prune", "--unused")
     assert len(entries(filled)) == 4
     said(filled, "clear")
-    assert answer(filled, "prune", "--ci")["removed"] == 0
+    assert answer(filled, "prune", "--unused")["removed"] == 0
 
 
 def test_options_of_prune_add_up(filled: Project):
@@ -644,6 +680,16 @@ def test_a_project_is_needed(filled: Project, tmp_path: Path):
     assert "there is no pyproject.toml" in refused(filled, "warm", "-p", tmp_path)
     filled.write("other/pyproject.toml", "[project]\nname = 'other'\nversion = '1'\n")
     assert "has no build hook wazcache" in refused(filled, "warm", "-p", filled.root / "other")
+
+
+@pytest.mark.parametrize("words", [("warm",), ("why", "a.wasm")])
+def test_the_engine_of_this_environment_is_needed(filled: Project, words: tuple[str, ...]):
+    filled.python = environment_with("")
+    assert "wasmtime is not installed in this environment; install the one" in refused(
+        filled, *words
+    )
+    filled.python = environment_with("36.0.0")
+    assert "wasmtime 36.0.0 is installed in this environment, but" in refused(filled, *words)
 
 
 def test_a_wrong_configuration_is_one_message(filled: Project):

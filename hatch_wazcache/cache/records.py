@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.directory import CacheDirectory
 
-__all__ = ["PROCESS", "BuildRecord", "Statistics", "record", "records", "settle", "statistics"]
+__all__ = [
+    "PROCESS",
+    "BuildRecord",
+    "Statistics",
+    "end_of_last_run",
+    "end_run",
+    "record",
+    "records",
+    "settle",
+    "statistics",
+]
 
 PROCESS = "(a process)"
 """Stands where a build has its project, for what a process did with a `CompilationCache`."""
@@ -105,14 +115,23 @@ def settle(
 
 def record(root: Path, build: BuildRecord) -> None:
     """Keep what a build came to, as well as that goes."""
-    folder = root / "builds"
     with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        (root / "tmp").mkdir(mode=0o700, exist_ok=True)
-        final = folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json"
-        tempfiles.write(json.dumps(asdict(build)).encode(), final, root / "tmp")
-        if len(os.listdir(folder)) > 2 * _RECORDS_KEPT:
+        _write(root, f"{time.time_ns()}-{secrets.token_hex(4)}.json", json.dumps(asdict(build)))
+        if len(os.listdir(root / "builds")) > 2 * _RECORDS_KEPT:
             _add_up(root)
+
+
+def end_run(root: Path) -> None:
+    """Note that a run of a CI ends here: what is used from now on is used by the next one."""
+    with suppress(OSError):
+        _write(root, "run", repr(time.time()))
+
+
+def end_of_last_run(root: Path) -> float:
+    """Return when the last run of a CI ended, in seconds since 1970; else 0."""
+    with suppress(*_UNREADABLE):
+        return float((root / "builds" / "run").read_text("utf-8"))
+    return 0.0
 
 
 def statistics(root: Path) -> Statistics:
@@ -175,7 +194,12 @@ def _add_up(root: Path) -> None:
             total = total.plus(known[path]) if path in known else total
         about = asdict(total)
         del about["last"]
-        final = root / "builds" / "total.json"
-        tempfiles.write(json.dumps(about).encode(), final, root / "tmp")
+        _write(root, "total.json", json.dumps(about))
         for path in done:
             path.unlink()
+
+
+def _write(root: Path, name: str, text: str) -> None:
+    for folder in (root / "builds", root / "tmp"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    tempfiles.write(text.encode(), root / "builds" / name, root / "tmp")

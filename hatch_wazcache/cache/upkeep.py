@@ -212,7 +212,7 @@ def _forget(root: Path) -> None:
     with exclusive(root):
         for folder in (root / "builds", root / "engines"):
             for path in folder.iterdir() if folder.is_dir() else ():
-                if re.fullmatch(r"total\.json|\d+-[0-9a-f]+\.json|sha256=[\w-]+", path.name):
+                if re.fullmatch(r"total\.json|run|\d+-[0-9a-f]+\.json|sha256=[\w-]+", path.name):
                     with suppress(OSError):
                         path.unlink()
 

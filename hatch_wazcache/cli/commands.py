@@ -221,6 +221,8 @@ def prune(options: Namespace) -> Answer:
         wanted=lambda item: not any(is_to_go(item) for is_to_go in wishes),
         dry_run=options.dry_run,
     )
+    if options.ci and not options.dry_run:
+        records.end_run(place.cache)
     return _pruned(place.cache, pruned, dry_run=options.dry_run)
 
 
@@ -232,9 +234,13 @@ def _wishes(options: Namespace, cache: Path) -> list[Callable[[Item], bool]]:
         wishes.append(lambda item: item.used < since)
     if options.engine is not None:
         wishes.append(lambda item: _is_of(item.engine, options.engine))
-    if options.unused or options.ci:
-        used = _used_keys(cache, only_last=options.ci)
+    if options.unused:
+        used = _used_keys(cache)
         wishes.append(lambda item: item.key not in used)
+    if options.ci:
+        end = records.end_of_last_run(cache)
+        is_anything_used = any(item.used > end for item in upkeep.items(cache))
+        wishes.append(lambda item: is_anything_used and item.used <= end)
     return wishes
 
 
@@ -243,8 +249,8 @@ def _is_of(engine: str | None, versions: tuple[str, ...]) -> bool:
     return engine is not None and any(f"{engine}.".startswith(f"{v}.") for v in versions)
 
 
-def _used_keys(cache: Path, *, only_last: bool) -> set[str]:
-    """Return the keys of what builds have used.
+def _used_keys(cache: Path) -> set[str]:
+    """Return the keys of what the builds on record have used.
 
     Raises:
         WazcacheError: there are entries but no builds on record: all would go.
@@ -255,8 +261,6 @@ def _used_keys(cache: Path, *, only_last: bool) -> set[str]:
             f"the cache {cache} has no build on record, so it cannot be told what is used; "
             "`hatch-wazcache clear` removes all"
         )
-    if only_last:
-        builds = [build for build in builds if build.is_of_project][-1:]
     return {key for build in builds for key in build.keys}
 
 
