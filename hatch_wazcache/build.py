@@ -19,7 +19,7 @@ from hatch_wazcache.plan import Artifact, Plan, make_plan
 from hatch_wazcache.wheel import PlatformWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from hatch_wazcache.config import Config
     from hatch_wazcache.job import Job
@@ -71,6 +71,7 @@ class Build:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, as that of `any` does")
         self._cache = self._open_cache()
         self._version = self._cache.engine_version(self._engine)
+        self._targets = [target]
         self.plan: Plan = self._plan(target)
         self._entries: dict[str, Entry] = {}
 
@@ -91,7 +92,7 @@ class Build:
         """Keep what the build came to, and the cache within its bounds. For a build that is done.
 
         Args:
-            project: its name.
+            project: the project's name.
         """
         from hatch_wazcache.cache.records import BuildRecord, settle
 
@@ -104,6 +105,7 @@ class Build:
             seconds_saved=report.saved,
             seconds_compiled=report.spent,
             keys=tuple(self._entries),
+            target=" ".join(target.name for target in self._targets),
         )
         settle(self._cache, used, self._config.max_size, report.say)
 
@@ -119,7 +121,7 @@ class Build:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def make_entries(self, also: Iterable[Target] = ()) -> None:
+    def make_entries(self, also: Sequence[Target] = ()) -> None:
         """Look every job up, and compile what is missing.
 
         Args:
@@ -128,6 +130,7 @@ class Build:
         Raises:
             WazcacheError: an asset cannot be compiled; names each of them.
         """
+        self._targets += also
         plans = [self.plan, *map(self._plan, also)]
         jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
         if self._config.keep_wasm:

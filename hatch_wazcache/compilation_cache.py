@@ -33,6 +33,7 @@ from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.cache.records import PROCESS, BuildRecord, settle
+from hatch_wazcache.compile.memory import Room, job_memory
 from hatch_wazcache.config import DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT
 from hatch_wazcache.engine import SETTINGS, apply_settings, code_settings, installed_engine
 from hatch_wazcache.errors import WazcacheError
@@ -107,6 +108,7 @@ class CompilationCache:
         self._loaded: dict[Any, Any] = {}
         self._locks: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._room = Room()
         self._installed = installed_engine()
         self._version = self._directory.engine_version(self._installed)
 
@@ -276,14 +278,15 @@ class CompilationCache:
     def _make(self, job: Job, *, again: bool) -> tuple[Entry, bool]:
         """Have the artifact compiled; say too whether another process was quicker."""
         found: list[Entry] = []
-        made = make_entries(
-            [job],
-            self._directory,
-            DEFAULT_TIMEOUT,
-            Report(_silent, _warn),
-            lambda _job, entry: found.append(entry),
-            again=again,
-        )
+        with self._room.taken(job_memory(job)):
+            made = make_entries(
+                [job],
+                self._directory,
+                DEFAULT_TIMEOUT,
+                Report(_silent, _warn),
+                lambda _job, entry: found.append(entry),
+                again=again,
+            )
         return [*found, *made.values()][0], bool(found)
 
     def _refuse_if_closed(self) -> None:

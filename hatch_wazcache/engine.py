@@ -224,9 +224,8 @@ def installed_engine() -> InstalledEngine:
     distribution = next(iter(distributions(name="wasmtime")), None)
     if distribution is None:
         raise WazcacheError(
-            "wasmtime is not installed in the build environment; with build isolation it is "
-            "installed by itself, without it install the one that your project needs "
-            '(pip install "wasmtime>=48,<49")'
+            "wasmtime is not installed in this environment; install the one that your project "
+            'needs (pip install "wasmtime>=48,<49"); a build with isolation does that by itself'
         )
     name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(
         sys.platform, "_libwasmtime.so"

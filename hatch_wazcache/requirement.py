@@ -74,9 +74,9 @@ class EngineRequirement:
         for requirement in active:
             if not requirement.specifier.contains(installed, prereleases=True):
                 raise WazcacheError(
-                    f"wasmtime {installed} is installed in the build environment, but "
-                    f"{self.where} says {requirement}; install one that fits, or build with "
-                    "isolation, where that is done for you"
+                    f"wasmtime {installed} is installed in this environment, but {self.where} "
+                    f"says {requirement}; install one that fits; a build with isolation does that "
+                    "by itself"
                 )
         if not active:
             return (

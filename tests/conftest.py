@@ -12,6 +12,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -293,6 +295,41 @@ def run_python(code: str, path: Path, python: Path = Path(sys.executable), **env
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     return Built(done.returncode, done.stdout)
+
+
+@dataclass
+class Compilers:
+    """Counts the compilers that were started: real ones, by way of a script that notes each."""
+
+    script: Path
+    log: Path
+
+    @property
+    def started(self) -> int:
+        return len(self.log.read_text().splitlines())
+
+
+@pytest.fixture
+def compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compilers:
+    made = Compilers(tmp_path / "python", tmp_path / "started")
+    made.log.touch()
+    made.script.write_text(f'#!/bin/sh\necho started >> {made.log}\nexec {sys.executable} "$@"\n')
+    made.script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(made.script))
+    return made
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A file system of its own in memory, where root cannot write more than anybody else."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def tiny(text: str) -> bytes:

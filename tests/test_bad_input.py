@@ -408,7 +408,7 @@ def test_a_later_hook_that_fails_leaves_nothing_of_ours(project: Refusing):
 def test_an_environment_without_wasmtime_is_refused(project: Refusing):
     project.python = environment_with("")
     project.refused(
-        "wasmtime is not installed in the build environment", 'pip install "wasmtime>=48,<49"'
+        "wasmtime is not installed in this environment", 'pip install "wasmtime>=48,<49"'
     )
 
 

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import Project, mounted
 
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, read_entry, write_entry
@@ -209,15 +209,9 @@ def test_a_cache_of_another_user_is_not_used(project: Project):
 
 @as_root
 def test_a_full_cache_is_a_warning(project: Project):
-    project.cache.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32k,mode=700", "none", str(project.cache)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
+    with mounted(project.cache, "size=32k"):
         built = project.build()
         tmp = list((project.cache / "tmp").iterdir())
-    finally:
-        subprocess.run(["umount", str(project.cache)], check=True)
     assert built.status == 0, built.output
     assert built.output.count("wazcache: warning: ") == 1
     assert "No space left" in built.output

@@ -15,7 +15,19 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import PYPROJECT, ROOT, TARGET, WORK, Project, tiny, tomllib
+from conftest import (
+    PYPROJECT,
+    ROOT,
+    TARGET,
+    WORK,
+    Project,
+    environment_with,
+    mounted,
+    tiny,
+    tomllib,
+)
+
+from hatch_wazcache import CompilationCache
 
 OTHER = "source-map__mappings.wasm"
 LARGER = "dprint-typescript__plugin.wasm"
@@ -363,14 +375,8 @@ def test_warm_of_what_cannot_be_compiled(filled: Project):
 @as_root
 def test_warm_of_a_cache_that_keeps_nothing_is_an_error(filled: Project):
     shutil.rmtree(filled.cache)
-    filled.cache.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8k,mode=700", "none", str(filled.cache)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
+    with mounted(filled.cache, "size=8k"):
         done = run(filled, "warm")
-    finally:
-        subprocess.run(["umount", str(filled.cache)], check=True)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == (
@@ -469,9 +475,30 @@ def test_prune_unused_keeps_what_a_known_build_used(filled: Project):
 def test_prune_for_ci_keeps_what_the_last_build_used(filled: Project):
     (filled.root / "demo/sub/b.wasm").unlink()
     assert filled.build().status == 0
-    about = answer(filled, "prune", "--ci")
-    assert about["removed"] == 2
+    assert answer(filled, "prune", "--ci", "--dry-run")["removed"] == 2
+    assert answer(filled, "prune", "--ci")["removed"] == 2
     assert "1 found in the cache" in filled.build().output
+
+
+def test_prune_for_ci_keeps_what_the_last_build_of_every_project_and_target_used(
+    filled: Project, tmp_path: Path
+):
+    other = Project(tmp_path / "other", filled.cache)
+    shutil.copytree(filled.root, other.root)
+    (other.root / "demo/sub/b.wasm").write_bytes(tiny("of another project"))
+    text = (other.root / "pyproject.toml").read_text("utf-8")
+    other.write(
+        "pyproject.toml",
+        text.replace('"demo"', '"demo2"', 1) + "profiles.default.epoch-interruption = true",
+    )
+    other.append("\n[tool.hatch.build.targets.wheel]\npackages = ['demo']\n")
+    assert other.build().status == 0
+    assert filled.build(WAZCACHE_TARGET="any").status == 0
+    with CompilationCache.in_directory(filled.cache) as cache:
+        cache.load_module(tiny("of a process"))
+    assert answer(filled, "prune", "--ci")["removed"] == 1
+    for project in (other, filled):
+        assert "0 compiled, 2 found" in project.build().output
 
 
 def test_what_is_used_must_be_known(filled: Project):
@@ -650,6 +677,16 @@ def test_a_project_is_needed(filled: Project, tmp_path: Path):
     assert "there is no pyproject.toml" in refused(filled, "warm", "-p", tmp_path)
     filled.write("other/pyproject.toml", "[project]\nname = 'other'\nversion = '1'\n")
     assert "has no build hook wazcache" in refused(filled, "warm", "-p", filled.root / "other")
+
+
+@pytest.mark.parametrize("words", [("warm",), ("why", "a.wasm")])
+def test_the_engine_of_this_environment_is_needed(filled: Project, words: tuple[str, ...]):
+    filled.python = environment_with("")
+    assert "wasmtime is not installed in this environment; install the one" in refused(
+        filled, *words
+    )
+    filled.python = environment_with("36.0.0")
+    assert "wasmtime 36.0.0 is installed in this environment, but" in refused(filled, *words)
 
 
 def test_a_wrong_configuration_is_one_message(filled: Project):

@@ -13,14 +13,12 @@ import threading
 import weakref
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import corpus
 import pytest
 import wasmtime
-from conftest import ANSWER, SMALL, TARGET, Project, tiny
+from conftest import ANSWER, SMALL, TARGET, Compilers, Project, mounted, tiny
 
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache import records, upkeep
@@ -33,28 +31,6 @@ COMPONENT = b"\0asm\x0d\0\1\0"
 """A component with nothing in it."""
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-@dataclass
-class Compilers:
-    """Counts the compilers that were started: real ones, by way of a script that notes each."""
-
-    script: Path
-    log: Path
-
-    @property
-    def started(self) -> int:
-        return len(self.log.read_text().splitlines())
-
-
-@pytest.fixture
-def compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compilers:
-    made = Compilers(tmp_path / "python", tmp_path / "started")
-    made.log.touch()
-    made.script.write_text(f'#!/bin/sh\necho started >> {made.log}\nexec {sys.executable} "$@"\n')
-    made.script.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(made.script))
-    return made
 
 
 @pytest.fixture
@@ -411,6 +387,29 @@ def test_threads_with_different_modules_do_not_mix_them_up(compilers: Compilers)
     assert compilers.started == 8
 
 
+def test_threads_share_the_cores_that_the_process_may_use(tmp_path: Path):
+    script = tmp_path / "python"
+    script.write_text(f"""#!/bin/sh
+echo $$ >>{tmp_path}/pids
+for other in $(grep -vx $$ {tmp_path}/pids); do
+    kill -0 $other 2>/dev/null && echo $$ beside $other >>{tmp_path}/together
+done
+exec {PYTHON} "$@"
+""")
+    script.chmod(0o700)
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+sys.executable = sys.argv[1]
+binaries = [ANSWER.replace(bytes.fromhex("412a"), bytes([0x41, number])) for number in range(6)]
+with CompilationCache() as cache, ThreadPoolExecutor(6) as threads:
+    print([answer(cache, module) for module in threads.map(cache.load_module, binaries)])
+"""
+    assert run(code, script) == f"{[*range(6)]}\n"
+    assert len((tmp_path / "pids").read_text().split()) == 6
+    assert not (tmp_path / "together").exists()
+
+
 def test_4_processes_at_once_one_compilation(directory: Path, compilers: Compilers):
     code = """
 sys.executable = sys.argv[1]
@@ -463,19 +462,6 @@ def test_a_corrupt_entry_is_a_miss_and_is_replaced(
     assert compilers.started == 2
     assert zipfile.ZipFile(entry).testzip() is None
     assert [str(w.message) for w in recwarn] == []
-
-
-@contextmanager
-def mounted(directory: Path, options: str):
-    """A file system of its own, where root cannot write more than anybody else."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", str(directory)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
 
 
 @as_root

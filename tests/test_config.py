@@ -495,7 +495,7 @@ def test_only_the_line_whose_marker_fits_counts():
     ],
 )
 def test_a_wasmtime_outside_the_requirement_is_refused(line, version):
-    with pytest.raises(WazcacheError, match=f"wasmtime {version} is installed in the build env"):
+    with pytest.raises(WazcacheError, match=f"wasmtime {version} is installed in this env"):
         required([line]).check(version)
 
 

@@ -101,7 +101,7 @@ def test_installing_without_isolation_and_without_wasmtime_says_what_to_install(
     }[installer]
     built = project.run(*words, "--no-build-isolation", "--no-deps", ".")
     assert built.status != 0
-    assert built.output.count("wazcache: wasmtime is not installed in the build environment") == 1
+    assert built.output.count("wazcache: wasmtime is not installed in this environment") == 1
     assert 'pip install "wasmtime>=48,<49"' in built.output
     assert "Traceback" not in built.output
     assert not project.cache.exists()

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.directory import CacheDirectory
 
-__all__ = ["PROCESS", "BuildRecord", "Statistics", "record", "records", "settle", "statistics"]
+__all__ = [
+    "PROCESS",
+    "BuildRecord",
+    "Statistics",
+    "record",
+    "records",
+    "settle",
+    "statistics",
+]
 
 PROCESS = "(a process)"
 """Stands where a build has its project, for what a process did with a `CompilationCache`."""
@@ -45,6 +53,8 @@ class BuildRecord:
     seconds_compiled: float
     keys: tuple[str, ...] = ()
     """Of all the entries that it used, sources too."""
+    target: str = ""
+    """What it was for; several names where it made several wheels."""
 
     @property
     def is_of_project(self) -> bool:
@@ -105,13 +115,9 @@ def settle(
 
 def record(root: Path, build: BuildRecord) -> None:
     """Keep what a build came to, as well as that goes."""
-    folder = root / "builds"
     with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        (root / "tmp").mkdir(mode=0o700, exist_ok=True)
-        final = folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json"
-        tempfiles.write(json.dumps(asdict(build)).encode(), final, root / "tmp")
-        if len(os.listdir(folder)) > 2 * _RECORDS_KEPT:
+        _write(root, f"{time.time_ns()}-{secrets.token_hex(4)}.json", json.dumps(asdict(build)))
+        if len(os.listdir(root / "builds")) > 2 * _RECORDS_KEPT:
             _add_up(root)
 
 
@@ -140,6 +146,7 @@ def _records(root: Path) -> Iterator[tuple[Path, BuildRecord]]:
                 float(about["seconds_saved"]),
                 float(about["seconds_compiled"]),
                 tuple(about["keys"]),
+                str(about.get("target", "")),
             )
             yield path, build
 
@@ -175,7 +182,12 @@ def _add_up(root: Path) -> None:
             total = total.plus(known[path]) if path in known else total
         about = asdict(total)
         del about["last"]
-        final = root / "builds" / "total.json"
-        tempfiles.write(json.dumps(about).encode(), final, root / "tmp")
+        _write(root, "total.json", json.dumps(about))
         for path in done:
             path.unlink()
+
+
+def _write(root: Path, name: str, text: str) -> None:
+    for folder in (root / "builds", root / "tmp"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    tempfiles.write(text.encode(), root / "builds" / name, root / "tmp")

@@ -121,7 +121,9 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
         help="of this wasmtime: 47.0.1, or 47 for all that begin so",
     )
     parser.add_argument(
-        "--ci", action="store_true", help="all but what the last build used, for a CI's cache"
+        "--ci",
+        action="store_true",
+        help="not used by the last build of any project and target, for a CI's cache",
     )
     _add_dry_run(parser)
 

@@ -244,7 +244,7 @@ def _is_of(engine: str | None, versions: tuple[str, ...]) -> bool:
 
 
 def _used_keys(cache: Path, *, only_last: bool) -> set[str]:
-    """Return the keys of what builds have used.
+    """Return the keys of what builds have used: all on record, or the last of each kind.
 
     Raises:
         WazcacheError: there are entries but no builds on record: all would go.
@@ -256,7 +256,7 @@ def _used_keys(cache: Path, *, only_last: bool) -> set[str]:
             "`hatch-wazcache clear` removes all"
         )
     if only_last:
-        builds = [build for build in builds if build.is_of_project][-1:]
+        builds = list({(b.project, b.target): b for b in builds if b.is_of_project}.values())
     return {key for build in builds for key in build.keys}
 
 

@@ -1,17 +1,20 @@
-"""How much memory there is, and how much a job takes."""
+"""How much memory and how many cores there are, and how much memory a job takes."""
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hatch_wazcache.job import Job
 
-__all__ = ["free_memory", "job_memory"]
+__all__ = ["Room", "free_memory", "job_memory", "usable_cores"]
 
 _MIB = 1 << 20
 
@@ -40,6 +43,49 @@ def free_memory() -> int:
         with suppress(OSError, ValueError):  # none here, or "max"
             free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
     return max(free, 0)
+
+
+class Room:
+    """Cores and memory for compilers that the threads of a process start."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken: list[tuple[int, int]] = []
+        """For each compiler the process that has it, and the bytes that it may take."""
+        self._memory = 0
+
+    @contextmanager
+    def taken(self, memory: int) -> Iterator[None]:
+        """Wait until there is room for one compiler more, and have it.
+
+        Args:
+            memory: the bytes that it may take; where it is the only one, there is always room.
+        """
+        compiler = os.getpid(), memory
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_enough_for(memory))
+            self._taken.append(compiler)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.remove(compiler)
+                self._changed.notify_all()
+
+    def _is_enough_for(self, memory: int) -> bool:
+        # In a fork nobody takes out what was its parent's.
+        taken = [size for process, size in self._taken if process == os.getpid()]
+        if not taken:
+            self._memory = free_memory()
+            return True
+        return len(taken) < usable_cores() and sum(taken) + memory <= self._memory
+
+
+def usable_cores() -> int:
+    """Return the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _machine() -> int:

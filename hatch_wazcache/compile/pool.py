@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.compile.memory import free_memory, job_memory
+from hatch_wazcache.compile.memory import free_memory, job_memory, usable_cores
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Pool:
         """
         self._timeout = timeout
         self._alive = alive
-        self._cores = _usable_cores()
+        self._cores = usable_cores()
         self._memory = free_memory()
         self._answers: queue.SimpleQueue[tuple[_Worker, str | None]] = queue.SimpleQueue()
         self._busy: dict[_Worker, Task] = {}
@@ -278,12 +278,6 @@ class Pool:
             error = f"the compiler ended with status {status}: {words}"
         self._alone = None
         return Outcome(task, seconds, error=error)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:

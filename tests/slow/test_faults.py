@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ANSWER, Built, Project
+from conftest import ANSWER, Built, Project, mounted
 
 from hatch_wazcache.cache import upkeep
 from hatch_wazcache.cache.directory import CacheDirectory
@@ -320,18 +320,6 @@ def test_a_build_makes_entries_again_that_were_cut(project: Project):
 # full and failing disks
 
 
-@contextmanager
-def tmpfs(folder: Path, options: str):
-    folder.mkdir(mode=0o700, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @as_root
 @pytest.mark.parametrize("limit", ["size", "nr_inodes"])
 def test_a_disk_that_is_full_after_any_number_of_writes_is_a_warning(project: Project, limit: str):
@@ -339,7 +327,7 @@ def test_a_disk_that_is_full_after_any_number_of_writes_is_a_warning(project: Pr
     sizes = [f"{kib}k" for kib in range(4, 100, 8)] if limit == "size" else range(2, 18, 2)
     warned = 0
     for size in sizes:
-        with tmpfs(project.cache, f"{limit}={size}"):
+        with mounted(project.cache, f"{limit}={size}"):
             built = project.build()
             assert built.status == 0, built.output
             assert built.wheel.read_bytes() == expected
