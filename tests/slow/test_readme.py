@@ -74,6 +74,29 @@ def test_a_build_says_what_the_readme_shows(clone: Path):
     assert said == shown
 
 
+def test_the_builder_says_what_the_readme_shows(clone: Path, program: Path):
+    block = next(block for block in blocks("console") if "-t wazcache" in block)
+    (command,) = commands(block)
+    cache = str(clone.parent / "cache-for-all")
+    project = Path(shutil.copytree(clone / "example_project", clone.parent / "for all"))
+    text = (project / "pyproject.toml").read_text("utf-8")
+    (project / "pyproject.toml").write_text(text.replace("assets", 'targets = "all"\nassets'))
+    shell("python -m pip install -q hatch", clone)
+    shell("python -m pip wheel -q --no-deps -w links .", clone)
+    links = f"{clone / 'links'} {os.environ.get('PIP_FIND_LINKS', '')}"
+    uv_links = links.strip().replace(" ", ",")
+    output = shell(
+        command, clone, project, PIP_FIND_LINKS=links, UV_FIND_LINKS=uv_links,
+        WAZCACHE_DIR=cache, WAZCACHE_WASMTIME=str(program),
+        HATCH_DATA_DIR=str(clone.parent / "hatch"),
+    )  # fmt: skip
+    number = re.compile(r"[\d.]+ (s|MB)\b")
+    shown = [number.sub("N", line) for line in block.splitlines() if "wazcache:" in line]
+    said = [number.sub("N", line) for line in output.splitlines() if "wazcache:" in line]
+    assert said[-7:] == shown[-7:]
+    assert set(shown) <= set(said)
+
+
 def test_the_cache_answers_as_the_readme_shows(clone: Path):
     first, second = (block for block in blocks("console") if "hatch-wazcache" in block)
     environment = clone.parent / "cli"
@@ -157,6 +180,6 @@ def test_the_code_for_a_process_runs(tmp_path: Path):
 
 
 def test_every_command_of_the_readme_is_run_here():
-    known = ("demo.py", "-m build", "pytest", "hatch-wazcache")
+    known = ("demo.py", "-m build", "pytest", "hatch-wazcache", "-t wazcache")
     for block in blocks("console"):
         assert any(word in block for word in known), block
