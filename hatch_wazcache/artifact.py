@@ -8,7 +8,7 @@ them there (wasm features and the other settings) has no names and another order
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _HEADER = "16sHHIQQQIHHHHHH"
 _SECTION = "IIQQQQIIQQ"
 _NOBITS = 8
 _ENGINE_SECTION = b".wasmtime.engine"
+_ADDRESS_MAP_SECTION = b".wasmtime.addrmap"
 _FORMAT = 0
 
 # A real artifact has 13 sections, 160 bytes of names and 1.1 kB about the engine.
@@ -57,7 +58,9 @@ class ArtifactHeader:
     triple: str
     version: str
     """The engine's; from wasmtime 38 on its major version alone."""
-    flags: Mapping[str, FlagValue] = field(default_factory=dict)
+    address_map: bool
+    """Whether it can tell which instruction of the `.wasm` a trap comes from."""
+    flags: Mapping[str, FlagValue]
     """Cranelift's flags: those of every architecture, and the architecture's own (CPU features)."""
 
     def made_by(self, engine: str) -> bool:
@@ -83,8 +86,10 @@ def read_artifact(file: BinaryIO, size: int) -> ArtifactHeader:
     (_, _, machine, _, _, _, start, flags, _, _, _, each, count, names) = struct.unpack(
         f"{order}{_HEADER}", head
     )
-    if head[7] != _OSABI_WASMTIME or (kind := _KINDS.get(flags)) is None:
+    if head[7] != _OSABI_WASMTIME:
         raise BrokenArtifactError("it is an ELF file, but not wasmtime's")
+    if (kind := _KINDS.get(flags)) is None:  # bytecode, for wasmtime's interpreter, has others
+        raise BrokenArtifactError("it is wasmtime's, but holds no machine code")
     if each != struct.calcsize(f"<{_SECTION}") or names >= count or count > _MOST_SECTIONS:
         raise BrokenArtifactError("its table of sections is damaged")
     table = _read(file, size, start, each * count)
@@ -92,12 +97,16 @@ def read_artifact(file: BinaryIO, size: int) -> ArtifactHeader:
     for section in sections:
         if section[1] != _NOBITS and section[4] + section[5] > size:
             raise BrokenArtifactError(_CUT)
-    data = _engine_section(file, size, sections, names)
-    version, triple, all_flags = _engine(data)
+    named = _named(file, size, sections, names)
+    if _ENGINE_SECTION not in named:
+        raise BrokenArtifactError("it does not say which engine made it")
+    version, triple, all_flags = _engine(_section(file, size, named[_ENGINE_SECTION]))
     arch = triple.partition("-")[0].replace("riscv64gc", "riscv64")
     if _MACHINES.get(machine, arch) != arch:
         raise BrokenArtifactError(f"it holds code for {_MACHINES[machine]}, and says {triple}")
-    return ArtifactHeader(kind, arch, _system(triple), triple, version, all_flags)
+    return ArtifactHeader(
+        kind, arch, _system(triple), triple, version, _ADDRESS_MAP_SECTION in named, all_flags
+    )
 
 
 _CUT = "it is cut short, or damaged: a section lies beyond its end"
@@ -113,14 +122,11 @@ def _read(file: BinaryIO, size: int, start: int, length: int) -> bytes:
     return data
 
 
-def _engine_section(
+def _named(
     file: BinaryIO, size: int, sections: list[tuple[int, ...]], names: int
-) -> bytes:
+) -> dict[bytes, tuple[int, ...]]:
     text = _section(file, size, sections[names])
-    for section in sections:
-        if text[section[0] :].partition(b"\0")[0] == _ENGINE_SECTION:
-            return _section(file, size, section)
-    raise BrokenArtifactError("it does not say which engine made it")
+    return {text[section[0] :].partition(b"\0")[0]: section for section in sections}
 
 
 def _section(file: BinaryIO, size: int, section: tuple[int, ...]) -> bytes:

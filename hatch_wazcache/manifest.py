@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     DigestOf = Callable[[Artifact], tuple[str, int]]
     """Tells an artifact's SHA-256 (hexadecimal) and size in bytes."""
 
-__all__ = ["manifest_for_editable", "manifest_for_wheel", "read_manifest"]
+__all__ = ["SCHEMA", "manifest_for_editable", "manifest_for_wheel", "read_manifest"]
 
-_SCHEMA = 1
+SCHEMA = 1
 """The loader refuses a manifest of another schema."""
 
 
@@ -84,7 +84,7 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
         manifest = json.loads(path.read_bytes()) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return {}
-    if isinstance(manifest, dict) and manifest.get("schema") == _SCHEMA:
+    if isinstance(manifest, dict) and manifest.get("schema") == SCHEMA:
         return manifest
     return {}
 
@@ -123,7 +123,7 @@ def _manifest(
                 }
             )
     manifest = {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "wasmtime": engine,
         "profiles": {name: _settings(profile) for name, profile in profiles.items()},
         "assets": assets,

@@ -14,10 +14,21 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.config import Config
 
-__all__ = ["Layout", "Package", "Packages", "is_loader", "manifest_name"]
+__all__ = [
+    "LOADER_MARK",
+    "MANIFEST_FIELDS",
+    "Layout",
+    "Package",
+    "Packages",
+    "is_loader",
+    "manifest_name",
+]
 
-_LOADER_MARK = "# The loader of hatch-wazcache"
+LOADER_MARK = "# The loader of hatch-wazcache"
 """How every version of the loader begins; a file that does not is somebody's own."""
+
+MANIFEST_FIELDS = frozenset({"schema", "wasmtime", "assets"})
+"""Those by which a manifest is known, of whatever version."""
 
 _DEFAULT_LOADER = "_wazcache.py"
 
@@ -63,7 +74,7 @@ def is_loader(path: Path) -> bool:
     """Say whether a file is a loader, of whatever version."""
     try:
         with path.open("rb") as file:
-            return file.read(len(_LOADER_MARK)) == _LOADER_MARK.encode()
+            return file.read(len(LOADER_MARK)) == LOADER_MARK.encode()
     except OSError:
         return False
 
@@ -76,7 +87,7 @@ def _is_manifest(path: Path) -> bool:
         manifest = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(manifest, dict) and {"schema", "wasmtime", "assets"} <= manifest.keys()
+    return isinstance(manifest, dict) and manifest.keys() >= MANIFEST_FIELDS
 
 
 class Packages:

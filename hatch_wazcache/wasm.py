@@ -12,13 +12,13 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Kind", "Wasm", "read_wasm"]
+__all__ = ["WASM_HEADERS", "Kind", "Wasm", "read_wasm"]
 
 Kind = Literal["module", "component"]
 
 # https://webassembly.github.io/spec/core/binary/modules.html,
 # https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md
-_HEADERS: dict[bytes, Kind] = {
+WASM_HEADERS: dict[bytes, Kind] = {
     b"\0asm\x01\0\0\0": "module",
     b"\0asm\x0d\0\x01\0": "component",
 }
@@ -59,7 +59,7 @@ def read_wasm(path: Path, name: str) -> Wasm:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
             if not (head := file.read(8)):
                 raise WazcacheError(f"{name}: the file is empty")
-            if (kind := _HEADERS.get(head)) is None:
+            if (kind := WASM_HEADERS.get(head)) is None:
                 raise WazcacheError(f"{name}: {_what_it_is(head + file.read(64))}")
             size = file.seek(0, os.SEEK_END)
             code_size = _code_size(file, 8, size, kind)
@@ -81,7 +81,7 @@ def _no_file(path: Path) -> str:
 
 
 def _what_it_is(head: bytes) -> str:
-    if len(head) < 8 and any(header.startswith(head) for header in _HEADERS):
+    if len(head) < 8 and any(header.startswith(head) for header in WASM_HEADERS):
         return "truncated or damaged: it ends within its header"
     if head.lstrip().startswith((b"(module", b"(component", b";;", b"(;")):
         return "WebAssembly text, not binary; convert it first (wasm-tools parse, or wat2wasm)"
@@ -119,7 +119,7 @@ def _code_size(file: BinaryIO, start: int, end: int, kind: Kind, depth: int = 0)
             total += size if head[0] == _CODE_SECTION else 0
         elif head[0] in _NESTED_SECTIONS:
             file.seek(start)
-            nested = _HEADERS.get(file.read(8))
+            nested = WASM_HEADERS.get(file.read(8))
             inside = nested and _code_size(file, start + 8, start + size, nested, depth + 1)
             if inside is None:
                 return None

@@ -8,7 +8,7 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cli import commands, project_commands
+from hatch_wazcache.cli import commands, project_commands, wheel_commands
 from hatch_wazcache.units import parse_size
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ exit status:
   0    done
   1    an error, told on standard error
   2    wrong usage
-  3    broken entries were found, and are still there
+  3    broken entries were found, and are still there; a wheel is not what it claims to be
   130  interrupted
 """
 
@@ -37,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Make the parser; what it returns has the command as `run`."""
     parser = argparse.ArgumentParser(
         prog="hatch-wazcache",
-        description="Look into the cache of compiled WebAssembly, and look after it.",
+        description="Look into the cache of compiled WebAssembly, and into wheels that hold some.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -75,6 +75,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add_prune(add("prune", commands.prune, "remove entries"))
     _add_dry_run(add("clear", commands.clear, "remove all entries, and the statistics"))
     add("dir", commands.dir_, "the cache's directory, for scripts")
+    _add_audit(add("audit", wheel_commands.audit, "hold wheels against what they claim to be"))
+    add(
+        "inspect", wheel_commands.inspect, "what is in a wheel, and which artifacts load here"
+    ).add_argument("wheel", metavar="WHEEL", help="the file")
     return parser
 
 
@@ -126,6 +130,27 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
         help="not used by the last build of any project and target, for a CI's cache",
     )
     _add_dry_run(parser)
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Hold wheels against what they claim to be: the tags against the artifacts, whose own "
+        "headers say what they are for; every digest against RECORD and the manifests; the .wasm "
+        "against the one that was compiled. Of a profile's settings an artifact tells those of "
+        "the code generator; --recompile covers all."
+    )
+    parser.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
+    parser.add_argument(
+        "--recompile",
+        action="store_true",
+        help="compile every artifact again, with the installed wasmtime, and compare the bytes",
+    )
+    parser.add_argument(
+        "--compiler",
+        metavar="PATH",
+        help="the wasmtime program for other systems' artifacts, or a folder with some; else "
+        "WAZCACHE_WASMTIME, else the one on PATH",
+    )
 
 
 def _add_dry_run(parser: argparse.ArgumentParser) -> None:

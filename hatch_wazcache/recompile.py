@@ -1,0 +1,192 @@
+"""Compiles a wheel's artifacts again, with the engine that its manifests name, and compares."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.audit import Finding, cpu_flags
+from hatch_wazcache.cache.directory import CacheDirectory
+from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.compile.program import find_program
+from hatch_wazcache.config import DEFAULT_TIMEOUT
+from hatch_wazcache.engine import CPU_LEVELS, code_settings, installed_engine
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.job import Job
+from hatch_wazcache.misses import make_entries
+from hatch_wazcache.wasm import read_wasm
+from hatch_wazcache.wheelfile import BrokenWheelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from hatch_wazcache.artifact import ArtifactHeader
+    from hatch_wazcache.audit import Audit
+    from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.claims import ArtifactClaim, AssetClaim, Claims
+    from hatch_wazcache.report import Report
+    from hatch_wazcache.wheelfile import WheelFile
+
+__all__ = ["Recompiler"]
+
+
+class Recompiler:
+    """Compiles into a temporary cache, so that nothing comes out of another; equal jobs once."""
+
+    def __init__(self, report: Report, compiler: Path | None) -> None:
+        """Prepare.
+
+        Args:
+            report: is told what goes on.
+            compiler: the `wasmtime` program, or a folder with some; None for what is on PATH.
+
+        Raises:
+            WazcacheError: wasmtime is not installed.
+        """
+        self._report = report
+        self._compiler = compiler
+        self._installed = installed_engine()
+        self._folder = tempfile.TemporaryDirectory(prefix="wazcache-")
+        root = Path(self._folder.name)
+        self._cache = CacheDirectory(root / "cache", report.warn)
+        self._sources = root / "sources"
+        self._sources.mkdir()
+        self._version = self._cache.engine_version(self._installed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._cache.close()
+        self._folder.cleanup()
+
+    def findings(self, audit: Audit) -> tuple[list[Finding], list[Finding]]:
+        """Compare each artifact of a wheel that the audit could read.
+
+        Returns:
+            What differs; and what could not be compared, and why.
+        """
+        jobs: dict[ArtifactClaim, Job] = {}
+        untried: list[Finding] = []
+        for claims in audit.claims:
+            for asset in claims.assets:
+                for artifact in asset.artifacts:
+                    header = audit.headers.get(artifact.member)
+                    if header is None:
+                        continue  # the audit has said why
+                    try:
+                        jobs[artifact] = self._job(audit.wheel, claims, asset, artifact, header)
+                    except (BrokenWheelError, WazcacheError) as error:
+                        untried.append(Finding(artifact.member, str(error)))
+        entries = self._make({job.key.digest: job for job in jobs.values()}.values(), untried)
+        differing = []
+        for artifact, job in jobs.items():
+            entry = entries.get(job.key.digest)
+            if entry is not None and (text := _difference(audit.wheel, artifact, entry)):
+                differing.append(Finding(artifact.member, text))
+        return differing, untried
+
+    def _job(
+        self,
+        wheel: WheelFile,
+        claims: Claims,
+        asset: AssetClaim,
+        artifact: ArtifactClaim,
+        header: ArtifactHeader,
+    ) -> Job:
+        """Describe the compilation that the manifest claims.
+
+        The triple is the artifact's: it may be glibc's or musl's. For a `cpu` that was the
+        building machine's so are the CPU features; told to the compiler one by one, they make the
+        same bytes (tried with wasmtime 36 to 50).
+
+        Raises:
+            BrokenWheelError, WazcacheError: it cannot be made here.
+        """
+        if claims.engine != self._version:
+            raise WazcacheError(
+                f"is compiled by wasmtime {claims.engine}; installed is the engine "
+                f"{self._version}: install that one"
+            )
+        if asset.member is None or asset.member not in wheel:
+            raise WazcacheError("its .wasm is not in the wheel")
+        path = self._unpack(wheel, asset.member)
+        cpu, flags = artifact.cpu, CPU_LEVELS.get(artifact.cpu, ())
+        if cpu == "native":
+            cpu, flags = "as the artifact", tuple(sorted(cpu_flags(header)))
+        settings = code_settings(claims.settings(artifact))
+        wasm = read_wasm(path, asset.member)
+        key = ArtifactKey(
+            wasm.sha256, claims.engine, artifact.system, header.triple, cpu, flags, settings
+        )
+        return Job(key, artifact.member, path, wasm)
+
+    def _unpack(self, wheel: WheelFile, member: str) -> Path:
+        """Unpack an asset, under a name that is nobody's but ours."""
+        path = self._sources / f"{wheel.digest(member).hex()}.wasm"
+        if not path.exists():
+            with path.open("wb") as file:
+                file.writelines(wheel.chunks(member))
+        return path
+
+    def _make(self, jobs: Iterable[Job], untried: list[Finding]) -> dict[str, Entry]:
+        """Compile what has not been compiled for another wheel; note what cannot be."""
+        jobs = list(jobs)
+        missing = [job for job in jobs if self._cache.get(job.key) is None]
+        try:
+            program = self._program([job for job in missing if job.takes_program])
+        except WazcacheError as error:
+            untried += [Finding(job.label, str(error)) for job in missing if job.takes_program]
+            program, missing = None, [job for job in missing if not job.takes_program]
+        try:
+            make_entries(
+                missing, self._cache, DEFAULT_TIMEOUT, self._report, _ignore, program=program
+            )
+        except WazcacheError as error:  # the others have been made
+            untried += [Finding(None, line) for line in str(error).splitlines()]
+        entries = {job.key.digest: self._cache.get(job.key) for job in jobs}
+        return {digest: entry for digest, entry in entries.items() if entry is not None}
+
+    def _program(self, jobs: list[Job]) -> Path | None:
+        """Find the second compiler, if there are jobs that take it."""
+        if not jobs:
+            return None
+        return find_program(
+            self._compiler, jobs, self._installed, self._version, self._cache, DEFAULT_TIMEOUT
+        )
+
+
+def _ignore(_job: Job, _entry: Entry) -> None:
+    """Let the entry be found again: nobody else writes to this cache."""
+
+
+def _difference(wheel: WheelFile, artifact: ArtifactClaim, entry: Entry) -> str | None:
+    """Say where an artifact is unlike what was compiled now."""
+    if wheel.digest(artifact.member).hex() == entry.sha256:
+        return None
+    return (
+        f"is not what wasmtime makes of the .wasm with the profile {artifact.profile}: it differs "
+        f"from byte {_first_difference(wheel, artifact.member, entry)} on, and has "
+        f"{wheel.size_of(artifact.member)} bytes, not {entry.size}"
+    )
+
+
+def _first_difference(wheel: WheelFile, member: str, entry: Entry) -> int:
+    at = 0
+    with wheel.open(member) as file:
+        for there in entry.data():
+            here = file.read(len(there))
+            if here != there:
+                return at + len(os.path.commonprefix([here, there]))  # noqa: RUF071, no paths
+            at += len(there)
+    return at
