@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.compile.compilers import sweep_files_of_program
 from hatch_wazcache.compile.memory import job_memory
 from hatch_wazcache.compile.pool import Outcome, Pool, Task
 from hatch_wazcache.errors import WazcacheError
@@ -98,6 +99,8 @@ class _Misses:
         self._pool.close()
         for _job, claim, draft in self._running.values():
             _release(claim, draft)
+        if self._program is not None:
+            sweep_files_of_program()
 
     def run(self, jobs: list[Job]) -> None:
         """Do all the jobs; the largest first, each when there is room for it."""

@@ -16,7 +16,7 @@ from hatch_wazcache.engine import installed_engine, make_config, program_argumen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CompileError", "by_program", "by_wasmtime_py"]
+__all__ = ["CompileError", "by_program", "by_wasmtime_py", "sweep_files_of_program"]
 
 _LONGEST_MESSAGE = 2000
 
@@ -71,7 +71,7 @@ def by_program(wasm: bytes, program: str, **how: Any) -> bytes:
     """Compile by the `wasmtime` program.
 
     It gets the binary in a file of its own, not the asset itself, which may have an odd name, or
-    change, or lie beside a `.dwp`. If this process is killed, the files stay until the next call.
+    change, or lie beside a `.dwp`.
 
     Args:
         wasm: the binary.
@@ -81,8 +81,7 @@ def by_program(wasm: bytes, program: str, **how: Any) -> bytes:
     Raises:
         CompileError: it refuses them, or fails.
     """
-    folder = Path(tempfile.gettempdir())
-    tempfiles.sweep(folder)
+    folder = _folder()
     try:
         with _temporary_file(folder) as source, _temporary_file(folder) as out:
             source.write_bytes(wasm)
@@ -91,6 +90,15 @@ def by_program(wasm: bytes, program: str, **how: Any) -> bytes:
             return out.read_bytes()
     except OSError as error:
         raise CompileError(f"{folder}: {error.strerror or error}; see TMPDIR") from error
+
+
+def sweep_files_of_program() -> None:
+    """Remove what processes that were killed have left of the program's files."""
+    tempfiles.sweep(_folder())
+
+
+def _folder() -> Path:
+    return Path(tempfile.gettempdir())
 
 
 @contextmanager

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import corpus
 from conftest import Project, run_python, unpack
+
+from hatch_wazcache.targets import SYSTEMS
 
 LOAD_ALL = """
 from demo._wazcache import *
@@ -49,6 +54,39 @@ def test_all_21_files_in_one_project_20_load_and_one_is_refused_by_name(project:
     ran = run_python(LOAD_ALL, unpack(built.wheel, tmp_path / "site"))
     assert ran.status == 0, ran.output
     assert "20 loaded" in ran.output
+
+
+def test_all_20_files_for_every_target_in_one_build_pass_the_audit(project: Project, program):
+    (project.root / "demo" / "a.wasm").unlink()
+    names = [name for name in corpus.ROWS if name != corpus.REFUSED]
+    for name in names:
+        project.wasm(f"demo/{name}", name)
+    project.append('targets = "all"\nmax-size = false\n')
+    project.environment = {"WAZCACHE_WASMTIME": str(program)}
+    wheels = build_all(project)
+    assert len(wheels) == len(SYSTEMS) + 1
+    for wheel in wheels:
+        artifacts = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".cwasm")]
+        assert len(artifacts) == (0 if wheel.name.endswith("-any.whl") else len(names))
+    audited = project.run("hatch_wazcache", "audit", *map(str, wheels))
+    assert audited.status == 0, audited.output
+
+    # Once more, warm but for what compiles in seconds.
+    before = digests(wheels)
+    for entry in project.cache.glob("wasmtime-*/*.zip"):
+        if entry.stat().st_size < 1_000_000:
+            entry.unlink()
+    assert digests(build_all(project)) == before
+
+
+def build_all(project: Project) -> list[Path]:
+    done = project.run("hatchling", "build", "-t", "wazcache")
+    assert done.status == 0, done.output
+    return sorted((project.root / "dist").glob("*.whl"))
+
+
+def digests(wheels: list[Path]) -> dict[str, str]:
+    return {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
 
 
 def test_yosys_builds_warm_in_2_seconds_and_200_megabytes(project: Project):
