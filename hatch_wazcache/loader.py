@@ -373,9 +373,12 @@ def _in_archive() -> bool:
 
 def _system() -> str:
     """Return this system's name among the targets."""
+    if sys.platform == "win32":
+        # The machine is not what counts: a Python for x86_64 runs on Arm too.
+        return f"{'aarch64' if 'arm64' in sys.version.lower() else 'x86_64'}-windows"
     import platform
 
     machine = platform.machine().lower()
     arch = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
-    systems = {"darwin": "macos", "win32": "windows", "android": "linux"}
+    systems = {"darwin": "macos", "android": "linux"}
     return f"{arch}-{systems.get(sys.platform, sys.platform)}"
