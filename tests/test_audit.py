@@ -21,7 +21,7 @@ from layouts import LAYOUTS, built_layout
 
 from hatch_wazcache.audit import Audit
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.targets import native_target
+from hatch_wazcache.targets import TARGETS, native_target
 from hatch_wazcache.wheelfile import BrokenWheelError, WheelFile
 
 TAGS = ".".join(native_target().platform_tags)
@@ -143,6 +143,86 @@ def test_a_link_to_a_wheel_is_that_wheel(good: Path, tmp_path: Path):
     assert findings(tmp_path / good.name) == []
 
 
+@pytest.fixture(scope="module")
+def every(tmp_path_factory: pytest.TempPathFactory, program: Path) -> dict[str, Path]:
+    """A wheel of every target, by the target's name."""
+    folder = tmp_path_factory.mktemp("every")
+    project = Project(folder / "project", folder / "cache")
+    project.environment = {"WAZCACHE_WASMTIME": str(program)}
+    project.write("pyproject.toml", PYPROJECT)
+    project.append("targets = " + json.dumps(list(TARGETS)))
+    project.write("demo/__init__.py")
+    project.wasm("demo/a.wasm")
+    built = project.run("hatchling", "build", "-t", "wazcache")
+    assert built.status == 0, built.output
+    by_tags = {".".join(target.platform_tags): target.name for target in TARGETS.values()}
+    wheels = (project.root / "dist").glob("*.whl")
+    return {by_tags[wheel.stem.split("-")[-1]]: wheel for wheel in wheels}
+
+
+def test_the_wheel_of_every_target_has_no_finding_compiled_again_or_not(
+    every: dict[str, Path], program: Path
+):
+    assert every.keys() == TARGETS.keys()
+    for path in every.values():
+        assert findings(path) == []
+    done = run("audit", "--recompile", "--compiler", program, *every.values())
+    assert done.returncode == 0, done.stderr
+    count = sum(len(target.systems) for target in TARGETS.values())
+    assert done.stdout == (
+        f"{len(every)} wheels audited, {count} artifacts compiled again: 0 findings\n"
+    )
+
+
+def test_every_wheel_under_the_name_of_every_other_is_found(every: dict[str, Path], tmp_path: Path):
+    """Retagged throughout; the two without artifacts may have each other's."""
+    for name, path in every.items():
+        for target in TARGETS.values():
+            wheel = Wheel(path)
+            retag(wheel, ".".join(target.platform_tags))
+            found = findings(wheel.write(tmp_path / name / target.name))
+            alike = {system.name for system in TARGETS[name].systems} == {
+                system.name for system in target.systems
+            }
+            assert (not found) == alike, (name, target.name, found)
+
+
+def test_without_the_program_other_systems_are_not_compiled_again(
+    every: dict[str, Path], tmp_path: Path
+):
+    other = next(name for name, target in TARGETS.items() if target.systems and name != TARGET)
+    done = run("audit", "--recompile", "--compiler", tmp_path, every[other], every[TARGET])
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()[-1:]
+    assert f"{every[other]}: demo/a.{other}.cwasm: the wasmtime program is needed for " in line
+    assert done.stdout == "2 wheels audited, 2 artifacts compiled again: 0 findings\n"
+
+
+def test_a_real_artifact_of_another_system_is_found(every: dict[str, Path], tmp_path: Path):
+    """Swapped in, under the name of the one that was there, with every digest fixed."""
+    other = next(name for name, target in TARGETS.items() if target.systems and name != TARGET)
+    data = Wheel(every[other]).members[f"demo/a.{other}.cwasm"]
+    wheel = Wheel(every[TARGET])
+    found = findings(with_artifact(wheel, data, tmp_path))
+    assert found[0][0] == ARTIFACT
+    assert found[0][1].startswith(f"holds code for {other} (")
+    assert found[0][1].endswith(f"; the manifest says {TARGET}")
+    assert len(found) == 3
+
+
+def test_an_artifact_without_an_address_map_is_compiled_again_by_the_program(
+    project: Project, program: Path
+):
+    project.environment = {"WAZCACHE_WASMTIME": str(program)}
+    project.append("[tool.hatch.build.hooks.wazcache.profiles.default]\naddress-map = false\n")
+    built = project.build()
+    assert built.status == 0, built.output
+    assert findings(built.wheel) == []
+    done = run("audit", "--recompile", built.wheel, WAZCACHE_WASMTIME=str(program))
+    assert done.returncode == 0, done.stderr
+    assert loads(built.wheel) == [(True, None)]
+
+
 # What the wheel says of itself.
 
 
@@ -167,7 +247,7 @@ def test_a_retagged_name_is_found(good: Path, tmp_path: Path):
 
 def retag(wheel: Wheel, tags: str) -> None:
     """Change the platform in name and WHEEL."""
-    wheel.name = wheel.name.replace(TAGS, tags)
+    wheel.name = f"{wheel.name.rpartition('-')[0]}-{tags}.whl"
     name = f"{wheel.info}/WHEEL"
     lines = [line for line in wheel.members[name].decode().splitlines() if "Tag:" not in line]
     lines += [f"Tag: py3-none-{tag}" for tag in tags.split(".")]
@@ -386,6 +466,14 @@ def artifact(manifest: dict) -> dict:
         (lambda m: m["assets"].update({"a.wasm": 1}), 'assets["a.wasm"] = 1: must be a table'),
         (lambda m: m.update(profiles={"default": {"no": 1}}), 'profiles["default"].no: there is'),
         (
+            lambda m: m.update(profiles={"default": {"address-map": False}}),
+            'profiles["default"].address-map: there is no such setting',
+        ),
+        (
+            lambda m: m.update(compiler={"default": {"consume-fuel": True}}),
+            'compiler["default"].consume-fuel: there is no such setting',
+        ),
+        (
             lambda m: m.update(profiles={"default": {"consume-fuel": 1}}),
             'profiles["default"].consume-fuel = 1: must be true or false',
         ),
@@ -541,7 +629,6 @@ def test_a_cut_artifact_is_found(wheel: Wheel, tmp_path: Path):
         ("cranelift-nan-canonicalization", True, "false"),
         ("native-unwind-info", False, "true"),
         ("cranelift-debug-verifier", True, "false"),
-        ("address-map", False, "true"),
     ],
 )
 def test_a_setting_that_the_artifact_was_not_compiled_with_is_found(
@@ -552,6 +639,16 @@ def test_a_setting_that_the_artifact_was_not_compiled_with_is_found(
     assert only_finding(wheel.write(tmp_path)) == (
         ARTIFACT,
         f"is compiled with {setting} = {found}; {claimed}",
+    )
+
+
+def test_a_setting_that_only_a_compiler_knows_is_told_by_the_artifact_too(
+    wheel: Wheel, tmp_path: Path
+):
+    wheel.manifest(lambda m: m.update(compiler={"default": {"address-map": False}}))
+    assert only_finding(wheel.write(tmp_path)) == (
+        ARTIFACT,
+        "is compiled with address-map = true; the manifest says false (profile default)",
     )
 
 
