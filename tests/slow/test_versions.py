@@ -219,6 +219,26 @@ def test_every_wasmtime_has_settings_and_cpu_levels(
     assert ran.output == "True True\n"
 
 
+@pytest.mark.parametrize("cpu", ["baseline", "x86-64-v3", "native"])
+def test_every_wasmtimes_artifacts_are_audited_and_compiled_again(
+    project: Project, wasmtime: str, cpu: str
+):
+    name(project, wasmtime)
+    project.append(
+        f'cpu = "{cpu}"\nprofiles.default = {{}}\n'
+        "profiles.other = {consume-fuel = true, cranelift-debug-verifier = true, "
+        'cranelift-opt-level = "none"}\n'
+    )
+    built = project.build()
+    assert built.status == 0, built.output
+    audited = project.run("hatch_wazcache", "audit", "--recompile", built.wheel)
+    assert audited.status == 0, audited.output
+    assert audited.output.endswith("2 artifacts compiled again: 0 findings\n")
+    inspected = project.run("hatch_wazcache", "inspect", "--json", built.wheel)
+    ((asset,),) = [package["assets"] for package in json.loads(inspected.output)["packages"]]
+    assert [artifact["loads"] for artifact in asset["artifacts"]] == [True, True]
+
+
 def test_one_cache_serves_all_wasmtimes_side_by_side(project: Project):
     versions = [newest("wasmtime==36.*"), newest("wasmtime==48.*")]
     wheels = []
