@@ -97,11 +97,19 @@ def test_the_builder_says_what_the_readme_shows(clone: Path, program: Path):
     assert set(shown) <= set(said)
 
 
-def test_the_cache_answers_as_the_readme_shows(clone: Path):
-    first, second = (block for block in blocks("console") if "hatch-wazcache" in block)
+@pytest.fixture(scope="module")
+def path_with_command(clone: Path) -> str:
+    """A PATH with `hatch-wazcache`, installed with the example's wasmtime."""
     environment = clone.parent / "cli"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    shell("python -m pip install -q . 'wasmtime>=48,<49'", clone, PATH=path)
+    return path
+
+
+def test_the_cache_answers_as_the_readme_shows(clone: Path, path_with_command: str):
+    first, second = (block for block in blocks("console") if "hatch-wazcache why" in block)
+    path = path_with_command
     cache = str(clone.parent / "cache-of-its-own")
     project = Path(shutil.copytree(clone / "example_project", clone.parent / "warmed"))
 
@@ -112,13 +120,22 @@ def test_the_cache_answers_as_the_readme_shows(clone: Path):
             said += f"$ {command}\n{output}"
         return alike(said.replace(cache, "/home/me/.cache/wazcache"))
 
-    shell("python -m pip install -q . 'wasmtime>=48,<49'", clone, PATH=path)
     assert answers(first) == alike(first)
     pyproject = (project / "pyproject.toml").read_text("utf-8")
     option = "profiles.default.consume-fuel = true"
     assert option in README
     (project / "pyproject.toml").write_text(pyproject.replace("assets", f"{option}\nassets"))
     assert answers(second) == alike(second)
+
+
+def test_a_wheel_is_read_as_the_readme_shows(clone: Path, path_with_command: str):
+    block = next(block for block in blocks("console") if "hatch-wazcache audit" in block)
+    project = Path(shutil.copytree(clone / "example_project", clone.parent / "read"))
+    shell("python -m hatchling build -t wheel", clone, project, PATH=path_with_command)
+    said = ""
+    for command in commands(block):
+        said += f"$ {command}\n{shell(command, clone, project, PATH=path_with_command)}"
+    assert alike(said) == alike(block)
 
 
 def alike(text: str) -> str:
