@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,12 +20,9 @@ import set_up
 from conftest import EXAMPLE, ROOT, Built
 from packaging.utils import parse_wheel_filename
 
-from hatch_wazcache.targets import TARGETS
+from hatch_wazcache.targets import SYSTEMS, TARGETS
 
 Result = TypeVar("Result")
-
-WASMTIME = "wasmtime>=48,<49"
-"""What the example requires."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,10 @@ def builder(machine: Machine) -> Path:
     subprocess.run([sys.executable, "-m", *build], check=True, stdout=subprocess.DEVNULL)
     (own,) = links.glob("hatch_wazcache-*.whl")
     install = ["uv", "pip", "install", "-q", "--python", sys.executable, "--target", site]
-    install += ["--python-platform", TARGETS[machine.target].triple, "--python-version", "3.11"]
-    packages = ["pytest", WASMTIME, own]
+    install += ["--python-platform", SYSTEMS[machine.target].triple, "--python-version", "3.11"]
+    # The same streams take the same deflate, the same WHEEL the same hatchling.
+    packages = [f"{name}=={version(name)}" for name in ("deflate", "hatchling", "wasmtime")]
+    packages += ["editables", "pytest", str(own)]
     subprocess.run([sys.executable, "-m", *install, *packages], check=True)
     return site
 
@@ -155,16 +155,17 @@ def native_wheel(machine: Machine) -> Path:
 
 @cache
 def wheels() -> Path:
-    """Return a folder with the example's wheels for all platforms, and wasmtime's."""
+    """Return a folder with the example's wheels for all targets, made here, and wasmtime's."""
     made = folder("wheels")
-    here = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", made]
-    subprocess.run(here, cwd=EXAMPLE, check=True, stdout=subprocess.DEVNULL)
-    for target in ("aarch64-linux", "x86_64-windows"):
-        shutil.copy(native_wheel(machine(target)), made)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wazcache:all", "-d", made],
+        cwd=EXAMPLE, env={**os.environ, "WAZCACHE_WASMTIME": str(set_up.compiler())},
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
     fetch = ["pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--dest", str(made)]
     for platform in ("manylinux1_x86_64", "manylinux2014_aarch64", "win_amd64"):
-        words = [sys.executable, "-m", *fetch, "--platform", platform, WASMTIME]
-        subprocess.run(words, check=True)
+        words = [*fetch, "--platform", platform, f"wasmtime=={version('wasmtime')}"]
+        subprocess.run([sys.executable, "-m", *words], check=True)
     return made
 
 
