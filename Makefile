@@ -3,13 +3,20 @@ PYTHON ?= python3
 VENV = .venv/bin/python
 WORK = .work
 
-.PHONY: test test-slow lint example clean
+.PHONY: test test-slow test-platforms platforms lint example clean
 
 test: .venv/made
-	$(VENV) -m pytest -q -n 2 --dist worksteal --ignore tests/slow tests
+	$(VENV) -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms tests
 
 test-slow: .venv/made
 	$(VENV) -m pytest -q tests/slow
+
+test-platforms: platforms
+	$(VENV) -m pytest -q tests/platforms
+
+# Pythons of other platforms, and the wasmtime program: made once, minutes the first time.
+platforms: .venv/made
+	$(VENV) tests/platforms/set_up.py
 
 lint: .venv/made
 	$(VENV) -m ruff check .

@@ -23,6 +23,9 @@ __all__ = ["create", "is_temporary", "place", "replace", "sweep", "write"]
 
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
 
+_MOVING = 60.0
+"""Seconds for which a file may be held by nobody on Windows: it is closed before it is moved."""
+
 
 def create(directory: Path) -> tuple[Path, IO[bytes]]:
     """Create an empty file of a name of its own, open for reading and writing.
@@ -107,7 +110,7 @@ def sweep(directory: Path) -> None:
                     held = not _hold(file)
                     if not held and sys.platform != "win32":
                         path.unlink()
-                if sys.platform == "win32":
+                if sys.platform == "win32" and time.time() - path.stat().st_mtime > _MOVING:
                     path.unlink()  # refused while the owner has it open
 
 

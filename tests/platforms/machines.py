@@ -1,0 +1,180 @@
+"""Other platforms for the tests: their Pythons, and what is installed into them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import set_up
+from conftest import EXAMPLE, ROOT, Built
+from packaging.utils import parse_wheel_filename
+
+from hatch_wazcache.targets import SYSTEMS, TARGETS
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A platform that runs here, with a Python."""
+
+    target: str
+    python: tuple[str | Path, ...]
+    """What runs it."""
+
+    @property
+    def is_windows(self) -> bool:
+        return self.target.endswith("windows")
+
+    def path(self, path: Path) -> str:
+        """Write a path as the platform's programs know it."""
+        return f"Z:{path}".replace("/", "\\") if self.is_windows else str(path)
+
+    def run(self, *words: str | Path, cwd: Path, site: Path | None = None, **env: str) -> Built:
+        """Run Python there.
+
+        Args:
+            words: its arguments; paths are written as the platform has them.
+            cwd: the working directory.
+            site: a folder of installed packages.
+            env: further environment variables.
+        """
+        ours = ("WAZCACHE_", "HATCH_", "PYTHON", "PIP_")
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        if site is not None:
+            env["PYTHONPATH"] = self.path(site)
+        known = (self.path(word) if isinstance(word, Path) else word for word in words)
+        done = subprocess.run(
+            [*self.python, *known], cwd=cwd, env={**inherited, **env}, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+        )  # fmt: skip
+        return Built(done.returncode, done.stdout)
+
+    def code(self, text: str, cwd: Path, site: Path, **env: str) -> str:
+        """Run code there, which must succeed, and return what it printed."""
+        script = Path(tempfile.mkstemp(".py", "script-", cwd)[1])
+        script.write_text(text, "utf-8")
+        done = self.run(script, cwd=cwd, site=site, **env)
+        assert done.status == 0, done.output
+        return done.output
+
+    def install(self, folder: Path, links: Path, *requirements: str) -> None:
+        """Install by the platform's own pip, out of a folder of wheels."""
+        pip = ["pip", "install", "--no-index", "--no-compile", "--find-links", links]
+        done = self.run("-m", *pip, "--target", folder, *requirements, cwd=links)
+        assert done.status == 0, done.output
+
+
+def or_skip(find: Callable[[], Result]) -> Result:
+    """Return what was set up; where it was not, skip, but not in CI."""
+    try:
+        return find()
+    except set_up.CannotSetUpError as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))
+
+
+@cache
+def machine(target: str) -> Machine:
+    """Return a platform that has a Python of its own."""
+    return Machine(target, (set_up.python(target),))
+
+
+def x86_64_linux() -> Machine:
+    """Return this platform, its CPU emulated: QEMU_CPU names it."""
+    return Machine("x86_64-linux", (set_up.program("qemu-x86_64-static"), sys.executable))
+
+
+@cache
+def folder(name: str) -> Path:
+    """Return a folder of this name that lasts as long as the tests."""
+    made = _folder_of_all() / name
+    made.mkdir()
+    return made
+
+
+@cache
+def _folder_of_all() -> Path:
+    made = tempfile.mkdtemp(prefix="wazcache-platforms-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
+
+
+@cache
+def builder(machine: Machine) -> Path:
+    """Return a folder of packages for building there: hatch-wazcache, as a wheel, and wasmtime.
+
+    uv installs them from here, as for that platform: it is quicker than a pip that is emulated.
+    """
+    links, site = folder(f"{machine.target}-links"), folder(f"{machine.target}-site")
+    build = ["build", "--wheel", "-o", links, ROOT]
+    subprocess.run([sys.executable, "-m", *build], check=True, stdout=subprocess.DEVNULL)
+    (own,) = links.glob("hatch_wazcache-*.whl")
+    install = ["uv", "pip", "install", "-q", "--python", sys.executable, "--target", site]
+    install += ["--python-platform", SYSTEMS[machine.target].triple, "--python-version", "3.11"]
+    # The same streams take the same deflate, the same WHEEL the same hatchling.
+    packages = [f"{name}=={version(name)}" for name in ("deflate", "hatchling", "wasmtime")]
+    packages += ["editables", "pytest", str(own)]
+    subprocess.run([sys.executable, "-m", *install, *packages], check=True)
+    return site
+
+
+def build_example(machine: Machine) -> Built:
+    """Build the example's wheel there."""
+    return machine.run(
+        "-m", "hatchling", "build", "-t", "wheel", "-d", _made_by(machine),
+        cwd=EXAMPLE, site=builder(machine),
+        WAZCACHE_DIR=machine.path(_made_by(machine).parent / f"{machine.target}-cache"),
+    )  # fmt: skip
+
+
+def _made_by(machine: Machine) -> Path:
+    return folder(f"{machine.target}-wheel")
+
+
+@cache
+def native_wheel(machine: Machine) -> Path:
+    """Return the example's wheel, as the platform builds it."""
+    built = build_example(machine)
+    assert built.status == 0, built.output
+    (wheel,) = _made_by(machine).glob("*.whl")
+    return wheel
+
+
+@cache
+def wheels() -> Path:
+    """Return a folder with the example's wheels for all targets, made here, and wasmtime's."""
+    made = folder("wheels")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wazcache:all", "-d", made],
+        cwd=EXAMPLE, env={**os.environ, "WAZCACHE_WASMTIME": str(set_up.compiler())},
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    fetch = ["pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--dest", str(made)]
+    for platform in ("manylinux1_x86_64", "manylinux2014_aarch64", "win_amd64"):
+        words = [*fetch, "--platform", platform, f"wasmtime=={version('wasmtime')}"]
+        subprocess.run([sys.executable, "-m", *words], check=True)
+    return made
+
+
+def wheel(target: str) -> Path:
+    """Return the example's wheel for a platform."""
+    (found,) = (path for path in wheels().glob("gofmt-*.whl") if _is_for(path, target))
+    return found
+
+
+def _is_for(path: Path, target: str) -> bool:
+    _name, _version, _build, tags = parse_wheel_filename(path.name)
+    return any(TARGETS[target].accepts(tag.platform) for tag in tags)

