@@ -84,6 +84,11 @@ class Audit:
     def _find(self, member: str | None, text: str) -> None:
         self.findings.append(Finding(member, text))
 
+    def _find_once(self, member: str, text: str) -> None:
+        """Note what may have been met before, when the member was held against RECORD."""
+        if Finding(member, text) not in self.findings:
+            self._find(member, text)
+
     def _check_name(self) -> None:
         """Hold the wheel's name against WHEEL and the name of the .dist-info folder."""
         try:
@@ -155,18 +160,10 @@ class Audit:
     def _read_claims(self) -> None:
         """Read the manifests; a wheel without any has nothing that could be held against it."""
         manifests = self.wheel.manifests()
-        for name, loader in manifests.items():
-            if name not in self.wheel:
-                self._find(name, f"is missing: {loader} reads it")
-                continue
-            try:
-                text = self.wheel.text(name)
-            except BrokenWheelError as error:
-                self._find(name, str(error))
-                continue
-            claims, problems = read_claims(text, name)
+        for name in manifests:
+            claims, problems = read_claims(self.wheel, name)
             for problem in problems:
-                self._find(name, problem)
+                self._find_once(name, problem)
             if claims is not None:
                 self.claims.append(claims)
         if not manifests:
@@ -197,8 +194,7 @@ class Audit:
         try:
             found = self.wheel.digest(member).hex()
         except BrokenWheelError as error:
-            if Finding(member, str(error)) not in self.findings:
-                self._find(member, str(error))
+            self._find_once(member, str(error))
             return
         if found != sha256:
             self._find(member, f"has the SHA-256 {found}; the manifest says {sha256}")

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.manifest import SCHEMA
 from hatch_wazcache.targets import SYSTEMS
+from hatch_wazcache.wheelfile import BrokenWheelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hatch_wazcache.engine import SettingValue
     from hatch_wazcache.wasm import Kind
+    from hatch_wazcache.wheelfile import WheelFile
 
 __all__ = ["ArtifactClaim", "AssetClaim", "Claims", "read_claims"]
 
@@ -69,19 +71,23 @@ class Claims:
         return {**self.profiles[profile], **self.compiler.get(profile, {})}
 
 
-def read_claims(text: bytes, member: str) -> tuple[Claims | None, list[str]]:
+def read_claims(wheel: WheelFile, member: str) -> tuple[Claims | None, list[str]]:
     """Read a manifest.
 
     Args:
-        text: all of it.
-        member: its path in the wheel, which it names its package's files from.
+        wheel: that holds it, or should.
+        member: its path there, which it names its package's files from.
 
     Returns:
         The claims that can be believed, None if there are none at all; and what is wrong with the
         others.
     """
+    if member not in wheel:
+        return None, ["is missing: the loader beside it reads it"]
     try:
-        manifest = json.loads(text)
+        manifest = json.loads(wheel.text(member))
+    except BrokenWheelError as error:
+        return None, [str(error)]
     except (ValueError, RecursionError) as error:
         return None, [f"it is no JSON ({error})"]
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:

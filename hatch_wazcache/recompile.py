@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -187,6 +186,7 @@ def _first_difference(wheel: WheelFile, member: str, entry: Entry) -> int:
         for there in entry.data():
             here = file.read(len(there))
             if here != there:
-                return at + len(os.path.commonprefix([here, there]))  # noqa: RUF071, no paths
+                pairs = enumerate(zip(here, there, strict=False))
+                return at + next((n for n, (a, b) in pairs if a != b), len(here))
             at += len(there)
     return at

@@ -282,7 +282,10 @@ class WheelFile:
 
     def _has_manifest_fields(self, name: str) -> bool:
         try:
-            manifest = json.loads(self.text(name))
+            text = self.text(name)
+            if not all(field.encode() in text for field in MANIFEST_FIELDS):
+                return False  # so that a package's own data are not parsed
+            manifest = json.loads(text)
         except (BrokenWheelError, ValueError, RecursionError):
             return False
         return isinstance(manifest, dict) and manifest.keys() >= MANIFEST_FIELDS

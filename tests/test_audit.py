@@ -409,7 +409,7 @@ def test_a_wheel_without_a_manifest_is_found(wheel: Wheel, tmp_path: Path):
 def test_a_loader_without_its_manifest_is_found(wheel: Wheel, tmp_path: Path):
     del wheel.members[MANIFEST]
     assert findings(wheel.write(tmp_path)) == [
-        (MANIFEST, "is missing: demo/_wazcache.py reads it"),
+        (MANIFEST, "is missing: the loader beside it reads it"),
         (ARTIFACT, "is an artifact that no manifest lists: nothing loads it"),
     ]
 
@@ -889,6 +889,12 @@ def test_compiling_again_needs_the_engine_of_the_manifest(good: Path):
     assert run("audit", good, python=environment_with("")).returncode == 0
 
 
+def test_a_compiler_is_for_compiling_again(good: Path):
+    done = run("audit", "--compiler", ".", good)
+    assert done.returncode == 1
+    assert done.stderr == "hatch-wazcache: --compiler is for --recompile\n"
+
+
 # Inspect.
 
 
@@ -1006,6 +1012,16 @@ def test_inspect_shows_what_is_wrong_with_a_manifest(wheel: Wheel, tmp_path: Pat
     done = run("inspect", wheel.write(tmp_path))
     assert done.returncode == 0
     assert f'{MANIFEST}: assets["a.wasm"].artifacts[0].cpu = "z80": must be' in done.stdout
+
+
+def test_inspect_shows_a_manifest_that_cannot_be_unpacked(good: Path, tmp_path: Path):
+    doctored = bytearray(good.read_bytes())
+    doctored[doctored.rindex(MANIFEST.encode()) - 46 + 8] |= 1
+    (tmp_path / good.name).write_bytes(doctored)
+    done = run("inspect", tmp_path / good.name)
+    assert done.returncode == 0
+    assert f"{MANIFEST}: it is encrypted" in done.stdout
+    assert [member for member, _text in findings(tmp_path / good.name)].count(MANIFEST) == 1
 
 
 def test_inspect_writes_nothing_to_a_terminal_but_letters(wheel: Wheel, tmp_path: Path):

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["make_parser"]
 
-_EPILOG = """\
+_CACHE = """\
 the cache is the one that --cache-dir names; else WAZCACHE_DIR; else the option cache-dir of the
 project here, if there is one; else the user's cache folder.
 
+"""
+
+_STATUS = """\
 exit status:
   0    done
   1    an error, told on standard error
@@ -38,25 +41,30 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hatch-wazcache",
         description="Look into the cache of compiled WebAssembly, and into wheels that hold some.",
-        epilog=_EPILOG,
+        epilog=_CACHE + _STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--version", action="version", version=f"hatch-wazcache {version('hatch-wazcache')}"
     )
-    _add_common(parser, None, as_json=False)
+    _add_place(parser, None)
+    _add_json(parser, default=False)
     adding = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def add(name: str, run: Callable[[Any], Answer], text: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[Any], Answer], text: str, *, of_cache: bool = True
+    ) -> argparse.ArgumentParser:
         added = adding.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
-            epilog=_EPILOG,
+            epilog=_CACHE + _STATUS if of_cache else _STATUS,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         # Given before the command, an option is not to be undone by the command's default.
-        _add_common(added, argparse.SUPPRESS, as_json=argparse.SUPPRESS)
+        if of_cache:
+            _add_place(added, argparse.SUPPRESS)
+        _add_json(added, default=argparse.SUPPRESS)
         added.set_defaults(run=run)
         return added
 
@@ -75,14 +83,15 @@ def make_parser() -> argparse.ArgumentParser:
     _add_prune(add("prune", commands.prune, "remove entries"))
     _add_dry_run(add("clear", commands.clear, "remove all entries, and the statistics"))
     add("dir", commands.dir_, "the cache's directory, for scripts")
-    _add_audit(add("audit", wheel_commands.audit, "hold wheels against what they claim to be"))
-    add(
-        "inspect", wheel_commands.inspect, "what is in a wheel, and which artifacts load here"
-    ).add_argument("wheel", metavar="WHEEL", help="the file")
+    text = "hold wheels against what they claim to be"
+    _add_audit(add("audit", wheel_commands.audit, text, of_cache=False))
+    text = "what is in a wheel, and which artifacts load here"
+    inspect = add("inspect", wheel_commands.inspect, text, of_cache=False)
+    inspect.add_argument("wheel", metavar="WHEEL", help="a file")
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser, default: Any, *, as_json: Any) -> None:
+def _add_place(parser: argparse.ArgumentParser, default: Any) -> None:
     parser.add_argument(
         "--cache-dir", type=_folder, metavar="DIR", default=default, help="the cache"
     )
@@ -93,10 +102,13 @@ def _add_common(parser: argparse.ArgumentParser, default: Any, *, as_json: Any) 
         default=default,
         help="the project; else the nearest one from the working directory upwards",
     )
+
+
+def _add_json(parser: argparse.ArgumentParser, *, default: Any) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        default=as_json,
+        default=default,
         help="one JSON document: bytes, seconds, times since 1970",
     )
 

@@ -34,6 +34,8 @@ _FOUND = 3
 
 def audit(options: Namespace) -> Answer:
     """Hold wheels against their own claims, and compile their artifacts again if asked to."""
+    if options.compiler is not None and not options.recompile:
+        raise WazcacheError("--compiler is for --recompile")
     found: list[dict[str, str | None]] = []
     problems: list[str] = []
     artifacts = 0
@@ -130,9 +132,7 @@ class _Inspection:
         return Answer(data, [*map(_one_line, self._lines(data))])
 
     def _package(self, manifest: str, loader: str | None) -> dict[str, Any]:
-        claims, problems = None, ["it is missing"]
-        if manifest in self._wheel:
-            claims, problems = read_claims(self._wheel.text(manifest), manifest)
+        claims, problems = read_claims(self._wheel, manifest)
         assets = claims.assets if claims else ()
         return {
             "package": posixpath.dirname(manifest),
