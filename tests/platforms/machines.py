@@ -133,33 +133,27 @@ def builder(machine: Machine) -> Path:
 
 def build_example(machine: Machine) -> Built:
     """Build the example's wheel there."""
-    return machine.run(
-        "-m", "hatchling", "build", "-t", "wheel", "-d", _made_by(machine),
+    made = folder(f"{machine.target}-wheel")
+    built = machine.run(
+        "-m", "hatchling", "build", "-t", "wheel", "-d", made,
         cwd=EXAMPLE, site=builder(machine),
-        WAZCACHE_DIR=machine.path(_made_by(machine).parent / f"{machine.target}-cache"),
+        WAZCACHE_DIR=machine.path(folder(f"{machine.target}-cache")),
     )  # fmt: skip
-
-
-def _made_by(machine: Machine) -> Path:
-    return folder(f"{machine.target}-wheel")
-
-
-@cache
-def native_wheel(machine: Machine) -> Path:
-    """Return the example's wheel, as the platform builds it."""
-    built = build_example(machine)
     assert built.status == 0, built.output
-    (wheel,) = _made_by(machine).glob("*.whl")
-    return wheel
+    (built.wheel,) = made.glob("*.whl")
+    return built
 
 
-@cache
-def wheels() -> Path:
-    """Return a folder with the example's wheels for all targets, made here, and wasmtime's."""
+def make_wheels(program: Path) -> Path:
+    """Return a folder with the example's wheels for all targets, made here, and wasmtime's.
+
+    Args:
+        program: the second compiler.
+    """
     made = folder("wheels")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wazcache:all", "-d", made],
-        cwd=EXAMPLE, env={**os.environ, "WAZCACHE_WASMTIME": str(set_up.compiler())},
+        cwd=EXAMPLE, env={**os.environ, "WAZCACHE_WASMTIME": str(program)},
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     fetch = ["pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--dest", str(made)]
@@ -169,9 +163,9 @@ def wheels() -> Path:
     return made
 
 
-def wheel(target: str) -> Path:
+def wheel_for(target: str, wheels: Path) -> Path:
     """Return the example's wheel for a platform."""
-    (found,) = (path for path in wheels().glob("gofmt-*.whl") if _is_for(path, target))
+    (found,) = (path for path in wheels.glob("gofmt-*.whl") if _is_for(path, target))
     return found
 
 

@@ -59,18 +59,6 @@ class CannotSetUpError(Exception):
     """This machine cannot have it; the text says why."""
 
 
-def compiler() -> Path:
-    """Return the wasmtime program: that of WAZCACHE_WASMTIME, else the one made here.
-
-    Raises:
-        CannotSetUpError: it has not been made.
-    """
-    given = os.environ.get("WAZCACHE_WASMTIME")
-    if not given and not PROGRAM.exists():
-        raise CannotSetUpError("there is no wasmtime program: `make test-platforms` builds it")
-    return Path(given) if given else PROGRAM
-
-
 def python(target: str) -> Path:
     """Return what runs the target's Python.
 
@@ -136,8 +124,9 @@ def _set_up_program() -> None:
     from hatch_wazcache.engine import installed_engine
 
     version = installed_engine().read_version()
-    if "WAZCACHE_WASMTIME" in os.environ or _version(PROGRAM) == version:
-        print(f"wasmtime: {compiler()}")
+    given = os.environ.get("WAZCACHE_WASMTIME")
+    if given or _version(PROGRAM) == version:
+        print(f"wasmtime: {given or PROGRAM}")
         return
     if shutil.which("cargo") is None:
         raise CannotSetUpError("cargo is not installed: see https://rustup.rs")
@@ -308,11 +297,11 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def main() -> int:
-    """Set all of it up; what cannot be is an error in CI, else the tests that take it skip."""
+def main(names: list[str]) -> int:
+    """Set up what is named; what cannot be is an error in CI, else the tests that take it skip."""
     failed = False
     with _alone():
-        for name in ("wasmtime", *MAKERS):
+        for name in names:
             try:
                 _set_up_program() if name == "wasmtime" else _set_up(name)
             except CannotSetUpError as error:
@@ -322,4 +311,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -10,9 +10,6 @@ import pytest
 from conftest import ANSWER, Project, unpack
 from machines import Machine
 
-OLD, NEW = "Nehalem", "Haswell"
-"""Without and with what x86-64-v3 needs, as qemu has them."""
-
 LOAD = """
 import json, warnings
 warnings.simplefilter("ignore")
@@ -49,23 +46,23 @@ def answering(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("cpu", [OLD, NEW])
-def test_the_baseline_loads_everywhere(
-    machine: Machine, answering: Project, tmp_path: Path, cpu: str
+@pytest.mark.parametrize(
+    ("cpu", "level"),
+    [("qemu64", ""), ("Nehalem", ".x86-64-v2"), ("Haswell", ".x86-64-v3"), ("max", ".x86-64-v3")],
+)
+def test_of_several_levels_the_best_that_the_cpu_has_is_loaded(
+    machine: Machine, answering: Project, tmp_path: Path, cpu: str, level: str
 ):
-    assert load(machine, answering, tmp_path, cpu) == ("a.x86_64-linux.cwasm", None)
+    """qemu has no AVX-512, and so nobody gets x86-64-v4 here."""
+    answering.append('cpu = ["x86-64-v4", "x86-64-v3", "x86-64-v2", "baseline"]\n')
+    loaded = load(machine, answering, tmp_path, cpu)
+    assert loaded == (f"a.x86_64-linux{level}.cwasm", None)
 
 
-def test_a_level_loads_where_the_cpu_has_it(machine: Machine, answering: Project, tmp_path: Path):
-    answering.append('cpu = "x86-64-v3"\n')
-    name = "a.x86_64-linux.x86-64-v3.cwasm"
-    assert load(machine, answering, tmp_path, NEW) == (name, None)
-
-
-def test_a_level_is_refused_where_the_cpu_lacks_it(
+def test_a_level_alone_is_refused_where_the_cpu_lacks_it_and_the_wasm_compiled(
     machine: Machine, answering: Project, tmp_path: Path
 ):
     answering.append('cpu = "x86-64-v3"\n')
-    artifact, reason = load(machine, answering, tmp_path, OLD)
+    artifact, reason = load(machine, answering, tmp_path, "Nehalem")
     assert artifact is None
     assert '"has_avx' in reason
