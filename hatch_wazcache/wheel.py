@@ -1,7 +1,7 @@
 """The platform wheel: heavy members copied as they are, the base wheel's small ones behind them.
 
-`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in the
-base wheel's place, at once. What is copied is checked on the way, in one pass.
+`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in its
+place, at once. What is copied is checked on the way, in one pass.
 """
 
 from __future__ import annotations
@@ -153,11 +153,14 @@ class PlatformWheel:
         """
         self._file.flush()
 
-    def finish(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> int:
-        """Add the base wheel's members and a RECORD, and put the result in the base wheel's place.
+    def finish(
+        self, base: Path, final: Path, drop: Collection[str], note: Callable[[str], None]
+    ) -> int:
+        """Add the base wheel's members and a RECORD, and put the result in its place.
 
         Args:
-            base: the wheel that the build system made; it is replaced.
+            base: the wheel that the build system made.
+            final: the place, in this wheel's directory; the base wheel itself, or none yet.
             drop: members of it that are not to be in the wheel.
             note: is told of members that are too large to deflate again.
 
@@ -195,7 +198,7 @@ class PlatformWheel:
         self._file.flush()
         size = os.fstat(self._file.fileno()).st_size
         os.chmod(self.path, mode)
-        tempfiles.place(self.path, self._file, base)
+        tempfiles.place(self.path, self._file, final)
         atexit.unregister(self.abandon)
         return size
 

@@ -176,7 +176,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         assert self._wheel is not None
         assert self._build is not None
         try:
-            return self._wheel.finish(base, self._not_in_wheel, self._report.say)
+            return self._wheel.finish(base, base, self._not_in_wheel, self._report.say)
         except OSError as error:
             raise WazcacheError(f"{base}: cannot be written: {error.strerror or error}") from error
 
