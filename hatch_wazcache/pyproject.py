@@ -1,4 +1,4 @@
-"""The project's `pyproject.toml`: the table of options that every build system shares."""
+"""The project's `pyproject.toml`: which of its tables holds the options."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SHARED_LOCATION", "read_pyproject", "shared_table"]
+__all__ = ["HATCHLINGS_OPTIONS", "choose_table", "hatch_tables", "read_pyproject", "shared_table"]
 
-SHARED_LOCATION = "tool.wazcache"
-"""The table's TOML path."""
+_SHARED = "tool.wazcache"
+
+HATCHLINGS_OPTIONS = (
+    "dependencies",
+    "enable-by-default",
+    "require-runtime-dependencies",
+    "require-runtime-features",
+)
+"""What hatchling itself reads from a hook's table."""
 
 
 def read_pyproject(root: str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -38,14 +45,49 @@ def read_pyproject(root: str | os.PathLike[str]) -> Mapping[str, Any]:
         raise WazcacheError(f"{path}: {error}") from error
 
 
-def shared_table(pyproject: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return `[tool.wazcache]`, or None if there is none.
+def shared_table(pyproject: Mapping[str, Any]) -> Any:
+    """Return what `[tool.wazcache]` holds, whatever it is; None if there is none."""
+    return _look_up(pyproject, _SHARED)
+
+
+def hatch_tables(pyproject: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the tables of the hatch hook, by their TOML paths."""
+    names = ("tool.hatch.build.hooks.wazcache", "tool.hatch.build.targets.wheel.hooks.wazcache")
+    found = {name: _look_up(pyproject, name) for name in names}
+    return {name: table for name, table in found.items() if isinstance(table, dict)}
+
+
+def choose_table(
+    pyproject: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], str]:
+    """Choose the table of options: `[tool.wazcache]`, or the hatch hook's own.
+
+    Args:
+        pyproject: the project's.
+        own: tables of the hatch hook, by their TOML paths. One may be there and be empty: hatchling
+            runs a hook only if it is named.
+
+    Returns:
+        The table and its TOML path.
 
     Raises:
-        WazcacheError: it is no table.
+        WazcacheError: there are options in both, or `tool.wazcache` is no table.
     """
-    tool = pyproject.get("tool")
-    table = tool.get("wazcache") if isinstance(tool, dict) else None
-    if table is not None and not isinstance(table, dict):
-        raise WazcacheError(f"{SHARED_LOCATION}: must be a table of options")
-    return table
+    shared = shared_table(pyproject)
+    for location, table in own.items():
+        if shared is None:
+            return table, location
+        if any(name not in HATCHLINGS_OPTIONS for name in table):
+            raise WazcacheError(
+                f"{_SHARED} and {location} both have options; keep them in one of the two"
+            )
+    if not isinstance(shared, dict):
+        raise WazcacheError(f"{_SHARED}: must be a table of options")
+    return shared, _SHARED
+
+
+def _look_up(pyproject: Mapping[str, Any], path: str) -> Any:
+    found: Any = pyproject
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found

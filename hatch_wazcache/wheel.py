@@ -39,13 +39,16 @@ _FILE = 0o100644 << 16
 _CHUNK = 1 << 20
 
 
-def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
+def wheel_tag(
+    earlier: str | None, target: Target, location: str, who: str = "another build hook"
+) -> str:
     """Combine the target's platform tags with a Python and ABI tag.
 
     Args:
-        earlier: the tag that another hook set, or None.
+        earlier: the tag that the wheel has already, or None.
         target: what the wheel is for.
         location: the options' TOML path, for the message.
+        who: what gave it that tag, for the message.
 
     Returns:
         A tag as it stands in a wheel's name (PEP 425), possibly compressed.
@@ -56,7 +59,7 @@ def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
     ours = ".".join(target.platform_tags)
     if earlier is None:
         return f"py3-none-{ours}"
-    said = f'{location}: another build hook tagged the wheel "{earlier}"'
+    said = f'{location}: {who} tagged the wheel "{earlier}"'
     parts = str(earlier).split("-")
     if len(parts) != 3 or not all(parts):
         raise WazcacheError(

@@ -1,4 +1,4 @@
-"""What setuptools calls for every project: is it one with options of ours?
+"""What setuptools calls for every project, to be asked whether it has options of ours.
 
 Small, since it is imported wherever hatch-wazcache is installed; the commands are elsewhere.
 """
@@ -28,9 +28,10 @@ def finalize_distribution(distribution: Distribution) -> None:
     from hatch_wazcache.pyproject import read_pyproject, shared_table
 
     try:
-        if shared_table(read_pyproject(distribution.src_root or os.curdir)) is None:
-            return
+        pyproject = read_pyproject(distribution.src_root or os.curdir)
     except WazcacheError:  # setuptools reads the same file, and says what is wrong
+        return
+    if shared_table(pyproject) is None:
         return
     look_up = distribution.get_command_class
 
