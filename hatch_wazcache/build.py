@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.targets import Target
     from hatch_wazcache.zipmember import DateTime
 
-__all__ = ["Build"]
+__all__ = ["Build", "plan_build", "warm"]
 
 Result = TypeVar("Result")
 
@@ -285,6 +285,47 @@ class Build:
         """Return an artifact's SHA-256 and size, as its manifest tells them."""
         entry = self._entries[artifact.key.digest]
         return entry.sha256, entry.size
+
+
+def plan_build(config: Config, layout: Layout, requirement: EngineRequirement) -> Plan:
+    """Return what a build would put into the wheel; no cache is asked.
+
+    Args:
+        config: the options.
+        layout: where the build system puts files.
+        requirement: what the project says of wasmtime.
+
+    Raises:
+        WazcacheError: an asset or the engine is not fit to build.
+    """
+    engine = installed_engine()
+    requirement.check(engine.distribution_version)
+    return make_plan(config, config.target, layout, engine, engine.read_version())
+
+
+def warm(
+    config: Config, layout: Layout, requirement: EngineRequirement, report: Report, project: str
+) -> None:
+    """Compile what a build would; counts as a build.
+
+    Args:
+        config: the options.
+        layout: where the build system puts files.
+        requirement: what the project says of wasmtime.
+        report: what is said meanwhile, and the counts.
+        project: its name.
+
+    Raises:
+        WazcacheError: an asset cannot be compiled, or the cache does not keep it.
+    """
+    build = Build(config, config.target, layout, requirement, report)
+    try:
+        build.make_entries()
+        build.settle(project)
+    finally:
+        build.close()
+    if not build.is_kept():
+        raise WazcacheError("the cache does not keep what was compiled, so nothing is warm")
 
 
 def _write(path: Path, entry: Entry) -> None:

@@ -70,8 +70,8 @@ def wheel_tag(
         return f"{interpreter}-{abi}-{ours}"
     if not all(target.accepts(tag) for tag in platform.split(".")):
         raise WazcacheError(
-            f"{said}, which does not fit the target {target.name}; that hook's files are for "
-            "another platform, so build that wheel where they fit"
+            f"{said}, which does not fit the target {target.name}; its files are for another "
+            "platform, so build that wheel where they fit"
         )
     return earlier
 

@@ -154,11 +154,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             return self.target
         target = config.target
         if config.wanted is None and len(config.targets) > 1:
-            others = ", ".join(one.name for one in config.targets if one != target)
-            self._report.say(
-                f"this is the wheel for {target.name}; WAZCACHE_TARGET=NAME makes that of another "
-                f"target ({others}), `hatch build -t wazcache` makes them all"
-            )
+            others = [one.name for one in config.targets if one != target]
+            self._report.is_one_of_several(target.name, others, "hatch build -t wazcache")
         return target
 
     def _finish_wheel(self, base: Path, build_data: dict[str, Any]) -> int:

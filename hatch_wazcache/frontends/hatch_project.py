@@ -118,28 +118,16 @@ class _Hook(WazcacheBuildHook):
     report: Report
 
     def plan(self, build_data: dict[str, Any]) -> Plan:
-        from hatch_wazcache.engine import installed_engine
-        from hatch_wazcache.plan import make_plan
-
-        engine = installed_engine()
-        self._requirement(self.options).check(engine.distribution_version)
-        config, version = self.options, engine.read_version()
-        return make_plan(config, config.target, self._layout(build_data), engine, version)
-
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        from hatch_wazcache.build import Build
+        from hatch_wazcache.build import plan_build
 
         config = self.options
-        layout = self._layout(build_data)
-        requirement, target = self._requirement(config), config.target
-        build = Build(config, target, layout, requirement, self.report)
-        try:
-            build.make_entries()
-            build.settle(self.metadata.core.name)
-        finally:
-            build.close()
-        if not build.is_kept():
-            raise WazcacheError("the cache does not keep what was compiled, so nothing is warm")
+        return plan_build(config, self._layout(build_data), self._requirement(config))
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        from hatch_wazcache.build import warm
+
+        config, layout = self.options, self._layout(build_data)
+        warm(config, layout, self._requirement(config), self.report, self.metadata.core.name)
 
 
 class _Builder(WheelBuilder):

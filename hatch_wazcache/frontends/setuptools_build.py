@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from setuptools import Command
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.targets import TARGETS, native_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.plan import Plan
     from hatch_wazcache.report import Report
     from hatch_wazcache.requirement import EngineRequirement
+    from hatch_wazcache.targets import Target
 
 __all__ = ["NAME", "BuildWazcache", "build_wazcache", "one_message"]
 
@@ -78,7 +80,8 @@ class BuildWazcache(Command):
         from hatch_wazcache.build import Build
 
         with one_message():
-            self.build = Build(self.config, self.layout(), self.requirement, self.report)
+            target = self._target()
+            self.build = Build(self.config, target, self.layout(), self.requirement, self.report)
             self._plan = self.build.plan
             self.build.make_entries()
             name = self.distribution.get_name()
@@ -92,6 +95,15 @@ class BuildWazcache(Command):
             if not self.for_wheel:
                 self.build.settle(name)
                 self.close()
+
+    def _target(self) -> Target:
+        config = self.config
+        if self.editable_mode or not self.for_wheel:
+            return native_target() or TARGETS["any"]
+        if config.wanted is None and len(config.targets) > 1:
+            others = [one.name for one in config.targets if one != config.target]
+            self.report.is_one_of_several(config.target.name, others)
+        return config.target
 
     def close(self) -> None:
         """Release the cache. Can be called twice."""

@@ -147,7 +147,7 @@ class _BdistWheel(bdist_wheel):
         if self._step is None:
             return tag
         config = self._step.config
-        ours = wheel_tag("-".join(tag), config.target, config.location, "setuptools")
+        ours = wheel_tag("-".join(tag), config.target, config.location, "setuptools, or --plat-name,")
         interpreter, abi, platform = ours.split("-")
         self._tag = interpreter, abi, platform
         return self._tag
@@ -155,7 +155,8 @@ class _BdistWheel(bdist_wheel):
     def write_wheelfile(self, *args: Any, **kwargs: Any) -> None:
         # A wheel with artifacts is for one platform, and says so even if its Python is pure.
         pure = self.root_is_pure
-        self.root_is_pure = pure and self._step is None
+        if self._step is not None:
+            self.root_is_pure = pure and self._step.config.target.name == "any"
         super().write_wheelfile(*args, **kwargs)
         self.root_is_pure = pure
 
@@ -195,7 +196,7 @@ def _target_of(platform: str) -> str:
     from hatch_wazcache.targets import TARGETS
 
     for target in TARGETS.values():
-        if target.accepts(platform):
+        if target.accepts(platform) or platform in target.platform_tags:
             return target.name
     raise WazcacheError(
         f"setuptools, or --plat-name, tags the wheel {platform}, which is the platform of no "
