@@ -15,8 +15,18 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-__all__ = ["HATCHLINGS_OPTIONS", "choose_table", "hatch_tables", "read_pyproject", "shared_table"]
+    from hatch_wazcache.config import Config
+
+__all__ = [
+    "HATCHLINGS_OPTIONS",
+    "build_backend",
+    "choose_table",
+    "project_config",
+    "read_pyproject",
+    "shared_table",
+]
 
 _SHARED = "tool.wazcache"
 
@@ -50,11 +60,10 @@ def shared_table(pyproject: Mapping[str, Any]) -> Any:
     return _look_up(pyproject, _SHARED)
 
 
-def hatch_tables(pyproject: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the tables of the hatch hook, by their TOML paths."""
-    names = ("tool.hatch.build.hooks.wazcache", "tool.hatch.build.targets.wheel.hooks.wazcache")
-    found = {name: _look_up(pyproject, name) for name in names}
-    return {name: table for name, table in found.items() if isinstance(table, dict)}
+def build_backend(pyproject: Mapping[str, Any]) -> str:
+    """Return the build backend; setuptools' own if none is named, as PEP 517 has it."""
+    backend = _look_up(pyproject, "build-system.build-backend")
+    return backend if isinstance(backend, str) else "setuptools.build_meta:__legacy__"
 
 
 def choose_table(
@@ -84,6 +93,29 @@ def choose_table(
     if not isinstance(shared, dict):
         raise WazcacheError(f"{_SHARED}: must be a table of options")
     return shared, _SHARED
+
+
+def project_config(root: Path, environment: Mapping[str, str]) -> Config:
+    """Read the options of a project that another build system builds than hatchling.
+
+    Args:
+        root: the project's root.
+        environment: as for `read_config`.
+
+    Raises:
+        WazcacheError: all that is wrong with them, one line each.
+    """
+    from hatch_wazcache.config import read_config
+    from hatch_wazcache.surroundings import refuse_shared_folder
+
+    pyproject = read_pyproject(root)
+    names = ("tool.hatch.build.hooks.wazcache", "tool.hatch.build.targets.wheel.hooks.wazcache")
+    found = {name: _look_up(pyproject, name) for name in names}
+    own = {name: table for name, table in found.items() if isinstance(table, dict)}
+    table, location = choose_table(pyproject, own)
+    config = read_config(table, location, environment, root)
+    refuse_shared_folder(config, root)
+    return config
 
 
 def _look_up(pyproject: Mapping[str, Any], path: str) -> Any:

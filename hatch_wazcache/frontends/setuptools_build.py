@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from setuptools import Command
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.pyproject import project_config
 from hatch_wazcache.targets import TARGETS, native_target
 
 if TYPE_CHECKING:
@@ -147,23 +148,12 @@ class BuildWazcache(Command):
     @cached_property
     def config(self) -> Config:
         """The options."""
-        return self._read_config(os.environ)
+        return project_config(self.root, os.environ)
 
     def set_target(self, name: str) -> None:
         """Build for a target, unless the environment names another."""
         chosen = os.environ.get("WAZCACHE_TARGET") or name
-        self.config = self._read_config({**os.environ, "WAZCACHE_TARGET": chosen})
-
-    def _read_config(self, environment: Mapping[str, str]) -> Config:
-        from hatch_wazcache.config import read_config
-        from hatch_wazcache.pyproject import choose_table, hatch_tables, read_pyproject
-        from hatch_wazcache.surroundings import refuse_shared_folder
-
-        pyproject = read_pyproject(self.root)
-        table, location = choose_table(pyproject, hatch_tables(pyproject))
-        config = read_config(table, location, environment, self.root)
-        refuse_shared_folder(config, self.root)
-        return config
+        self.config = project_config(self.root, {**os.environ, "WAZCACHE_TARGET": chosen})
 
     @cached_property
     def requirement(self) -> EngineRequirement:

@@ -147,7 +147,9 @@ class _BdistWheel(bdist_wheel):
         if self._step is None:
             return tag
         config = self._step.config
-        ours = wheel_tag("-".join(tag), config.target, config.location, "setuptools, or --plat-name,")
+        ours = wheel_tag(
+            "-".join(tag), config.target, config.location, "setuptools, or --plat-name,"
+        )
         interpreter, abi, platform = ours.split("-")
         self._tag = interpreter, abi, platform
         return self._tag
