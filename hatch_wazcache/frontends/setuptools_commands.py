@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from setuptools.command.egg_info import egg_info
     from setuptools.command.sdist import sdist
 
+    from hatch_wazcache.config import Config
     from hatch_wazcache.zipmember import DateTime
 else:  # what they go in front of is known when a command is looked up
     bdist_wheel = build = develop = egg_info = sdist = object
@@ -126,6 +127,7 @@ class _BdistWheel(bdist_wheel):
             platform = super().get_tag()[2]
             if platform != "any" or self.plat_name_supplied:
                 step.set_target(_target_of(platform))
+            self._our_tag(step.config)  # what is wrong with it is told before anything is built
             step.for_wheel = True
             self._step, self.dist_dir = step, folder
             try:
@@ -139,20 +141,19 @@ class _BdistWheel(bdist_wheel):
                 step.close()
 
     def get_tag(self) -> tuple[str, str, str]:
+        if self._step is None:
+            return super().get_tag()
+        if self._tag is None:  # which write_wheelfile would find another one for
+            self._tag = self._our_tag(self._step.config)
+        return self._tag
+
+    def _our_tag(self, config: Config) -> tuple[str, str, str]:
         from hatch_wazcache.wheel import wheel_tag
 
-        if self._tag is not None:
-            return self._tag
-        tag = super().get_tag()
-        if self._step is None:
-            return tag
-        config = self._step.config
-        ours = wheel_tag(
-            "-".join(tag), config.target, config.location, "setuptools, or --plat-name,"
-        )
-        interpreter, abi, platform = ours.split("-")
-        self._tag = interpreter, abi, platform
-        return self._tag
+        who = "setuptools, or --plat-name,"
+        tag = wheel_tag("-".join(super().get_tag()), config.target, config.location, who)
+        interpreter, abi, platform = tag.split("-")
+        return interpreter, abi, platform
 
     def write_wheelfile(self, *args: Any, **kwargs: Any) -> None:
         # A wheel with artifacts is for one platform, and says so even if its Python is pure.
