@@ -194,20 +194,26 @@ PLACES = {
     ),
     "package_dir of one package": (
         "[tool.setuptools]\npackages = ['demo', 'demo.more']\n"
-        + "[tool.setuptools.package-dir]\ndemo = 'lib'\n'demo.more' = 'elsewhere'\n",
-        {"lib/__init__.py": "", "lib/a.wasm": "demo/a.wasm",
-         "elsewhere/__init__.py": "", "elsewhere/deep/b.wasm": "demo/more/deep/b.wasm"},
+        "package-dir = {demo = 'lib', 'demo.more' = 'elsewhere'}\n",
+        {
+            "lib/__init__.py": "",
+            "lib/a.wasm": "demo/a.wasm",
+            "elsewhere/__init__.py": "",
+            "elsewhere/deep/b.wasm": "demo/more/deep/b.wasm",
+        },
     ),
     "namespace packages": (
         "[tool.setuptools.packages.find]\nwhere = ['src']\nnamespaces = true\n",
-        {"src/name/space/demo/__init__.py": "",
-         "src/name/space/demo/data/a.wasm": "name/space/demo/data/a.wasm"},
+        {
+            "src/name/space/demo/__init__.py": "",
+            "src/name/space/demo/data/a.wasm": "name/space/demo/data/a.wasm",
+        },
     ),
     "a namespace package with the asset": (
         "[tool.setuptools]\npackages = ['name.space']\n",
         {"name/space/module.py": "", "name/space/a.wasm": "name/space/a.wasm"},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PLACES)
