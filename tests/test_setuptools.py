@@ -193,8 +193,10 @@ PLACES = {
         {"src/demo/__init__.py": "", "src/demo/sub/a.wasm": "demo/sub/a.wasm"},
     ),
     "package_dir of one package": (
-        "[tool.setuptools]\npackages = ['demo', 'demo.more']\n"
-        "package-dir = {demo = 'lib', 'demo.more' = 'elsewhere'}\n",
+        """[tool.setuptools]
+packages = ["demo", "demo.more"]
+package-dir = {demo = "lib", "demo.more" = "elsewhere"}
+""",
         {
             "lib/__init__.py": "",
             "lib/a.wasm": "demo/a.wasm",
