@@ -9,7 +9,7 @@ from pkgutil import get_data
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
-from hatch_wazcache import editable
+from hatch_wazcache import editable, tempfiles
 from hatch_wazcache.cache.directory import CacheDirectory, default_directory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.engine import installed_engine
@@ -19,7 +19,7 @@ from hatch_wazcache.plan import Artifact, Plan, make_plan
 from hatch_wazcache.wheel import PlatformWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hatch_wazcache.config import Config
     from hatch_wazcache.job import Job
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.targets import Target
     from hatch_wazcache.zipmember import DateTime
 
-__all__ = ["Build"]
+__all__ = ["Build", "plan_build", "warm"]
 
 Result = TypeVar("Result")
 
@@ -219,13 +219,8 @@ class Build:
                 self.copy(asset.job, partial(wheel.add_asset, asset, reproducible=reproducible))
             for artifact in self.plan.artifacts:
                 self.copy(artifact.job, partial(wheel.add_artifact, artifact))
-            for package in self.plan.packages:
-                text = manifest_for_wheel(
-                    self.plan, package, self._digest, keep_wasm=self._config.keep_wasm
-                )
-                wheel.add_bytes(package.file(package.manifest), text)
-                if package.loader:
-                    wheel.add_bytes(package.file(package.loader), loader_text())
+            for name, data in self._small_files():
+                wheel.add_bytes(name, data)
             wheel.flush()
         except OSError as error:
             wheel.abandon()
@@ -257,10 +252,84 @@ class Build:
                 "artifacts beside the .wasm files"
             ) from error
 
+    def write_tree(self, folder: Path) -> None:
+        """Write what a wheel would hold besides the build system's own files, as it is unpacked.
+
+        Args:
+            folder: where; its subfolders are packages.
+
+        Raises:
+            WazcacheError: it cannot be written.
+        """
+        try:
+            for asset in self.plan.assets if self._config.keep_wasm else ():
+                self.copy(asset.job, partial(_write, folder / asset.distribution))
+            for artifact in self.plan.artifacts:
+                self.copy(artifact.job, partial(_write, folder / artifact.distribution))
+            for name, data in self._small_files():
+                tempfiles.write_file(folder / name, [data])
+        except OSError as error:
+            where = error.filename or folder
+            raise WazcacheError(f"{where}: cannot be written: {error.strerror or error}") from error
+
+    def _small_files(self) -> Iterator[tuple[str, bytes]]:
+        """Make the manifest and the loader of each package in a wheel, by their paths in it."""
+        for package in self.plan.packages:
+            keep_wasm = self._config.keep_wasm
+            text = manifest_for_wheel(self.plan, package, self._digest, keep_wasm=keep_wasm)
+            yield package.file(package.manifest), text
+            if package.loader:
+                yield package.file(package.loader), loader_text()
+
     def _digest(self, artifact: Artifact) -> tuple[str, int]:
         """Return an artifact's SHA-256 and size, as its manifest tells them."""
         entry = self._entries[artifact.key.digest]
         return entry.sha256, entry.size
+
+
+def plan_build(config: Config, layout: Layout, requirement: EngineRequirement) -> Plan:
+    """Return what a build would put into the wheel; no cache is asked.
+
+    Args:
+        config: the options.
+        layout: where the build system puts files.
+        requirement: what the project says of wasmtime.
+
+    Raises:
+        WazcacheError: an asset or the engine is not fit to build.
+    """
+    engine = installed_engine()
+    requirement.check(engine.distribution_version)
+    return make_plan(config, config.target, layout, engine, engine.read_version())
+
+
+def warm(
+    config: Config, layout: Layout, requirement: EngineRequirement, report: Report, project: str
+) -> None:
+    """Compile what a build would; counts as a build.
+
+    Args:
+        config: the options.
+        layout: where the build system puts files.
+        requirement: what the project says of wasmtime.
+        report: what is said meanwhile, and the counts.
+        project: its name.
+
+    Raises:
+        WazcacheError: an asset cannot be compiled, or the cache does not keep it.
+    """
+    build = Build(config, config.target, layout, requirement, report)
+    try:
+        build.make_entries()
+        build.settle(project)
+    finally:
+        build.close()
+    if not build.is_kept():
+        raise WazcacheError("the cache does not keep what was compiled, so nothing is warm")
+
+
+def _write(path: Path, entry: Entry) -> None:
+    tempfiles.write_file(path, entry.data())
 
 
 def loader_text() -> bytes:

@@ -75,13 +75,12 @@ def write(
             wrote.append(package.loader)
         wrote.append(package.manifest)
         text = manifest_for_editable(plan, package, digest, project, wrote)
-        _replace(package.source / package.manifest, [text])
+        tempfiles.write_file(package.source / package.manifest, [text])
         for artifact in artifacts:
             path = package.source / artifact.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            copy(artifact.job, lambda entry, path=path: _replace(path, entry.data()))  # type: ignore[misc]
+            copy(artifact.job, lambda entry, path=path: tempfiles.write_file(path, entry.data()))  # type: ignore[misc]
         if package.loader:
-            _replace(package.source / package.loader, [loader])
+            tempfiles.write_file(package.source / package.loader, [loader])
 
 
 def leftovers(
@@ -168,19 +167,3 @@ def _wrote(manifest: Path, root: Path) -> Iterator[Path]:
 def _unlink(paths: Iterable[Path]) -> None:
     for path in list(paths):
         path.unlink(missing_ok=True)
-
-
-def _replace(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file at once: a running program that has the old one open keeps it."""
-    temporary, file = tempfiles.create(path.parent)
-    try:
-        for chunk in chunks:
-            file.write(chunk)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        tempfiles.place(temporary, file, path)
-    except BaseException:
-        file.close()
-        temporary.unlink(missing_ok=True)
-        raise

@@ -43,6 +43,8 @@ class Layout:
     """Absolute source path to path in the wheel, of all that the build system itself includes."""
     distribution_path: Callable[[str], str]
     """Where a file goes that it does not include, by its path relative to the root."""
+    scratch: Path | None = None
+    """A folder where it puts copies of sources, absolute."""
 
 
 @dataclass(frozen=True)

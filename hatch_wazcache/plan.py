@@ -102,8 +102,15 @@ class Plan:
         return tuple(dict.fromkeys(asset.package for asset in self.assets))
 
 
-def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
+def find_assets(
+    config: Config, root: Path, without: Path | None = None
+) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     """Find the declared files.
+
+    Args:
+        config: the options.
+        root: the project's root.
+        without: a folder of the build system's own, which may hold copies of them.
 
     Yields:
         Absolute path, path relative to the root, names of the profiles: each file once, sorted.
@@ -115,7 +122,11 @@ def find_assets(config: Config, root: Path) -> Iterator[tuple[Path, str, tuple[s
     problems = []
     real_root = root.resolve()
     for pattern in config.assets:
-        matches = _matches(root, pattern.glob)
+        matches = [
+            relative
+            for relative in _matches(root, pattern.glob)
+            if without is None or not (root / relative).is_relative_to(without)
+        ]
         if not matches:
             problems.append(f'{config.location}.assets: "{pattern.glob}" matches no file in {root}')
         for relative in matches:
@@ -171,7 +182,7 @@ def make_plan(
     """
     packages = Packages(config, layout)
     assets, problems = [], []
-    for source, relative, profiles in find_assets(config, layout.root):
+    for source, relative, profiles in find_assets(config, layout.root, layout.scratch):
         try:
             wasm = read_wasm(source, relative)
             distribution = layout.files.get(str(source)) or layout.distribution_path(relative)

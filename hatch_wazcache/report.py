@@ -8,7 +8,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.units import size_text, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Report"]
 
@@ -49,6 +49,20 @@ class Report:
         if self._strict:
             raise WazcacheError(f"{text} (an error, since strict is on)")
         self._warn(f"wazcache: warning: {text}")
+
+    def is_one_of_several(self, target: str, others: Iterable[str], all_of_them: str = "") -> None:
+        """Say which wheel a front end gets that asks for one, where the options want several.
+
+        Args:
+            target: what the wheel is for.
+            others: what else the options want.
+            all_of_them: the command that makes them all, if there is one.
+        """
+        also = f", `{all_of_them}` makes them all" if all_of_them else ""
+        self.say(
+            f"this is the wheel for {target}; WAZCACHE_TARGET=NAME makes that of another target "
+            f"({', '.join(others)}){also}"
+        )
 
     def begins(self, label: str, target: str) -> None:
         self.say(f"{label}: compiling for {target}")

@@ -14,12 +14,13 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["create", "is_temporary", "place", "replace", "sweep", "write"]
+__all__ = ["create", "is_temporary", "place", "replace", "sweep", "write", "write_file"]
 
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
 
@@ -91,6 +92,31 @@ def write(data: bytes, final: Path, directory: Path) -> None:
     except BaseException:
         file.close()
         path.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file for everybody, at once: a program that has the old one open keeps it.
+
+    Args:
+        path: its folder is made if need be; it gets the permissions that the umask gives.
+        chunks: all that is to be in it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, file = create(path.parent)
+    try:
+        for chunk in chunks:
+            file.write(chunk)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        place(temporary, file, path)
+    except BaseException:
+        file.close()
+        temporary.unlink(missing_ok=True)
         raise
 
 

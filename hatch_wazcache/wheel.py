@@ -1,7 +1,7 @@
 """The platform wheel: heavy members copied as they are, the base wheel's small ones behind them.
 
-`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in the
-base wheel's place, at once. What is copied is checked on the way, in one pass.
+`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in its
+place, at once. What is copied is checked on the way, in one pass.
 """
 
 from __future__ import annotations
@@ -39,13 +39,16 @@ _FILE = 0o100644 << 16
 _CHUNK = 1 << 20
 
 
-def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
+def wheel_tag(
+    earlier: str | None, target: Target, location: str, who: str = "another build hook"
+) -> str:
     """Combine the target's platform tags with a Python and ABI tag.
 
     Args:
-        earlier: the tag that another hook set, or None.
+        earlier: the tag that the wheel has already, or None.
         target: what the wheel is for.
         location: the options' TOML path, for the message.
+        who: what gave it that tag, for the message.
 
     Returns:
         A tag as it stands in a wheel's name (PEP 425), possibly compressed.
@@ -56,7 +59,7 @@ def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
     ours = ".".join(target.platform_tags)
     if earlier is None:
         return f"py3-none-{ours}"
-    said = f'{location}: another build hook tagged the wheel "{earlier}"'
+    said = f'{location}: {who} tagged the wheel "{earlier}"'
     parts = str(earlier).split("-")
     if len(parts) != 3 or not all(parts):
         raise WazcacheError(
@@ -67,8 +70,8 @@ def wheel_tag(earlier: str | None, target: Target, location: str) -> str:
         return f"{interpreter}-{abi}-{ours}"
     if not all(target.accepts(tag) for tag in platform.split(".")):
         raise WazcacheError(
-            f"{said}, which does not fit the target {target.name}; that hook's files are for "
-            "another platform, so build that wheel where they fit"
+            f"{said}, which does not fit the target {target.name}; its files are for another "
+            "platform, so build that wheel where they fit"
         )
     return earlier
 
@@ -153,11 +156,14 @@ class PlatformWheel:
         """
         self._file.flush()
 
-    def finish(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> int:
-        """Add the base wheel's members and a RECORD, and put the result in the base wheel's place.
+    def finish(
+        self, base: Path, final: Path, drop: Collection[str], note: Callable[[str], None]
+    ) -> int:
+        """Add the base wheel's members and a RECORD, and put the result in its place.
 
         Args:
-            base: the wheel that the build system made; it is replaced.
+            base: the wheel that the build system made.
+            final: the place, in this wheel's directory; the base wheel itself, or none yet.
             drop: members of it that are not to be in the wheel.
             note: is told of members that are too large to deflate again.
 
@@ -195,7 +201,7 @@ class PlatformWheel:
         self._file.flush()
         size = os.fstat(self._file.fileno()).st_size
         os.chmod(self.path, mode)
-        tempfiles.place(self.path, self._file, base)
+        tempfiles.place(self.path, self._file, final)
         atexit.unregister(self.abandon)
         return size
 

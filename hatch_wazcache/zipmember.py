@@ -5,13 +5,16 @@ The one place that knows how a member gets into an archive without being compres
 
 from __future__ import annotations
 
+import os
 import zlib
 from typing import IO, TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
     import time
     import zipfile
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "DEFLATE_LEVEL",
@@ -20,6 +23,7 @@ __all__ = [
     "add_member",
     "deflate_stream",
     "member_info",
+    "moment_of_build",
     "zip_time",
 ]
 
@@ -38,6 +42,24 @@ def zip_time(moment: time.struct_time) -> DateTime:
         return 2107, 12, 31, 23, 59, 58
     year, month, day, hour, minute, second = moment[:6]
     return year, month, day, hour, minute, min(second, 59)
+
+
+def moment_of_build(moment: Callable[[], float]) -> DateTime:
+    """Return the time stamp of generated members.
+
+    Args:
+        moment: reads seconds since 1970 out of SOURCE_DATE_EPOCH, or has its own where it is not.
+
+    Raises:
+        WazcacheError: the variable holds none.
+    """
+    import time
+
+    try:
+        return zip_time(time.gmtime(moment()))
+    except (ValueError, OverflowError, OSError) as error:
+        value = os.environ.get("SOURCE_DATE_EPOCH")
+        raise WazcacheError(f"SOURCE_DATE_EPOCH = {value}: must be seconds since 1970") from error
 
 
 def deflate_stream(data: bytes | bytearray | memoryview) -> bytes:

@@ -17,12 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import corpus
 import pytest
 from installer.sources import WheelFile
 
 from hatch_wazcache.targets import native_target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,6 +49,24 @@ requires-python = ">=3.9"
 dependencies = ["wasmtime>=48,<49"]
 
 [tool.hatch.build.hooks.wazcache]
+assets = ["demo/*.wasm"]
+"""
+
+SETUPTOOLS_PYPROJECT = """\
+[build-system]
+requires = ["setuptools", "hatch-wazcache[setuptools]"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "demo"
+version = "1.0"
+requires-python = ">=3.9"
+dependencies = ["wasmtime>=48,<49"]
+
+[tool.setuptools.packages.find]
+include = ["demo*", "other*"]
+
+[tool.wazcache]
 assets = ["demo/*.wasm"]
 """
 
@@ -89,6 +111,13 @@ class Project:
     cache: Path
     environment: dict[str, str] = field(default_factory=dict)
     python: Path = Path(sys.executable)
+    pyproject: ClassVar[str] = PYPROJECT
+    table: ClassVar[str] = "tool.hatch.build.hooks.wazcache"
+    """Where the options are."""
+    build_words: ClassVar[tuple[str, ...]] = ("-m", "hatchling", "build", "-t", "wheel")
+    """What builds a wheel, for Python."""
+    left_by_builds: ClassVar[tuple[str, ...]] = ("dist",)
+    """Folders of the build system's own."""
 
     def write(self, path: str, content: str | bytes = "") -> Path:
         file = self.root / path
@@ -99,10 +128,10 @@ class Project:
     def wasm(self, path: str, name: str = SMALL) -> Path:
         return self.write(path, corpus.fetch(name).read_bytes())
 
-    def options(self, text: str, table: str = "tool.hatch.build.hooks.wazcache") -> None:
-        """Give the hook other options than the default."""
-        head = PYPROJECT.partition("[tool.hatch")[0]
-        self.write("pyproject.toml", f"{head}[{table}]\n{text}\n")
+    def options(self, text: str, table: str | None = None) -> None:
+        """Give other options than the default."""
+        head = self.pyproject.partition(f"[{self.table}]")[0]
+        self.write("pyproject.toml", f"{head}[{table or self.table}]\n{text}\n")
         tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
 
     def append(self, text: str) -> None:
@@ -113,10 +142,22 @@ class Project:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("WAZCACHE_", "HATCH_"))}
         return {**kept, "WAZCACHE_DIR": str(self.cache), **self.environment, **more}
 
+    def requires(self, wasmtime: str) -> None:
+        """Have the project require another wasmtime, as `>=36,<37`."""
+        self.write("pyproject.toml", self.pyproject.replace("wasmtime>=48,<49", wasmtime))
+
+    def use(self, wasmtime: str) -> None:
+        """Build in an environment with another wasmtime; `""` for none."""
+        self.python = environment_with(wasmtime)
+
     def run(self, *words: str | Path, **env: str) -> Built:
         """Run a Python module in the project's folder."""
+        return self.run_python("-m", *words, **env)
+
+    def run_python(self, *words: str | Path, **env: str) -> Built:
+        """Run Python in the project's folder."""
         done = subprocess.run(
-            [self.python, "-m", *words],
+            [self.python, *words],
             cwd=self.root, env=self.env(**env), text=True, encoding="utf-8", check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -148,7 +189,51 @@ class Project:
     def tree(self) -> list[str]:
         """List the files of the project, without dist."""
         files = (p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file())
-        return sorted(file for file in files if not file.startswith("dist/"))
+        return sorted(file for file in files if file.split("/")[0] not in self.left_by_builds)
+
+
+_BACKEND = """\
+import json, sys
+from setuptools import build_meta
+print(getattr(build_meta, sys.argv[1])("dist", json.loads(sys.argv[2])))
+"""
+
+
+class SetuptoolsProject(Project):
+    """The same, built by setuptools."""
+
+    pyproject = SETUPTOOLS_PYPROJECT
+    table = "tool.wazcache"
+    build_words = ("-c", _BACKEND, "build_wheel", "{}")
+    left_by_builds = ("dist", "build", "demo.egg-info")
+
+    def use(self, wasmtime: str) -> None:
+        packages = [f"wasmtime=={wasmtime}"] if wasmtime else []
+        self.python = environment_of("setuptools", *packages)
+
+    def env(self, **more: str) -> dict[str, str]:
+        return super().env(**{"SOURCE_DATE_EPOCH": "1580601600", **more})
+
+    def backend(self, hook: str, settings: Mapping[str, str] | None = None, **env: str) -> Built:
+        """Call the build backend, without isolation: the quickest real build."""
+        done = self.run_python("-c", _BACKEND, hook, json.dumps(settings or {}), **env)
+        made = self.root / "dist" / done.output.splitlines()[-1] if done.status == 0 else None
+        return Built(done.status, done.output, made)
+
+    def build(self, **env: str) -> Built:
+        return self.backend("build_wheel", **env)
+
+    def editable(self, mode: str = "lenient", **env: str) -> Built:
+        return self.backend("build_editable", {"editable_mode": mode}, **env)
+
+    def sdist(self, **env: str) -> Path:
+        built = self.backend("build_sdist", **env)
+        assert built.wheel is not None, built.output
+        return built.wheel
+
+    def setup(self, *words: str, **env: str) -> Built:
+        """Run a command of setuptools itself."""
+        return self.run_python("-c", "import setuptools; setuptools.setup()", *words, **env)
 
 
 @pytest.fixture

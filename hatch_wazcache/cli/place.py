@@ -14,6 +14,9 @@ from hatch_wazcache.units import parse_size
 
 if TYPE_CHECKING:
     from hatch_wazcache.frontends.hatch_project import HatchProject
+    from hatch_wazcache.frontends.setuptools_project import SetuptoolsProject
+
+    Project = HatchProject | SetuptoolsProject
 
 __all__ = ["Place"]
 
@@ -30,29 +33,29 @@ class Place:
         self._named = named
 
     @cached_property
-    def found(self) -> HatchProject | None:
+    def found(self) -> Project | None:
         """The project, if there is one here.
 
         Raises:
             WazcacheError: the named folder holds none, or it cannot be understood.
         """
-        from hatch_wazcache.frontends.hatch_project import HatchProject, find_project
-
         if self._named is None:
-            return find_project(Path.cwd())
+            here = Path.cwd()
+            projects = (_project_in(folder) for folder in (here, *here.parents))
+            return next((project for project in projects if project is not None), None)
         root = Path(self._named).absolute()
         if not (root / "pyproject.toml").is_file():
             raise WazcacheError(f"--project {self._named}: there is no pyproject.toml")
-        project = HatchProject(root)
-        if not project.has_hook:
+        project = _project_in(root)
+        if project is None:
             raise WazcacheError(
                 f"--project {self._named}: its pyproject.toml has no build hook wazcache, or it is "
-                "not enabled"
+                "not enabled, and no [tool.wazcache] for another build system than hatchling"
             )
         return project
 
     @property
-    def project(self) -> HatchProject:
+    def project(self) -> Project:
         """The project, for a command that needs one.
 
         Raises:
@@ -60,8 +63,8 @@ class Place:
         """
         if self.found is None:
             raise WazcacheError(
-                "there is no pyproject.toml with the build hook wazcache here or further up; go "
-                "into the project, or name it with --project"
+                "there is no pyproject.toml with the build hook wazcache, or with [tool.wazcache], "
+                "here or further up; go into the project, or name it with --project"
             )
         return self.found
 
@@ -90,3 +93,24 @@ class Place:
         if self.found is not None:
             return self.found.config().max_size
         return parse_size(DEFAULT_MAX_SIZE)
+
+
+def _project_in(folder: Path) -> Project | None:
+    """Return the project in a folder, if there is one with options of ours.
+
+    Raises:
+        WazcacheError: its `pyproject.toml` cannot be understood.
+    """
+    from hatch_wazcache.pyproject import build_backend, read_pyproject, shared_table
+
+    if not (folder / "pyproject.toml").is_file():
+        return None
+    pyproject = read_pyproject(folder)
+    if shared_table(pyproject) is not None and build_backend(pyproject) != "hatchling.build":
+        from hatch_wazcache.frontends.setuptools_project import SetuptoolsProject
+
+        return SetuptoolsProject(folder)
+    from hatch_wazcache.frontends.hatch_project import HatchProject
+
+    hatch = HatchProject(folder)
+    return hatch if hatch.has_hook else None

@@ -32,14 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WazcacheBuildHook"]
 
-_HATCHLINGS_OPTIONS = (
-    "dependencies",
-    "enable-by-default",
-    "require-runtime-dependencies",
-    "require-runtime-features",
-)
-"""What hatchling itself reads from a hook's table."""
-
 
 class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     """Compiles a project's `.wasm` files for the wheel.
@@ -81,7 +73,9 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.packages import manifest_name
 
         if self.target_name == "wheel":
-            loader = self.config.get("loader")
+            loader = None
+            with suppress(WazcacheError):  # clean never fails for an option
+                loader = self._table[0].get("loader")
             name = manifest_name(Path(loader).name if isinstance(loader, str) else None)
             editable.remove(Path(self.root), self.metadata.core.name, name)
 
@@ -160,11 +154,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             return self.target
         target = config.target
         if config.wanted is None and len(config.targets) > 1:
-            others = ", ".join(one.name for one in config.targets if one != target)
-            self._report.say(
-                f"this is the wheel for {target.name}; WAZCACHE_TARGET=NAME makes that of another "
-                f"target ({others}), `hatch build -t wazcache` makes them all"
-            )
+            others = [one.name for one in config.targets if one != target]
+            self._report.is_one_of_several(target.name, others, "hatch build -t wazcache")
         return target
 
     def _finish_wheel(self, base: Path, build_data: dict[str, Any]) -> int:
@@ -176,7 +167,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         assert self._wheel is not None
         assert self._build is not None
         try:
-            return self._wheel.finish(base, self._not_in_wheel, self._report.say)
+            return self._wheel.finish(base, base, self._not_in_wheel, self._report.say)
         except OSError as error:
             raise WazcacheError(f"{base}: cannot be written: {error.strerror or error}") from error
 
@@ -278,25 +269,12 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             config.build_reserved_paths |= reserved
 
     def _cache_files(self, files: Mapping[str, str]) -> Iterator[str]:
-        """Find the files of caches inside of the project; they have no place in a distribution.
+        """Find the files of caches inside of the project; they have no place in a distribution."""
+        from hatch_wazcache.surroundings import caches_inside
 
-        That is the cache of this build, and any that an earlier build has left among the files.
-        """
-        from hatch_wazcache.cache.directory import default_directory, is_cache
-
-        caches = [
-            Path(source).parent
-            for source in files
-            if os.path.basename(source) == "CACHEDIR.TAG" and is_cache(Path(source))
-        ]
-        with suppress(WazcacheError):
-            caches.append(self.options.cache_dir or default_directory())
-        root = os.path.realpath(self.root)
-        for cache in caches:
-            real = Path(os.path.realpath(cache))
-            if real.is_relative_to(root):
-                for folder, _folders, names in os.walk(Path(self.root, real.relative_to(root))):
-                    yield from self._distribution_paths(Path(folder, name) for name in names)
+        for cache in caches_inside(Path(self.root), files, self.options):
+            for folder, _folders, names in os.walk(cache):
+                yield from self._distribution_paths(Path(folder, name) for name in names)
 
     def _distribution_paths(self, paths: Iterable[Path]) -> Iterator[str]:
         """Say where files of the project would be in a distribution."""
@@ -313,6 +291,14 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         return f"tool.hatch.build.{target}hooks.wazcache"
 
     @cached_property
+    def _table(self) -> tuple[Mapping[str, Any], str]:
+        """The options and their TOML path."""
+        from hatch_wazcache.pyproject import HATCHLINGS_OPTIONS, choose_table
+
+        own = {name: value for name, value in self.config.items() if name not in HATCHLINGS_OPTIONS}
+        return choose_table(self.metadata.config, {self._location: own})
+
+    @cached_property
     def options(self) -> Config:
         """The checked options.
 
@@ -320,12 +306,11 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             WazcacheError: all that is wrong with them, one line each.
         """
         from hatch_wazcache.config import read_config
+        from hatch_wazcache.surroundings import refuse_shared_folder
 
-        table = {
-            name: value for name, value in self.config.items() if name not in _HATCHLINGS_OPTIONS
-        }
-        config = read_config(table, self._location, os.environ, Path(self.root))
-        _refuse_shared_folder(config, Path(self.root))
+        table, location = self._table
+        config = read_config(table, location, os.environ, Path(self.root))
+        refuse_shared_folder(config, Path(self.root))
         return config
 
     def _requirement(self, config: Config) -> EngineRequirement:
@@ -345,22 +330,6 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         raise SystemExit(1)  # abort ends the process; its type does not say so
 
 
-def _refuse_shared_folder(config: Config, root: Path) -> None:
-    """Refuse a cache among files of the project: a distribution leaves out what is in the cache."""
-    cache = config.cache_dir
-    if cache is None or not Path(os.path.realpath(cache)).is_relative_to(os.path.realpath(root)):
-        return
-    try:
-        found = os.listdir(cache)
-    except OSError:  # there is none yet; or it cannot be read, which the cache will tell
-        return
-    if found and "CACHEDIR.TAG" not in found:
-        raise WazcacheError(
-            f"{config.location}.cache-dir, or WAZCACHE_DIR: {cache} holds other files "
-            f"({min(found)}); name a folder of its own"
-        )
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another that has taken its name."""
     try:
@@ -376,14 +345,8 @@ def _with_slashes(path: str) -> str:
 
 def _date_time() -> DateTime:
     """Return the time stamp of generated members, as hatchling has it."""
-    import time
-
     from hatchling.builders.utils import get_reproducible_timestamp
 
-    from hatch_wazcache.zipmember import zip_time
+    from hatch_wazcache.zipmember import moment_of_build
 
-    try:
-        return zip_time(time.gmtime(get_reproducible_timestamp()))
-    except (ValueError, OverflowError, OSError) as error:
-        value = os.environ.get("SOURCE_DATE_EPOCH")
-        raise WazcacheError(f"SOURCE_DATE_EPOCH = {value}: must be seconds since 1970") from error
+    return moment_of_build(get_reproducible_timestamp)

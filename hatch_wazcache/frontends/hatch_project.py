@@ -1,9 +1,7 @@
-"""A project outside of a build: what is it, what would be built, compile it. hatchling is asked."""
+"""A project outside of a build that hatchling builds: what would be built, compile it."""
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch_hook import WazcacheBuildHook
+from hatch_wazcache.frontends.outside import as_a_build_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,26 +22,9 @@ if TYPE_CHECKING:
     from hatch_wazcache.plan import Plan
     from hatch_wazcache.report import Report
 
-__all__ = ["HatchProject", "find_project"]
+__all__ = ["HatchProject"]
 
 _NAME = WazcacheBuildHook.PLUGIN_NAME
-
-
-def find_project(start: Path) -> HatchProject | None:
-    """Find the project as hatch does: the nearest `pyproject.toml`, here one with our hook.
-
-    Args:
-        start: the folder to begin with; its parents follow.
-
-    Raises:
-        WazcacheError: a `pyproject.toml` on the way cannot be understood.
-    """
-    for folder in (start, *start.parents):
-        if (folder / "pyproject.toml").is_file():
-            project = HatchProject(folder)
-            if project.has_hook:
-                return project
-    return None
 
 
 class HatchProject:
@@ -104,7 +86,7 @@ class HatchProject:
             self._builder.metadata.validate_fields()
             self._builder.load_plugins()
         self._builder.report = report
-        with _as_hatchling_runs(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
+        with as_a_build_runs(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
             # Not the project's dist: no wheel is made, and there may be none.
             for _wheel in self._builder.build(
                 directory=folder, versions=["standard"], hooks_only=True, clean=False
@@ -118,28 +100,16 @@ class _Hook(WazcacheBuildHook):
     report: Report
 
     def plan(self, build_data: dict[str, Any]) -> Plan:
-        from hatch_wazcache.engine import installed_engine
-        from hatch_wazcache.plan import make_plan
-
-        engine = installed_engine()
-        self._requirement(self.options).check(engine.distribution_version)
-        config, version = self.options, engine.read_version()
-        return make_plan(config, config.target, self._layout(build_data), engine, version)
-
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        from hatch_wazcache.build import Build
+        from hatch_wazcache.build import plan_build
 
         config = self.options
-        layout = self._layout(build_data)
-        requirement, target = self._requirement(config), config.target
-        build = Build(config, target, layout, requirement, self.report)
-        try:
-            build.make_entries()
-            build.settle(self.metadata.core.name)
-        finally:
-            build.close()
-        if not build.is_kept():
-            raise WazcacheError("the cache does not keep what was compiled, so nothing is warm")
+        return plan_build(config, self._layout(build_data), self._requirement(config))
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        from hatch_wazcache.build import warm
+
+        config, layout = self.options, self._layout(build_data)
+        warm(config, layout, self._requirement(config), self.report, self.metadata.core.name)
 
 
 class _Builder(WheelBuilder):
@@ -171,18 +141,3 @@ class _Builder(WheelBuilder):
         ours = hooks[_NAME] = self.our_hook(directory)
         ours.report = self.report
         return hooks
-
-
-@contextmanager
-def _as_hatchling_runs(root: Path) -> Iterator[None]:
-    """Run hooks in the project's root, as they are promised; what they print is not our answer."""
-    os.chdir(root)
-    sys.stdout.flush()
-    stdout = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(stdout, 1)
-        os.close(stdout)
