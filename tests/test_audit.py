@@ -115,7 +115,7 @@ def test_a_good_wheel_of_every_layout_has_no_finding(layout: str):
         "loader = false",
         'cpu = "native"',
         pytest.param(
-            'cpu = "x86-64-v3"',
+            'cpu = ["x86-64-v3", "baseline"]',
             marks=pytest.mark.skipif("x86_64" not in TARGET, reason="a level of x86_64"),
         ),
         PROFILES,
@@ -776,13 +776,13 @@ def test_a_size_that_is_not_the_members_is_found(wheel: Wheel, tmp_path: Path):
 
 
 def test_memory_does_not_grow_with_the_artifact(wheel: Wheel, tmp_path: Path):
-    wheel.members[ARTIFACT] += os.urandom(64 << 20)
+    wheel.members[ARTIFACT] += os.urandom(32 << 20)
     wheel.claim(ARTIFACT)
     path = wheel.write(tmp_path)
     tracemalloc.start()
     try:
         assert findings(path) == []
-        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
 
