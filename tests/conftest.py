@@ -442,6 +442,16 @@ def members(built: Built) -> set[str]:
     return {name for name in built.names if ".dist-info/" not in name}
 
 
+def wheel_contents(wheel: Path) -> dict[str, tuple[int, int]]:
+    """Take down what is in a wheel outside of its .dist-info: CRC and compressed size."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            info.filename: (info.CRC, info.compress_size)
+            for info in archive.infolist()
+            if ".dist-info/" not in info.filename
+        }
+
+
 _LOAD_ALL = """
 import importlib, json, os, pathlib, sys
 root = pathlib.Path(sys.argv[1])

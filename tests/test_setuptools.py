@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 import sysconfig
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from conftest import (
     tiny,
     unpack,
     unpack_sdist,
+    wheel_contents,
 )
 
 from hatch_wazcache.targets import TARGETS
@@ -54,16 +54,6 @@ def arrange(project: SetuptoolsProject, setuptools: str, assets: str = '["demo/*
     project.write("pyproject.toml", text.replace(FIND, setuptools + "\n"))
 
 
-def about(wheel: Path) -> dict[str, tuple[int, int]]:
-    """Take down what is in a wheel outside of its .dist-info: CRC and compressed size."""
-    with zipfile.ZipFile(wheel) as archive:
-        return {
-            info.filename: (info.CRC, info.compress_size)
-            for info in archive.infolist()
-            if ".dist-info/" not in info.filename
-        }
-
-
 # the wheel
 
 
@@ -79,7 +69,7 @@ def test_the_wheel_holds_what_the_hatch_hooks_does_under_the_same_tags(tmp_path:
         wheels.append(built)
     hatch, setuptools = wheels
     assert setuptools.wheel.name == hatch.wheel.name
-    assert about(setuptools.wheel) == about(hatch.wheel)
+    assert wheel_contents(setuptools.wheel) == wheel_contents(hatch.wheel)
     info = "gofmt-1.0.0.dist-info"
     for name in ("entry_points.txt", "licenses/NOTICE"):
         assert setuptools.read(f"{info}/{name}").split() == hatch.read(f"{info}/{name}").split()
@@ -97,7 +87,7 @@ def test_a_second_build_compiles_nothing_and_makes_the_same_bytes(project: Setup
     assert again.wheel.read_bytes() == first.wheel.read_bytes()
 
 
-def test_the_assets_are_not_copied_about(project: SetuptoolsProject):
+def test_the_assets_are_not_copied_wheel_contents(project: SetuptoolsProject):
     project.append("[tool.setuptools.package-data]\ndemo = ['*.wasm']\n")
     built = project.build()
     assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
@@ -184,7 +174,7 @@ def test_assets_are_in_wheel_and_sdist_whatever_the_package_data(
     assert {"demo/a.wasm", "demo/note.txt", "pyproject.toml"} <= set(sdist.tree())
     again = SetuptoolsProject(sdist.root, project.cache).build()
     assert again.wheel.name == built.wheel.name
-    assert about(again.wheel) == about(built.wheel)
+    assert wheel_contents(again.wheel) == wheel_contents(built.wheel)
 
 
 PLACES = {
