@@ -156,7 +156,7 @@ def test_the_commands_behind_make_test(clone: Path):
 
 
 def test_the_configuration_is_all_that_a_project_needs(project: Project):
-    (configuration,) = (block for block in blocks("toml") if "build-system" in block)
+    (configuration,) = (block for block in blocks("toml") if "hatchling.build" in block)
     project.write("pyproject.toml", configuration)
     project.write("src/gofmt/__init__.py")
     project.write(
