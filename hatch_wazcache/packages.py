@@ -119,7 +119,7 @@ class Packages:
         if not (folders := regular or namespace):
             raise WazcacheError(
                 f"{relative}: lies in no Python package: it would be installed as {distribution}; "
-                "move it into a package, or give it a place with force-include"
+                "move it into a package, or (with hatchling) give it a place with force-include"
             )
         loader = None if self._config.loader is None else _DEFAULT_LOADER
         return self._check(Package(folders[0], self._folders[folders[0]], loader), relative)

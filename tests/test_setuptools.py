@@ -418,10 +418,13 @@ def test_a_project_without_our_table_is_left_alone(project: SetuptoolsProject):
         ("", {}, "wasmtime"),
         ('dynamic = ["dependencies"]', {"setup.py": "from setuptools import setup; "
          "setup(install_requires=['wasmtime==47.*'])"}, "wasmtime==47.*"),
+        ('dependencies = ["wasmtime>=48"]', {"setup.py": "import setuptools\n"
+         "class Own(setuptools.Distribution): pass\n"
+         "setuptools.setup(distclass=Own)"}, "wasmtime>=48"),
         ('dynamic = ["dependencies"]', {"requirements.txt": "wasmtime~=46.0\n"}, "wasmtime~=46.0"),
         ('optional-dependencies = {run = ["wasmtime>=45,<46"]}', {}, "wasmtime<46,>=45"),
     ],
-    ids=["pyproject", "nowhere", "setup.py", "a file", "an extra"],
+    ids=["pyproject", "nowhere", "setup.py", "a distribution of its own", "a file", "an extra"],
 )  # fmt: skip
 def test_a_front_end_is_told_the_wasmtime_that_the_project_names(
     project: SetuptoolsProject, hook: str, toml: str, files: dict[str, str], expected: str

@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from setuptools import build_meta
+from setuptools import build_meta  # isort: skip  # has its own distutils in place
+import distutils.core
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.setuptools_build import (
@@ -60,15 +61,15 @@ def _in_front(ours: type, base: type) -> type:
 class _EggInfo(egg_info):
     """Tells the front end what to install for a build: also the project's wasmtime.
 
-    setuptools answers that question by running this command in a distribution of a class of its
-    own, whose `fetch_build_eggs` hands requirements over; so `setup_requires` get there.
+    setuptools answers that question by running this command with another class of distributions in
+    the place of its own, and by what is raised meanwhile; so `setup_requires` get there.
     """
 
     def run(self) -> None:
-        if isinstance(self.distribution, build_meta.Distribution):
+        if issubclass(distutils.core.Distribution, build_meta.Distribution):
             with one_message():
                 needed = build_wazcache(self.distribution).requirement.to_install()
-            self.distribution.fetch_build_eggs(needed)
+            raise build_meta.SetupRequirementsError(needed)
         super().run()
 
 
