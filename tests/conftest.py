@@ -320,7 +320,7 @@ def program() -> Path:
     found = Path(named) if named else WORK / "wasmtime" / "bin" / "wasmtime"
     if not found.is_file():
         assert "CI" not in os.environ, "CI has the program"
-        pytest.skip("the wasmtime program is needed: `make platforms` builds it")
+        pytest.skip("the wasmtime program is needed: `make wasmtime` builds it")
     return found
 
 
