@@ -99,6 +99,24 @@ class Config:
         fits = [target for target in self.targets if native_system() in target.systems]
         return [*fits, *(t for t in self.targets if t.name == "any"), *self.targets][0]
 
+    def misfits(self, target: Target) -> list[str]:
+        """Say what of the options does not fit a target, one line each."""
+        problems = []
+        if not self.keep_wasm and not target.systems:
+            problems.append(
+                f"{self.location}.keep-wasm = false: must be true for the target {target.name}, "
+                "whose wheel holds nothing else"
+            )
+        value = self.cpus[0] if len(self.cpus) == 1 else list(self.cpus)
+        for system in target.systems if self.cpus else ():
+            if not self.cpus_for(system):
+                why = "it is not this machine" if "native" in self.cpus else "the level is x86_64's"
+                problems.append(
+                    f'{self.location}.cpu = {_toml(value)}: must be "baseline", or a list with it, '
+                    f"for the target {system.name}: {why}"
+                )
+        return problems
+
     def cpus_for(self, system: System) -> tuple[str, ...]:
         """Return the CPU levels to compile for, the best first."""
         return tuple(cpu for cpu in self.cpus if _fits(cpu, system))
@@ -166,14 +184,9 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
     assets = _assets(reader, tuple(profiles))
     targets = _targets(reader)
     wanted = _wanted(reader, environment)
-    cpus = _cpus(reader, [*targets, *([wanted] if wanted else [])])
+    cpus = _cpus(reader)
     loader = _loader(reader)
     keep_wasm = reader.take("keep-wasm", True, _is_bool, "true or false")
-    if not keep_wasm:
-        for target in dict.fromkeys((*targets, wanted)):
-            if target and not target.systems:
-                allowed = f"true for the target {target.name}, whose wheel holds nothing else"
-                reader.wrong("keep-wasm", False, allowed)
     strict = reader.take("strict", False, _is_bool, "true or false")
     if text := environment.get("WAZCACHE_STRICT"):
         strict = _flag(reader, text)
@@ -186,7 +199,7 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
     engine = reader.take("engine", None, _is_engine, 'a requirement such as "wasmtime>=48,<49"')
     if not targets:
         return None
-    return Config(
+    config = Config(
         location=reader.location,
         assets=assets,
         targets=targets,
@@ -202,6 +215,9 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
         engine=engine,
         strict=strict,
     )
+    misfits = [line for target in (*targets, wanted) if target for line in config.misfits(target)]
+    reader.problems += dict.fromkeys(misfits)
+    return config
 
 
 def _assets(reader: _Reader, profiles: tuple[str, ...]) -> tuple[AssetPattern, ...]:
@@ -274,8 +290,8 @@ def _wanted(reader: _Reader, environment: Mapping[str, str]) -> Target | None:
     return found[0] if found else None
 
 
-def _cpus(reader: _Reader, targets: list[Target]) -> tuple[str, ...]:
-    """Read the CPU levels; each system needs one that fits."""
+def _cpus(reader: _Reader) -> tuple[str, ...]:
+    """Read the CPU levels; one that comes after a lesser one would never be loaded."""
     value = reader.table.get("cpu", "baseline")
     known = ("baseline", *CPU_LEVELS, "native")
     cpus = value if isinstance(value, list) else [value]
@@ -283,11 +299,11 @@ def _cpus(reader: _Reader, targets: list[Target]) -> tuple[str, ...]:
         names = ", ".join(f'"{cpu}"' for cpu in known)
         reader.wrong("cpu", value, f"one of {names}, or a list of some, the best first")
         return ()
-    for system in {system: None for target in targets for system in target.systems}:
-        if not any(_fits(cpu, system) for cpu in cpus):
-            why = "it is not this machine" if "native" in cpus else "the level is x86_64's"
-            known_good = '"baseline", or a list with it'
-            reader.wrong("cpu", value, f"{known_good}, for the target {system.name}: {why}")
+    levels = [known.index(cpu) for cpu in cpus if cpu != "native"]
+    if levels != sorted(levels, reverse=True) or "baseline" in cpus[:-1]:
+        allowed = "in another order, the best first: the first that loads is taken"
+        reader.wrong("cpu", value, allowed)
+        return ()
     return tuple(cpus)
 
 

@@ -68,6 +68,10 @@ class Setting:
         word = self.words.get(value, word)
         return [flag, f"{option}={word}"] if word else []
 
+    def takes_program(self, value: SettingValue) -> bool:
+        """Say whether only the program makes what is asked for; untold, both make the same."""
+        return self.program_only and bool(self.arguments(value))
+
     def allowed(self) -> str:
         """Say which values there are, for a message."""
         if self.type is bool:

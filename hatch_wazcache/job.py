@@ -42,5 +42,5 @@ class Job:
         if not isinstance(self.key, ArtifactKey):
             return False
         return SYSTEMS[self.key.target] != native_system() or any(
-            SETTINGS[name].program_only for name in self.key.settings
+            SETTINGS[name].takes_program(value) for name, value in self.key.settings.items()
         )

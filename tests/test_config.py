@@ -195,6 +195,13 @@ WRONG = [
     ),
     ("cpu", [], 'cpu = []: must be one of "baseline"'),
     ("cpu", ["baseline", 3], 'cpu = ["baseline", 3]: must be one of "baseline"'),
+    ("cpu", ["baseline", "x86-64-v3"], 'cpu = ["baseline", "x86-64-v3"]: must be in another order'),
+    (
+        "cpu",
+        ["x86-64-v2", "native", "x86-64-v3"],
+        'cpu = ["x86-64-v2", "native", "x86-64-v3"]: must be in another order',
+    ),
+    ("cpu", ["baseline", "native"], 'cpu = ["baseline", "native"]: must be in another order'),
     ("cpu", ["baseline", "baseline"], 'cpu = ["baseline", "baseline"]: must be one of "baseline"'),
     ("compiler", 3, "compiler = 3: must be a path"),
     ("loader", True, 'loader = true: must be a path such as "src/package/_wazcache.py", or false'),

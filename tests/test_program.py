@@ -332,6 +332,15 @@ def test_a_setting_that_only_the_program_knows_takes_it_here_too(project: Projec
     assert all(len(smaller[name]) < 0.95 * len(plain[name]) for name in plain)
 
 
+def test_a_default_that_only_the_program_has_a_word_for_takes_no_program(project: Project):
+    plain = project.build()
+    project.append("profiles.default.address-map = true\n")
+    told = project.build(WAZCACHE_WASMTIME="/nowhere")
+    assert told.status == 0, told.output
+    name = f"demo/a.{NATIVE.name}.cwasm"
+    assert told.read(name) == plain.read(name)
+
+
 def test_what_only_the_program_knows_loads_in_any_engine(
     project: Project, program: Path, tmp_path: Path
 ):

@@ -167,6 +167,27 @@ def test_an_unknown_target_is_told_with_all_known(many: Project, versions: str, 
     assert not (many.root / "dist").exists()
 
 
+@pytest.mark.parametrize(
+    ("versions", "option", "told"),
+    [
+        ("native,any", "keep-wasm = false", "keep-wasm = false: must be true for the target any"),
+        ("s390x-linux", "keep-wasm = false", "must be true for the target s390x-linux"),
+        ("all", 'cpu = "x86-64-v2"', "for the target aarch64-macos: the level is x86_64's"),
+        ("universal2-macos", 'cpu = "native"', "for the target aarch64-macos: it is not this"),
+    ],
+)
+@pytest.mark.skipif(NATIVE != "x86_64-linux", reason="the levels are x86_64's")
+def test_a_target_that_is_asked_for_must_fit_the_options(
+    many: Project, versions: str, option: str, told: str
+):
+    many.append(f"{option}\n")
+    done = many.run("hatchling", "build", "-t", f"wazcache:{versions}")
+    assert done.status != 0
+    assert told in done.output
+    assert "Traceback" not in done.output
+    assert not (many.root / "dist").exists()
+
+
 def test_without_the_hook_the_builder_stops(many: Project):
     text = (many.root / "pyproject.toml").read_text()
     many.write("pyproject.toml", text.replace("hooks.wazcache", "hooks.version"))

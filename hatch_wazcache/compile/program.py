@@ -83,7 +83,8 @@ def _needs(keys: list[ArtifactKey]) -> str:
     """Say what takes the program."""
     native = native_system()
     systems = sorted({key.target for key in keys if not native or key.target != native.name})
-    names = sorted({name for key in keys for name in key.settings if SETTINGS[name].program_only})
+    settings = {setting for key in keys for setting in key.settings.items()}
+    names = sorted({name for name, value in settings if SETTINGS[name].takes_program(value)})
     words = [f"the target{'s' if len(systems) > 1 else ''} {', '.join(systems)}"] if systems else []
     words += [f"the setting{'s' if len(names) > 1 else ''} {', '.join(names)}"] if names else []
     return " and ".join(words)

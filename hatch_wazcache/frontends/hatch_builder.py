@@ -109,7 +109,10 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
                 f"-t wazcache:{','.join(unknown)}: must be targets out of native, all, "
                 f"{', '.join(TARGETS)}"
             )
-        return tuple(dict.fromkeys(target for name in versions for target in find_targets(name)))
+        targets = dict.fromkeys(target for name in versions for target in find_targets(name))
+        if misfits := [line for target in targets for line in config.misfits(target)]:
+            self._stop("\n".join(dict.fromkeys(misfits)))
+        return tuple(targets)
 
     def _stop(self, message: str) -> NoReturn:
         """End the build with a message and no traceback."""
