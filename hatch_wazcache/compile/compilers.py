@@ -21,6 +21,21 @@ __all__ = ["CompileError", "by_program", "by_wasmtime_py", "sweep_files_of_progr
 _LONGEST_MESSAGE = 2000
 
 
+_HINTS = {
+    # An assertion of its, since Windows describes a function on Arm by 18 bits of instructions:
+    # https://learn.microsoft.com/en-us/cpp/build/arm64-exception-handling
+    "function too large": (
+        "on Windows on Arm wasmtime takes no function of over 1 MiB of machine code, when the "
+        "package runs neither: leave that target out of targets"
+    ),
+    "Support for this target": (
+        "that wasmtime was built without this architecture: take one of its releases, or build it "
+        "with --features all-arch"
+    ),
+}
+"""What to do about some words of the program's."""
+
+
 class CompileError(Exception):
     """The compiler refuses the asset, the system or a setting; the message says why."""
 
@@ -120,5 +135,7 @@ def _run(words: list[str], folder: Path) -> None:
         raise CompileError(f"{words[0]} cannot be run: {error.strerror or error}") from error
     if done.returncode != 0:
         said = done.stderr[-_LONGEST_MESSAGE:].decode("utf-8", "replace").strip()
+        if hint := next((hint for cause, hint in _HINTS.items() if cause in said), ""):
+            said = f"{said}; {hint}"
         how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
         raise CompileError(f"{words[0]} ended with {how}: {said.removeprefix('Error: ')}")
