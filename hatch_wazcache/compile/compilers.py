@@ -25,8 +25,8 @@ _HINTS = {
     # An assertion of its, since Windows describes a function on Arm by 18 bits of instructions:
     # https://learn.microsoft.com/en-us/cpp/build/arm64-exception-handling
     "function too large": (
-        "on Windows on Arm wasmtime takes no function of over 1 MiB of machine code, when the "
-        "package runs neither: leave that target out of targets"
+        "wasmtime takes no function of over 1 MiB of machine code for Windows on Arm, so the "
+        "package cannot run there at all: leave that target out of targets"
     ),
     "Support for this target": (
         "that wasmtime was built without this architecture: take one of its releases, or build it "
