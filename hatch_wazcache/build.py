@@ -135,14 +135,11 @@ class Build:
         jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
         if self._config.keep_wasm:
             jobs += [asset.job for asset in self.plan.assets]
-        missing = []
-        for job in {job.key.digest: job for job in reversed(jobs)}.values():
-            entry = self._cache.get(job.key)
-            if entry is None:
-                missing.append(job)
-            else:
-                self._take(job, entry)
-        if missing:
+        distinct = {job.key.digest: job for job in reversed(jobs)}
+        found = self._cache.find(job.key for job in distinct.values())
+        for digest, entry in found.items():
+            self._take(distinct[digest], entry)
+        if missing := [job for digest, job in distinct.items() if digest not in found]:
             self._make(missing)
 
     def _take(self, job: Job, entry: Entry) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.errors import WazcacheError
@@ -46,8 +45,7 @@ _ELSEWHERE = {
 """Attributes of wasmtime's `Config` that are no profile's, and what to use instead."""
 
 
-@dataclass(frozen=True)
-class AssetPattern:
+class AssetPattern(NamedTuple):
     """One item of `assets`."""
 
     glob: str
@@ -55,16 +53,14 @@ class AssetPattern:
     profiles: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """A named set of engine settings."""
 
     name: str
-    settings: Mapping[str, bool | int | str] = field(default_factory=dict)
+    settings: Mapping[str, bool | int | str] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """The options of one build, checked."""
 
     location: str
@@ -159,9 +155,7 @@ class _Reader:
         self.problems.append(f"{self.location}.{option} is missing: must be {allowed}")
 
     def unknown(self, option: str, known: list[str], hint: str = "") -> None:
-        if not hint and (near := difflib.get_close_matches(option, known, 1)):
-            hint = f"did you mean {near[0]}?"
-        hint = hint or f"known are {', '.join(sorted(known))}"
+        hint = hint or _nearest(option, known) or f"known are {', '.join(sorted(known))}"
         self.problems.append(f"{self.location}.{option}: there is no such option; {hint}")
 
     def take(self, option: str, default: Any, check: Callable[[Any], bool], allowed: str) -> Any:
@@ -341,10 +335,20 @@ def _check_settings(reader: _Reader, option: str, table: Mapping[str, object]) -
             continue
         kebab = name.replace("_", "-")
         hint = _ELSEWHERE.get(name) or (f"did you mean {kebab}?" if kebab in SETTINGS else "")
-        near = difflib.get_close_matches(name, list(SETTINGS), 1)
-        hint = hint or (f"did you mean {near[0]}?" if near else "")
-        hint = hint or "the names are those of wasmtime-py's Config attributes, with hyphens"
+        hint = (
+            hint
+            or _nearest(name, list(SETTINGS))
+            or "the names are those of wasmtime-py's Config attributes, with hyphens"
+        )
         reader.unknown(f"{option}.{_key(name)}", [], hint)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """Ask for the known name that is nearest to a wrong one, if there is one."""
+    import difflib  # not for options that are right
+
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _loader(reader: _Reader) -> str | None:

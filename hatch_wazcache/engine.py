@@ -10,9 +10,9 @@ from __future__ import annotations
 import mmap
 import re
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.targets import native_system
@@ -37,8 +37,7 @@ __all__ = [
 SettingValue = bool | int | str
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One engine setting, named as wasmtime-py's `Config` attribute in kebab-case."""
 
     name: str
@@ -52,7 +51,7 @@ class Setting:
     """Whether an artifact's bytes depend on it; the others only matter where it is loaded."""
     option: str = ""
     """What the program calls it, after `wasmtime compile`, where its name does not tell."""
-    words: Mapping[object, str] = field(default_factory=dict)
+    words: Mapping[object, str] = MappingProxyType({})
     """Values that the program knows by other words; an empty one is what it does untold."""
     program_only: bool = False
     """Whether only the program knows it; what it makes loads in any engine."""
@@ -168,8 +167,7 @@ CPU_LEVELS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class InstalledEngine:
+class InstalledEngine(NamedTuple):
     """The wasmtime that this Python would import."""
 
     distribution_version: str

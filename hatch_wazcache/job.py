@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
 from hatch_wazcache.engine import SETTINGS
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One entry to be found or made: an artifact, or an asset's own compressed stream."""
 
     key: ArtifactKey | SourceKey

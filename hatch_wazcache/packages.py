@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 
@@ -33,8 +32,7 @@ MANIFEST_FIELDS = frozenset({"schema", "wasmtime", "assets"})
 _DEFAULT_LOADER = "_wazcache.py"
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """What a build system puts where in the wheel."""
 
     root: Path
@@ -47,8 +45,7 @@ class Layout:
     """A folder where it puts copies of sources, absolute."""
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     """A Python package that holds assets, and so a manifest and mostly a loader."""
 
     distribution: str

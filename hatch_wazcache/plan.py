@@ -8,8 +8,9 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
 from hatch_wazcache.engine import CPU_LEVELS, code_settings
@@ -53,7 +54,7 @@ class Asset:
         """The path in the package, which the loader is asked for."""
         return self.distribution[len(self.package.distribution) + 1 :]
 
-    @property
+    @cached_property
     def job(self) -> Job:
         """What makes its own compressed stream."""
         return Job(SourceKey(self.wasm.sha256), self.relative, self.source, self.wasm)
@@ -69,7 +70,7 @@ class Artifact:
     cpu: str
     key: ArtifactKey
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The path in the package: `<asset>.<system>[.<cpu>][.<profile>].cwasm`."""
         parts = [self.asset.name.removesuffix(".wasm"), self.system.name]
@@ -81,7 +82,7 @@ class Artifact:
     def distribution(self) -> str:
         return self.asset.package.file(self.name)
 
-    @property
+    @cached_property
     def job(self) -> Job:
         """What makes it."""
         about = [self.cpu] if self.cpu != "baseline" else []
@@ -90,8 +91,7 @@ class Artifact:
         return Job(self.key, label, self.asset.source, self.asset.wasm)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """All that goes into one wheel besides what the build system puts there."""
 
     assets: tuple[Asset, ...]
@@ -120,7 +120,8 @@ def find_assets(
     """
     found: dict[str, tuple[str, ...]] = {}
     problems = []
-    real_root = root.resolve()
+    inside = os.path.join(os.path.realpath(root), "")
+    real_folder = cache(os.path.realpath)
     for pattern in config.assets:
         matches = [
             relative
@@ -130,8 +131,13 @@ def find_assets(
         if not matches:
             problems.append(f'{config.location}.assets: "{pattern.glob}" matches no file in {root}')
         for relative in matches:
-            real = Path(os.path.realpath(root / relative))  # resolve raises where links go round
-            if not real.is_relative_to(real_root):
+            path = os.path.join(root, relative)
+            if os.path.islink(path):
+                real = os.path.realpath(path)  # Path.resolve raises where links go round
+            else:
+                folder, name = os.path.split(path)
+                real = os.path.join(real_folder(folder), name)
+            if not real.startswith(inside):
                 problems.append(
                     f"{relative}: leads out of the project's root, to {real}; "
                     "copy the file into the project"
@@ -155,13 +161,14 @@ def _matches(root: Path, glob: str) -> list[str]:
         paths = list(root.glob(glob))
     except (ValueError, NotImplementedError, OSError, RecursionError):
         return []  # no pattern, as "**x", or one that is too long for the system
+    beginning = os.path.join(root, "")
     for path in paths:
-        relative = path.relative_to(root)
-        if not hidden and any(part.startswith(".") for part in relative.parts):
+        relative = str(path).removeprefix(beginning).replace(os.sep, "/")
+        if not hidden and (relative.startswith(".") or "/." in relative):
             continue
-        if path.is_dir() and path.suffix != ".wasm":
+        if path.suffix != ".wasm" and path.is_dir():
             continue
-        matches.append(relative.as_posix())
+        matches.append(relative)
     return matches
 
 
@@ -262,7 +269,7 @@ def _this_cpu() -> str:
 def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) -> Iterator[str]:
     places_of_assets = {asset.distribution for asset in assets}
     owners = {
-        distribution: _shown(source, layout.root)
+        distribution: source
         for source, distribution in layout.files.items()
         if distribution in places_of_assets
     }
@@ -270,16 +277,20 @@ def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) 
         owners[package.file(package.manifest)] = "the manifest"
         if package.loader:
             owners[package.file(package.loader)] = "the loader"
-    places = [(asset.distribution, asset.relative) for asset in assets]
+    places = [(asset.distribution, str(asset.source)) for asset in assets]
     places += [
         (artifact.distribution, f"an artifact of {artifact.job.label}") for artifact in artifacts
     ]
     for distribution, owner in places:
         other = owners.setdefault(distribution, owner)
-        if other != owner:
-            yield f"{owner} and {other} would both be {distribution} in the wheel; rename one"
+        if other == owner:
+            continue
+        one, another = _shown(owner, layout.root), _shown(other, layout.root)
+        if one != another:
+            yield f"{one} and {another} would both be {distribution} in the wheel; rename one"
 
 
-def _shown(source: str, root: Path) -> str:
-    path = Path(source)
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else source
+def _shown(owner: str, root: Path) -> str:
+    """Shorten the path of a file in the project; what else owns a place has no path."""
+    path = Path(owner)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else owner

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from packaging.requirements import Requirement
 
 __all__ = ["EngineRequirement"]
 
 
-@dataclass(frozen=True)
-class EngineRequirement:
+class EngineRequirement(NamedTuple):
     """What a project says of the wasmtime that it runs on."""
 
     lines: tuple[str, ...]
@@ -94,10 +92,17 @@ class EngineRequirement:
         return None
 
 
-def _admit_others(requirements: Iterable[Requirement], major: int) -> bool:
-    others = (other for other in range(1, major + 20) if other != major)
+def _admit_others(requirements: Sequence[Requirement], major: int) -> bool:
+    """Say whether a version of another major satisfies all.
+
+    If there is one, it is next to this major, or next to one that they name.
+    """
+    specifiers = [specifier for requirement in requirements for specifier in requirement.specifier]
+    named = [specifier.version.partition(".")[0] for specifier in specifiers]
+    near = {major, *(int(number) for number in named if number.isdigit())}
+    others = {number + step for number in near for step in (-1, 0, 1)} - {major, 0, -1}
     return any(
-        all(requirement.specifier.contains(f"{other}.{minor}") for requirement in requirements)
+        all(specifier.contains(f"{other}.{minor}") for specifier in specifiers)
         for other in others
         for minor in ("0.0", "999.999")
     )

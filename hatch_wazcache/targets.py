@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import sysconfig
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = [
     "SYSTEMS",
@@ -18,8 +18,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class System:
+class System(NamedTuple):
     """An architecture and an operating system: what an artifact is compiled for."""
 
     name: str
@@ -38,8 +37,7 @@ class System:
         return self.name.partition("-")[2]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What a wheel can be for: mostly one system, named after it."""
 
     name: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 
@@ -27,8 +26,7 @@ _NESTED_SECTIONS = (1, 4)  # in a component: a core module, a component
 _DEEPEST = 100
 
 
-@dataclass(frozen=True)
-class Wasm:
+class Wasm(NamedTuple):
     """What is known of a `.wasm` file before it is compiled."""
 
     sha256: str
@@ -67,7 +65,7 @@ def read_wasm(path: Path, name: str) -> Wasm:
                 raise WazcacheError(
                     f"{name}: truncated or damaged: a section does not end where it should"
                 )
-            return Wasm(_sha256(file), size, kind, mtime_ns, code_size)
+            return Wasm(_sha256(file, size), size, kind, mtime_ns, code_size)
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
 
@@ -94,9 +92,9 @@ def _what_it_is(head: bytes) -> str:
     return "not WebAssembly (it does not begin with \\0asm)"
 
 
-def _sha256(file: BinaryIO) -> str:
+def _sha256(file: BinaryIO, size: int) -> str:
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(1 << 20))
+    buffer = memoryview(bytearray(min(size, 1 << 20)))
     file.seek(0)
     while count := file.readinto(buffer):  # type: ignore[attr-defined]
         digest.update(buffer[:count])

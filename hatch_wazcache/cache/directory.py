@@ -25,7 +25,7 @@ from hatch_wazcache.cache.lock import shared
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import filelock
 
@@ -166,15 +166,25 @@ class CacheDirectory:
 
         A broken entry is a miss: what is published in its place repairs it.
         """
-        if not self.usable:
-            return None
-        path = self.path(key)
-        try:
+        return self.find([key]).get(key.digest)
+
+    def find(self, keys: Iterable[Key]) -> dict[str, Entry]:
+        """Return the entries of those keys that have one, by the keys' digests."""
+        found: dict[str, Entry] = {}
+        if self.usable:
             with shared(self.root):
                 self._hold_lease()
-                entry = read_entry(path, key.digest)
-                self._mark_used(path)
-                return entry
+                for key in keys:
+                    entry = self._read(key)
+                    if entry is not None:
+                        found[key.digest] = entry
+        return found
+
+    def _read(self, key: Key) -> Entry | None:
+        path = self.path(key)
+        try:
+            entry = read_entry(path, key.digest)
+            self._mark_used(path)
         except (FileNotFoundError, BrokenEntryError):
             return None
         except NotADirectoryError:
@@ -183,6 +193,7 @@ class CacheDirectory:
         except OSError as error:
             self._trouble(f"cannot be read: {error.strerror or error}")
             return None
+        return entry
 
     def _hold_lease(self) -> None:
         """Have entries that are used from now on spared by whoever prunes, until `close`."""

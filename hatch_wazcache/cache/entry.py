@@ -15,8 +15,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from hatch_wazcache.zipmember import add_member, deflate_stream, member_info
 
@@ -38,8 +37,7 @@ class BrokenEntryError(Exception):
     """An entry that must not be used: cut, changed, of another key, or not an entry at all."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A checked `entry.json`, and where the data's compressed bytes are."""
 
     path: Path

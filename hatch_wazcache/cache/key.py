@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.zipmember import DEFLATE_LEVEL
@@ -45,7 +46,7 @@ class ArtifactKey:
     def scope(self) -> str:
         return f"wasmtime-{self.engine}-{self.target}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return _digest(self.inputs())
 
@@ -79,7 +80,7 @@ class SourceKey:
     def scope(self) -> str:
         return _SOURCES
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return _digest(self.inputs())
 

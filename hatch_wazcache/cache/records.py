@@ -116,7 +116,7 @@ def settle(
 def record(root: Path, build: BuildRecord) -> None:
     """Keep what a build came to, as well as that goes."""
     with suppress(OSError):
-        _write(root, f"{time.time_ns()}-{secrets.token_hex(4)}.json", json.dumps(asdict(build)))
+        _write(root, f"{time.time_ns()}-{secrets.token_hex(4)}.json", json.dumps(vars(build)))
         if len(os.listdir(root / "builds")) > 2 * _RECORDS_KEPT:
             _add_up(root)
 

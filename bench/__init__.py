@@ -1,0 +1,1 @@
+"""The benchmarks: what the project's speed, memory and size are, side by side with the others'."""
