@@ -19,10 +19,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import corpus
 import pytest
 from installer.sources import WheelFile
 
+import corpus
 from hatch_wazcache.targets import native_target
 
 if TYPE_CHECKING:

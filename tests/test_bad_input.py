@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
-import corpus
 import pytest
 from conftest import SMALL, Built, Project, SetuptoolsProject, run_python, unpack
 
+import corpus
 from hatch_wazcache.cache.entry import read_entry
 from hatch_wazcache.targets import TARGETS, native_target
 

@@ -15,11 +15,11 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import corpus
 import pytest
 import wasmtime
 from conftest import ANSWER, SMALL, TARGET, Compilers, Project, mounted, tiny
 
+import corpus
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache import records, upkeep
 from hatch_wazcache.errors import WazcacheError

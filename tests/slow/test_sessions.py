@@ -7,9 +7,9 @@ import os
 import subprocess
 from pathlib import Path
 
-import corpus
 from conftest import Compilers
 
+import corpus
 from hatch_wazcache.cache import records, upkeep
 
 PROCESSES = 20
