@@ -9,7 +9,7 @@ test: .venv/made
 	$(VENV) -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms tests
 
 test-slow: .venv/made
-	$(VENV) -m pytest -q tests/slow
+	$(VENV) -m pytest -q -n 2 --dist loadfile tests/slow
 
 test-platforms: platforms
 	$(VENV) -m pytest -q tests/platforms

@@ -107,9 +107,10 @@ def digests(wheels: list[Path]) -> dict[str, str]:
     return {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
 
 
-def test_yosys_builds_warm_in_2_seconds_and_200_megabytes(project: Project):
+def test_yosys_builds_warm_in_a_tenth_of_the_time_and_in_200_megabytes(project: Project):
     (project.root / "demo" / "a.wasm").unlink()
     project.wasm("demo/yosys.wasm", YOSYS)
+    seconds = []
     for _ in ("cold", "warm"):
         done = subprocess.run(
             [sys.executable, "-c", MEASURED],
@@ -117,5 +118,6 @@ def test_yosys_builds_warm_in_2_seconds_and_200_megabytes(project: Project):
         )  # fmt: skip
         measured = done.stdout.splitlines()[-1].split()
         print(measured)
+        seconds.append(float(measured[1]))
         assert int(measured[2]) < 200_000, "kB, of the building process alone"
-    assert float(measured[1]) < 2
+    assert seconds[1] < seconds[0] / 10
