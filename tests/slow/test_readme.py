@@ -15,10 +15,11 @@ from conftest import ROOT, SMALL, Project, run_python, unpack
 import corpus
 
 README = (ROOT / "README.md").read_text("utf-8")
+CACHE = (ROOT / "docs" / "cache.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^ *```{language}\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
 
 
 def commands(block: str) -> list[str]:
@@ -108,8 +109,9 @@ def path_with_command(clone: Path) -> str:
     return path
 
 
-def test_the_cache_answers_as_the_readme_shows(clone: Path, path_with_command: str):
-    first, second = (block for block in blocks("console") if "hatch-wazcache why" in block)
+def test_the_cache_answers_as_the_readme_and_its_page_show(clone: Path, path_with_command: str):
+    (hit,) = (block for block in blocks("console") if "hatch-wazcache why" in block)
+    first, changed, cleared = blocks("console", CACHE)
     path = path_with_command
     cache = str(clone.parent / "cache-of-its-own")
     project = Path(shutil.copytree(clone / "example_project", clone.parent / "warmed"))
@@ -117,16 +119,27 @@ def test_the_cache_answers_as_the_readme_shows(clone: Path, path_with_command: s
     def answers(block: str) -> str:
         said = ""
         for command in commands(block):
-            output = shell(command, clone, project, PATH=path, WAZCACHE_DIR=cache)
+            key = re.search(r"^([0-9a-f]{12})  48", said, re.MULTILINE)
+            here = re.sub(r"(?<=show )\w+", key[1], command) if key else command
+            output = shell(here, clone, project, PATH=path, WAZCACHE_DIR=cache)
             said += f"$ {command}\n{output}"
         return alike(said.replace(cache, "/home/me/.cache/wazcache"))
 
-    assert answers(first) == alike(first)
+    for block in (first, hit):
+        assert answers(block) == alike(block)
     pyproject = (project / "pyproject.toml").read_text("utf-8")
     option = "profiles.default.consume-fuel = true"
-    assert option in README
+    assert option in CACHE
     (project / "pyproject.toml").write_text(pyproject.replace("assets", f"{option}\nassets"))
-    assert answers(second) == alike(second)
+    for block in (changed, cleared):
+        assert answers(block) == alike(block)
+
+
+def test_the_page_of_the_cache_has_every_command():
+    shown = " ".join(commands("".join(blocks("console", CACHE))))
+    listed = re.findall(r"^\| `(\w+)", CACHE, re.MULTILINE)
+    assert len(set(listed)) == 9
+    assert all(f"hatch-wazcache {name}" in shown for name in listed)
 
 
 def test_a_wheel_is_read_as_the_readme_shows(clone: Path, path_with_command: str):
@@ -141,7 +154,7 @@ def test_a_wheel_is_read_as_the_readme_shows(clone: Path, path_with_command: str
 
 def alike(text: str) -> str:
     """Take out of an answer what differs from one machine, and one time, to the next."""
-    text = re.sub(r"\b[0-9a-f]{12}\b", "KEY", text)
+    text = re.sub(r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "KEY", text)
     text = re.sub(r"just now|\d min ago", "WHEN", text)
     text = re.sub(r"[\d.]+ (s|[kMG]?B)\b", r"N", text)
     text = re.sub(r"\b48\.[\d.]+\b", "48.N", text)
