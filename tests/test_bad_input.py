@@ -650,7 +650,7 @@ def test_a_full_disk_under_the_wheel_is_told(project: Refusing, more):
     dist = project.root / "dist"
     with small_disk(dist, len(project.good_wheel) + more):
         wheel = "demo-1.0-py3-none-" if more > 0 else "the wheel cannot be written to "
-        project.refused(f"{dist}/", wheel, "No space left on device")
+        project.refused(str(dist), wheel, "No space left on device")
 
 
 # much
