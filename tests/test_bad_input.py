@@ -649,8 +649,8 @@ def test_a_full_disk_under_the_wheel_is_told(project: Refusing, more):
     project.write("demo/large.py", f"# {os.urandom(60_000).hex()}\n")
     dist = project.root / "dist"
     with small_disk(dist, len(project.good_wheel) + more):
-        wheel = f"{dist}/demo-1.0-py3-none-" if more > 0 else "the wheel cannot be written to "
-        project.refused(wheel, "No space left on device")
+        wheel = "demo-1.0-py3-none-" if more > 0 else "the wheel cannot be written to "
+        project.refused(str(dist), wheel, "No space left on device")
 
 
 # much

@@ -84,18 +84,23 @@ class BuildWazcache(Command):
             target = self._target()
             self.build = Build(self.config, target, self.layout(), self.requirement, self.report)
             self._plan = self.build.plan
-            self.build.make_entries()
-            name = self.distribution.get_name()
-            if self.editable_mode:
-                self.build.write_editable(name)
-                self._filter_data_files(Path.is_file)  # it may have removed some
-                self.report.is_done("beside the .wasm files, for an editable install")
-            elif not self.for_wheel:
-                self.build.write_tree(Path(self.build_lib))
-                self.report.is_done(self.build_lib)
-            if not self.for_wheel:
-                self.build.settle(name)
-                self.close()
+            try:
+                self.build.make_entries()
+                if not self.for_wheel:
+                    self._write(self.build)
+                    self.build.settle(self.distribution.get_name())
+            finally:
+                if not self.for_wheel:
+                    self.close()
+
+    def _write(self, build: Build) -> None:
+        if self.editable_mode:
+            build.write_editable(self.distribution.get_name())
+            self._filter_data_files(Path.is_file)  # it may have removed some
+            self.report.is_done("beside the .wasm files, for an editable install")
+        else:
+            build.write_tree(Path(self.build_lib))
+            self.report.is_done(self.build_lib)
 
     def _target(self) -> Target:
         config = self.config

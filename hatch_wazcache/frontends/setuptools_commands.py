@@ -122,7 +122,7 @@ class _BdistWheel(bdist_wheel):
 
     def run(self) -> None:
         step = build_wazcache(self.distribution)
-        directory = Path(str(self.dist_dir))
+        directory = Path(os.path.abspath(str(self.dist_dir)))
         with one_message(), TemporaryDirectory(prefix="wazcache-") as folder:
             date_time = _date_time()
             platform = super().get_tag()[2]

@@ -17,6 +17,7 @@ from conftest import (
     SetuptoolsProject,
     environment_of,
     environment_with,
+    find_python,
     members,
     newest,
     ours,
@@ -141,6 +142,23 @@ def versioned(request: pytest.FixtureRequest, tmp_path: Path) -> SetuptoolsProje
         packages = [f"setuptools=={request.param}", "wheel<0.46"]
     made.python = environment_of(*packages, "wasmtime==48.0.0")
     return made
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_every_python_builds_the_same_bytes(tmp_path: Path, version: str):
+    made = SetuptoolsProject(tmp_path / "project", tmp_path / "cache")
+    made.write("pyproject.toml", SETUPTOOLS_PYPROJECT)
+    made.write("demo/__init__.py")
+    made.wasm("demo/a.wasm")
+    wheels = []
+    for python in (Path(sys.executable), find_python(version)):
+        made.python = environment_of("setuptools", "wasmtime==48.0.0", python=python)
+        built = made.build(WAZCACHE_DIR=str(tmp_path / python.parent.parent.name))
+        assert "1 compiled, 0 found" in built.output
+        wheels.append(built.wheel.read_bytes())
+        assert made.editable("strict").status == 0
+        shutil.rmtree(tmp_path / python.parent.parent.name)
+    assert wheels[0] == wheels[1]
 
 
 def test_every_setuptools_builds_a_wheel_an_sdist_and_editable_installs(
