@@ -108,12 +108,15 @@ def _run(*words: str | Path, **env: str) -> None:
     """Run a program, quietly.
 
     Raises:
-        CannotSetUpError: it fails; has the end of what it said.
+        CannotSetUpError: it is not there, or fails; has the end of what it said.
     """
-    done = subprocess.run(
-        words, check=False, text=True, errors="replace", env={**os.environ, **env},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            words, check=False, text=True, errors="replace", env={**os.environ, **env},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise CannotSetUpError(f"{words[0]} is not installed") from error
     if done.returncode:
         said = "\n".join(done.stdout.splitlines()[-10:])
         raise CannotSetUpError(f"{' '.join(map(str, words))}\n{said}")
