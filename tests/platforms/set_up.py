@@ -67,7 +67,8 @@ def python(target: str) -> Path:
     """
     made = PLATFORMS / target / "python"
     if not made.exists():
-        raise CannotSetUpError(_obstacle(NEEDED[target]) or "`make test-platforms` sets it up")
+        why = _obstacle(NEEDED[target]) or "`make platforms` sets it up"
+        raise CannotSetUpError(f"there is no Python for {target} here: {why}")
     return made
 
 
@@ -79,7 +80,8 @@ def program(name: str) -> str:
     """
     found = shutil.which(name)
     if found is None:
-        raise CannotSetUpError(_obstacle({name: QEMU[name]}) or "`make test-platforms` installs it")
+        why = _obstacle({name: QEMU[name]}) or "`make platforms` installs it"
+        raise CannotSetUpError(f"there is no {name} here: {why}")
     return found
 
 
