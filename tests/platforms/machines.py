@@ -57,7 +57,7 @@ class Machine:
         known = (self.path(word) if isinstance(word, Path) else word for word in words)
         done = subprocess.run(
             [*self.python, *known], cwd=cwd, env={**inherited, **env}, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
         )  # fmt: skip
         return Built(done.returncode, done.stdout)
 

@@ -67,7 +67,8 @@ def python(target: str) -> Path:
     """
     made = PLATFORMS / target / "python"
     if not made.exists():
-        raise CannotSetUpError(_obstacle(NEEDED[target]) or "`make test-platforms` sets it up")
+        why = _obstacle(NEEDED[target]) or "`make platforms` sets it up"
+        raise CannotSetUpError(f"there is no Python for {target} here: {why}")
     return made
 
 
@@ -79,7 +80,8 @@ def program(name: str) -> str:
     """
     found = shutil.which(name)
     if found is None:
-        raise CannotSetUpError(_obstacle({name: QEMU[name]}) or "`make test-platforms` installs it")
+        why = _obstacle({name: QEMU[name]}) or "`make platforms` installs it"
+        raise CannotSetUpError(f"there is no {name} here: {why}")
     return found
 
 
@@ -108,12 +110,15 @@ def _run(*words: str | Path, **env: str) -> None:
     """Run a program, quietly.
 
     Raises:
-        CannotSetUpError: it fails; has the end of what it said.
+        CannotSetUpError: it is not there, or fails; has the end of what it said.
     """
-    done = subprocess.run(
-        words, check=False, text=True, errors="replace", env={**os.environ, **env},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            words, check=False, text=True, errors="replace", env={**os.environ, **env},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise CannotSetUpError(f"{words[0]} is not installed") from error
     if done.returncode:
         said = "\n".join(done.stdout.splitlines()[-10:])
         raise CannotSetUpError(f"{' '.join(map(str, words))}\n{said}")
