@@ -21,6 +21,7 @@ from hatch_wazcache.wheel import PlatformWheel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from hatch_wazcache.compile.compilers import Program
     from hatch_wazcache.config import Config
     from hatch_wazcache.job import Job
     from hatch_wazcache.packages import Layout
@@ -163,7 +164,7 @@ class Build:
         )
         self._entries.update(made)
 
-    def _program_for(self, jobs: list[Job]) -> Path | None:
+    def _program_for(self, jobs: list[Job]) -> Program | None:
         """Find the `wasmtime` program, if there are jobs that take it."""
         if not jobs:
             return None

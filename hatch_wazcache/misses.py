@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.compile.compilers import sweep_files_of_program
+from hatch_wazcache.compile.compilers import Program, sweep_files_of_program
 from hatch_wazcache.compile.memory import job_memory
 from hatch_wazcache.compile.pool import Outcome, Pool, Task
 from hatch_wazcache.errors import WazcacheError
@@ -15,7 +15,6 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import ExitStack
-    from pathlib import Path
 
     from hatch_wazcache.cache.directory import CacheDirectory, Draft
     from hatch_wazcache.job import Job
@@ -37,7 +36,7 @@ def make_entries(
     report: Report,
     found: Callable[[Job, Entry], None],
     *,
-    program: Path | None = None,
+    program: Program | None = None,
     again: bool = False,
 ) -> dict[str, Entry]:
     """Make the entries of jobs that the cache does not have; their keys must differ.
@@ -79,7 +78,7 @@ class _Misses:
         timeout: float,
         report: Report,
         found: Callable[[Job, Entry], None],
-        program: Path | None,
+        program: Program | None,
         *,
         again: bool,
     ) -> None:
@@ -169,12 +168,11 @@ def _release(claim: ExitStack, draft: Draft | None) -> None:
 
 
 def _failure(job: Job, error: str) -> str:
-    reason = "; ".join(line.strip() for line in error.splitlines() if line.strip())
     if not isinstance(job.key, ArtifactKey):
-        return f"{job.label}: {reason}"
+        return f"{job.label}: {error}"
     values = job.key.settings.items()
     settings = ", ".join(f"{name} = {json.dumps(value)}" for name, value in values)
     return (
         f"{job.label}: cannot be compiled for {job.key.target} by wasmtime {job.key.engine}"
-        f"{' with ' if settings else ''}{settings}: {reason}"
+        f"{' with ' if settings else ''}{settings}: {error}"
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.audit import Audit
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.claims import ArtifactClaim, AssetClaim, Claims
+    from hatch_wazcache.compile.compilers import Program
     from hatch_wazcache.report import Report
     from hatch_wazcache.wheelfile import WheelFile
 
@@ -156,7 +157,7 @@ class Recompiler:
         entries = {job.key.digest: self._cache.get(job.key) for job in jobs}
         return {digest: entry for digest, entry in entries.items() if entry is not None}
 
-    def _program(self, jobs: list[Job]) -> Path | None:
+    def _program(self, jobs: list[Job]) -> Program | None:
         """Find the second compiler, if there are jobs that take it."""
         if not jobs:
             return None

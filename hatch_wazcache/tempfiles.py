@@ -10,17 +10,26 @@ import os
 import secrets
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["create", "is_temporary", "place", "replace", "sweep", "write", "write_file"]
+__all__ = [
+    "create",
+    "is_temporary",
+    "place",
+    "replace",
+    "sweep",
+    "temporary",
+    "write",
+    "write_file",
+]
 
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
 
@@ -44,6 +53,17 @@ def create(directory: Path) -> tuple[Path, IO[bytes]]:
         if _hold(file) and path.exists():  # not swept between the two
             return path, file
         file.close()
+
+
+@contextmanager
+def temporary(directory: Path) -> Iterator[Path]:
+    """Make an empty file that is removed in the end, by whoever comes next if need be."""
+    path, held = create(directory)
+    try:
+        yield path
+    finally:
+        held.close()
+        path.unlink(missing_ok=True)
 
 
 def place(path: Path, file: IO[bytes], final: Path) -> None:

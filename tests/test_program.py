@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ANSWER, SMALL, Project, run_python, unpack
+from conftest import ANSWER, SMALL, Project, mounted, run_python, unpack
 
 import corpus
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
@@ -134,6 +134,7 @@ def test_a_build_for_this_machine_asks_for_no_program(project: Project):
         ("echo GNU wasm time 48.0.0", "answers 'GNU wasm time 48.0.0' to --version"),
         ("true", "answers '' to --version"),
         ("head -c 100000 /dev/urandom", "to --version"),
+        ("exec yes", r"answers 'y\ny\ny"),
         ("exit 3", "--version ends with status 3"),
         ("kill -SEGV $$", "--version ends with status -11"),
         ("sleep 1000", "--version does not end within 2 s"),
@@ -148,10 +149,12 @@ def test_a_program_that_is_another_is_refused(cross: Project, tmp_path: Path, te
 
 
 @posix
-@pytest.mark.parametrize("what", ["nothing", "folder", "text", "directory for a program"])
+@pytest.mark.parametrize("what", ["nothing", "folder", "text", "directory for a program", "long"])
 def test_a_path_that_is_no_program_is_refused(cross: Project, tmp_path: Path, what: str):
     path = tmp_path / "tools"
-    if what != "nothing":
+    if what == "long":
+        path = tmp_path / ("tools" * 1000)
+    elif what != "nothing":
         path.mkdir()
     if what == "text":
         path = path / "notes.txt"
@@ -222,6 +225,50 @@ def test_a_program_that_fails_for_the_asset_is_named_with_it(
 
 
 @posix
+def test_it_is_asked_for_its_version_in_the_folder_that_it_compiles_in(
+    cross: Project, program: Path, tmp_path: Path
+):
+    # The shims of version managers run the version that the folder is configured for.
+    path = script(
+        tmp_path / "tools",
+        f'case "$PWD" in {cross.root}*) exec {program} "$@";; esac\n'
+        f'[ "$1" = --version ] && echo wasmtime 48.0.1 || exec {program} "$@"',
+    )
+    refused(cross, f"{path} is of version 48.0.1", WAZCACHE_WASMTIME=str(path))
+
+
+@posix
+def test_a_program_that_is_replaced_meanwhile_makes_nothing(
+    cross: Project, program: Path, tmp_path: Path
+):
+    path = script(
+        tmp_path / "tools",
+        f'case "$*" in *{SYSTEMS[FOREIGN].triple}*) cp -f {program} "$0";; esac\n'
+        f'exec {program} "$@"',
+    )
+    refused(
+        cross, f"demo/a.wasm: cannot be compiled for {FOREIGN}",
+        f"{path} has been replaced meanwhile; build again", WAZCACHE_WASMTIME=str(path),
+    )  # fmt: skip
+
+
+def test_a_profile_that_wasmtime_py_refuses_is_not_the_programs_fault(cross: Project):
+    cross.append("profiles.default.wasm-simd = false\n")
+    told = refused(cross, "wasmtime-py 48.0.0 does not compile a small module with wasm-simd")
+    assert "get version" not in told
+
+
+@posix
+@pytest.mark.parametrize("files", [2, 3, 4])
+def test_a_full_temporary_folder_is_one_message(cross: Project, tmp_path: Path, files: int):
+    folder = tmp_path / "tmp"
+    with mounted(folder, f"nr_inodes={files}"):
+        told = refused(cross, str(folder), "No space left on device", TMPDIR=str(folder))
+        assert os.listdir(folder) == []
+    assert len(told.splitlines()) <= 2
+
+
+@posix
 def test_it_is_held_against_wasmtime_py_once_for_each_profile(
     cross: Project, program: Path, tmp_path: Path
 ):
@@ -264,12 +311,13 @@ def artifacts(project: Project, program: Path, **env: str) -> dict[str, bytes]:
 
 _COMPILE = """
 import json, sys
-from hatch_wazcache.compile.compilers import by_program, by_wasmtime_py
+from pathlib import Path
+from hatch_wazcache.compile.compilers import Program, by_program, by_wasmtime_py
 wasm = open(sys.argv[1], "rb").read()
 program, kind, hows = json.loads(sys.argv[2])
 for how in hows:
     ours = by_wasmtime_py(wasm, kind, parallel=False, **how)
-    same = ours == by_program(wasm, program, parallel=True, **how)
+    same = ours == by_program(wasm, Program.at(Path(program)), parallel=True, **how)
     print("same" if same else "other", json.dumps(how))
 """
 
@@ -380,20 +428,81 @@ def test_a_killed_build_leaves_no_program_running(cross: Project, program: Path,
         f'case "$*" in *{SYSTEMS[FOREIGN].triple}*) echo $$ > {note}; exec sleep 1000;; esac\n'
         f'exec {program} "$@"',
     )
-    env = cross.env(WAZCACHE_WASMTIME=str(path))
-    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
-    process = subprocess.Popen(words, cwd=cross.root, env=env, stderr=subprocess.DEVNULL)
-    while not note.exists() or not note.read_text().strip():
-        time.sleep(0.05)
+    process = start(cross, path)
+    wait_for(note)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    pid = int(note.read_text())
+    assert has_ended(int(note.read_text()))
+
+
+@posix
+def test_where_a_compiler_is_killed_the_program_ends_too(
+    cross: Project, program: Path, tmp_path: Path
+):
+    note = tmp_path / "pid"
+    path = script(
+        tmp_path / "tools",
+        f'case "$*" in *{SYSTEMS[FOREIGN].triple}*)\n'
+        f"echo $$ > {note}; kill -KILL $PPID; exec sleep 1000;; esac\n"
+        f'exec {program} "$@"',
+    )
+    refused(cross, "the compiler was killed by SIGKILL", WAZCACHE_WASMTIME=str(path))
+    assert has_ended(int(note.read_text()))
+
+
+@posix
+def test_an_interrupt_while_the_version_is_asked_for_ends_the_program(
+    cross: Project, tmp_path: Path
+):
+    note = tmp_path / "pid"
+    path = script(tmp_path / "tools", f"echo $$ > {note}; exec sleep 1000")
+    process = start(cross, path)
+    wait_for(note)
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    assert has_ended(int(note.read_text()))
+
+
+@posix
+def test_what_a_killed_trial_leaves_is_removed_by_the_next(
+    cross: Project, program: Path, tmp_path: Path
+):
+    note, folder = tmp_path / "pid", tmp_path / "tmp"
+    folder.mkdir()
+    cross.environment["TMPDIR"] = str(folder)
+    path = script(
+        tmp_path / "tools",
+        f'[ "$1" = --version ] && exec {program} --version\necho $$ > {note}; exec sleep 1000',
+    )
+    process = start(cross, path)
+    wait_for(note)
+    process.kill()
+    process.wait()
+    assert has_ended(int(note.read_text()))
+    built = cross.build()
+    assert built.status == 0, built.output
+    assert os.listdir(folder) == []
+
+
+def start(project: Project, program: Path) -> subprocess.Popen[bytes]:
+    """Start a build with a program."""
+    env = project.env(WAZCACHE_WASMTIME=str(program))
+    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
+    return subprocess.Popen(words, cwd=project.root, env=env, stderr=subprocess.DEVNULL)
+
+
+def wait_for(note: Path) -> None:
+    while not note.exists() or not note.read_text().strip():
+        time.sleep(0.05)
+
+
+def has_ended(pid: int) -> bool:
+    """Say whether a process ends within five seconds."""
     for _ in range(100):
         if not Path(f"/proc/{pid}").exists() or is_zombie(pid):
-            break
+            return True
         time.sleep(0.05)
-    else:
-        pytest.fail("the program still runs")
+    return False
 
 
 def is_zombie(pid: int) -> bool:

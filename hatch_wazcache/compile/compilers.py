@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ from hatch_wazcache import tempfiles
 from hatch_wazcache.engine import installed_engine, make_config, program_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing_extensions import Self
 
-__all__ = ["CompileError", "by_program", "by_wasmtime_py", "sweep_files_of_program"]
+__all__ = ["CompileError", "Program", "by_program", "by_wasmtime_py", "sweep_files_of_program"]
 
 _LONGEST_MESSAGE = 2000
 
@@ -38,6 +39,31 @@ _HINTS = {
 
 class CompileError(Exception):
     """The compiler refuses the asset, the system or a setting; the message says why."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """The `wasmtime` program, as it was when it was looked at."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Look at the program.
+
+        Raises:
+            OSError: it is not there.
+        """
+        status = path.stat()
+        return cls(str(path), status.st_size, status.st_mtime_ns)
+
+    def is_unchanged(self) -> bool:
+        try:
+            return self.at(Path(self.path)) == self
+        except OSError:
+            return False
 
 
 def by_wasmtime_py(wasm: bytes, kind: str, **how: Any) -> bytearray:
@@ -82,7 +108,7 @@ def _import_wasmtime() -> Any:
     return wasmtime
 
 
-def by_program(wasm: bytes, program: str, **how: Any) -> bytes:
+def by_program(wasm: bytes, program: Program, **how: Any) -> bytes:
     """Compile by the `wasmtime` program.
 
     It gets the binary in a file of its own, not the asset itself, which may have an odd name, or
@@ -90,52 +116,54 @@ def by_program(wasm: bytes, program: str, **how: Any) -> bytes:
 
     Args:
         wasm: the binary.
-        program: its path.
+        program: as it was when it was held against wasmtime-py; another in its place is refused.
         how: the arguments of `make_config`.
 
     Raises:
         CompileError: it refuses them, or fails.
     """
-    folder = _folder()
     try:
-        with _temporary_file(folder) as source, _temporary_file(folder) as out:
+        folder = Path(tempfile.gettempdir())
+        with tempfiles.temporary(folder) as source, tempfiles.temporary(folder) as out:
             source.write_bytes(wasm)
             arguments = ["-o", str(out), *program_arguments(**how)]
-            _run([program, "compile", *arguments, str(source)], folder)
-            return out.read_bytes()
+            _run([program.path, "compile", *arguments, str(source)], folder)
+            artifact = out.read_bytes()
     except OSError as error:
-        raise CompileError(f"{folder}: {error.strerror or error}; see TMPDIR") from error
+        where = tempfile.tempdir or "no temporary file"
+        raise CompileError(f"{where}: {error.strerror or error}; see TMPDIR") from error
+    if not program.is_unchanged():
+        raise CompileError(f"{program.path} has been replaced meanwhile; build again")
+    return artifact
 
 
 def sweep_files_of_program() -> None:
     """Remove what processes that were killed have left of the program's files."""
-    tempfiles.sweep(_folder())
-
-
-def _folder() -> Path:
-    return Path(tempfile.gettempdir())
-
-
-@contextmanager
-def _temporary_file(folder: Path) -> Iterator[Path]:
-    path, held = tempfiles.create(folder)
-    try:
-        yield path
-    finally:
-        held.close()
-        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        tempfiles.sweep(Path(tempfile.gettempdir()))
 
 
 def _run(words: list[str], folder: Path) -> None:
     try:
-        done = subprocess.run(
-            words, cwd=folder, check=False, stdin=subprocess.DEVNULL, capture_output=True
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            bufsize=0,
         )
     except OSError as error:
         raise CompileError(f"{words[0]} cannot be run: {error.strerror or error}") from error
-    if done.returncode != 0:
-        said = done.stderr[-_LONGEST_MESSAGE:].decode("utf-8", "replace").strip()
+    assert process.stderr is not None
+    last = b""
+    with process.stderr as errors:
+        while chunk := errors.read(1 << 16):  # as much as it likes to say; its end is kept
+            last = (last + chunk)[-_LONGEST_MESSAGE:]
+    status = process.wait()
+    if status != 0:
+        said = last.decode("utf-8", "replace").strip().removeprefix("Error: ")
         if hint := next((hint for cause, hint in _HINTS.items() if cause in said), ""):
             said = f"{said}; {hint}"
-        how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        raise CompileError(f"{words[0]} ended with {how}: {said.removeprefix('Error: ')}")
+        how = f"status {status}" if status > 0 else f"signal {-status}"
+        raise CompileError(f"{words[0]} ended with {how}: {said}")

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hatch_wazcache.compile.compilers import Program
     from hatch_wazcache.job import Job
 
 __all__ = ["Outcome", "Pool", "Task", "clean_environment", "kill_tree"]
@@ -53,7 +54,7 @@ class Task:
     job: Job
     out: Path | None
     """Where to write; where that cannot be, it is a temporary file of the system's."""
-    program: Path | None = None
+    program: Program | None = None
     """The `wasmtime` program that is to compile; without, wasmtime-py does."""
 
     def request(self) -> str:
@@ -67,7 +68,7 @@ class Task:
                 "cpu_flags": list(key.cpu_flags),
                 "settings": dict(key.settings),
                 "parallel": wasm.code_size >= _PARALLEL_FROM,
-                "program": None if self.program is None else str(self.program),
+                "program": None if self.program is None else asdict(self.program),
                 "engine": key.engine,
             }
         request: dict[str, Any] = {
@@ -140,9 +141,9 @@ class _Worker:
         return "; ".join(said[-3:])
 
     def end(self) -> None:
-        """Kill the process, whatever it is doing."""
-        if self.process.poll() is None:
-            kill_tree(self.process)
+        """Kill the process, whatever it is doing, and the program that it runs."""
+        if sys.platform != "win32" or self.process.poll() is None:
+            kill_tree(self.process)  # the program lives on where the process alone was killed
         self.process.wait()
         assert self.process.stdin is not None
         with suppress(OSError):  # what it was still to be sent

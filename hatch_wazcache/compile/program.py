@@ -15,12 +15,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from hatch_wazcache import tempfiles
 from hatch_wazcache.cache.entry import read_entry
 from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.compile.compilers import Program
 from hatch_wazcache.compile.pool import Pool, Task, clean_environment, kill_tree
 from hatch_wazcache.engine import SETTINGS
 from hatch_wazcache.errors import WazcacheError
@@ -39,6 +43,9 @@ __all__ = ["find_program"]
 _PATIENCE = 60.0
 """Seconds that are enough for what takes a hundredth of one."""
 
+_LONGEST_ANSWER = 200
+"""Bytes that are enough for a version."""
+
 _PROBE = bytes.fromhex(
     "0061736d0100000001060160017f017f030403000000040401700002050401010104060d017c014400000000"
     "0000f83f0b070501016600020908010041000b0200010a56030a00200041082d00006a0b1a01017c23002000"
@@ -56,7 +63,7 @@ def find_program(
     version: str,
     cache: CacheDirectory,
     timeout: float,
-) -> Path:
+) -> Program:
     """Find the program that compiles the jobs, and hold it against wasmtime-py.
 
     Args:
@@ -72,11 +79,18 @@ def find_program(
     """
     keys = [job.key for job in jobs if isinstance(job.key, ArtifactKey)]
     needs = f"the wasmtime program is needed for {_needs(keys)}"
-    program = _Program(_find(named, needs, version), engine, version, min(timeout, _PATIENCE))
-    program.check_version(needs)
-    for settings in {json.dumps(dict(key.settings), sort_keys=True): None for key in keys}:
-        program.check_bytes(json.loads(settings), cache)
-    return program.path
+    path = _find(named, needs, version)
+    try:
+        trial = _Trial(Program.at(path), engine, version, min(timeout, _PATIENCE))
+        trial.check_version(needs)
+        for settings in {json.dumps(dict(key.settings), sort_keys=True): None for key in keys}:
+            trial.check_bytes(json.loads(settings), cache)
+    except OSError as error:
+        where = error.filename or tempfile.tempdir or "no temporary file"
+        raise WazcacheError(
+            f"{needs}, but {path} cannot be tried: {where}: {error.strerror or error}; see TMPDIR"
+        ) from error
+    return trial.program
 
 
 def _needs(keys: list[ArtifactKey]) -> str:
@@ -106,12 +120,12 @@ def _find(named: Path | None, needs: str, version: str) -> Path:
             if found := shutil.which(name):
                 return Path(os.path.abspath(found))
         where = "is not on PATH"
-    elif named.is_dir():
+    elif os.path.isdir(named):  # Path.is_dir raises where it may not look
         for name in names:
-            if (named / name).is_file():
+            if os.path.isfile(named / name):
                 return named / name
         where = f"is not in {named}, neither as {' nor as '.join(names)}"
-    elif named.exists():
+    elif os.path.exists(named):
         return named
     else:
         where = f"is not there: {named} does not exist"
@@ -119,10 +133,10 @@ def _find(named: Path | None, needs: str, version: str) -> Path:
 
 
 @dataclass(frozen=True)
-class _Program:
-    """A program that is to stand in for the installed wasmtime-py."""
+class _Trial:
+    """A program that is to stand in for the installed wasmtime-py, held against it."""
 
-    path: Path
+    program: Program
     engine: InstalledEngine
     version: str
     """The engine's, and so the one that the program must be of."""
@@ -141,37 +155,48 @@ class _Program:
         said = self._answer(needs)
         found = re.fullmatch(r"wasmtime(?:-cli)? (\d+\.\d+\.\d+)\b.*", said)
         if found is None:
-            self._refuse(f"{needs}, but {self.path} is none: it answers {said!r} to --version")
+            self._refuse(
+                f"{needs}, but {self.program.path} is none: it answers {said!r} to --version"
+            )
         if found[1] != self.version:
             self._refuse(
                 f"{needs}, of version {self.version} as the installed wasmtime-py is, but "
-                f"{self.path} is of version {found[1]}"
+                f"{self.program.path} is of version {found[1]}"
             )
 
     def _answer(self, needs: str) -> str:
-        with tempfile.TemporaryFile() as output:
-            try:
-                process = subprocess.Popen(
-                    [self.path, "--version"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.DEVNULL,
-                    env=clean_environment(),
-                    start_new_session=True,
-                )
-                status = process.wait(self.patience)
-            except OSError as error:
-                self._refuse(f"{needs}, but {self.path}: {error.strerror or error}")
-            except subprocess.TimeoutExpired:
-                kill_tree(process)
-                process.wait()
-                self._refuse(
-                    f"{needs}, but {self.path} --version does not end within {self.patience:g} s"
-                )
-            if status != 0:
-                self._refuse(f"{needs}, but {self.path} --version ends with status {status}")
-            output.seek(0)
-            return output.read(200).decode("utf-8", "replace").strip()
+        """Return what it says to --version; of what is too long, the beginning."""
+        path = self.program.path
+        folder = tempfile.gettempdir()  # as for compiling: a version manager goes by the folder
+        try:
+            process = subprocess.Popen(
+                [path, "--version"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=clean_environment(),
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._refuse(f"{needs}, but {path}: {error.strerror or error}")
+        late = threading.Event()
+        timer = threading.Timer(self.patience, _kill, [process, late])
+        try:
+            timer.start()
+            assert process.stdout is not None
+            with process.stdout as output:
+                said = output.read(_LONGEST_ANSWER)
+            status = process.wait() if len(said) < _LONGEST_ANSWER else 0
+        finally:
+            timer.cancel()
+            kill_tree(process)
+            process.wait()
+        if late.is_set():
+            self._refuse(f"{needs}, but {path} --version does not end within {self.patience:g} s")
+        if status != 0:
+            self._refuse(f"{needs}, but {path} --version ends with status {status}")
+        return said.decode("utf-8", "replace").strip()
 
     def check_bytes(self, settings: Mapping[str, bool | int | str], cache: CacheDirectory) -> None:
         """Compile the probe by both compilers, unless they are known to agree.
@@ -189,47 +214,50 @@ class _Program:
         wasm, triple = hashlib.sha256(_PROBE).hexdigest(), self.engine.triple(system)
         key = ArtifactKey(wasm, self.version, system.name, triple, "baseline", (), known)
         library = self.engine.library_id
-        pair = f"{_digest_of(self.path)} {library} {key.digest}"
+        pair = f"{_digest_of(Path(self.program.path))} {library} {key.digest}"
         note = f"program={hashlib.sha256(pair.encode()).hexdigest()}" if library else ""
         if cache.recall(note) == "same":
             return
-        with tempfile.TemporaryDirectory(prefix="wazcache-") as folder:
-            ours, theirs = self._compile_probe(key, Path(folder))
+        ours, theirs = self._compile_probe(key)
         if ours != theirs:
             self._refuse(
-                f"{self.path}, which says that it is wasmtime {self.version}, compiles a small "
-                f"module{_with(known)} to other bytes than the installed wasmtime-py "
+                f"{self.program.path}, which says that it is wasmtime {self.version}, compiles a "
+                f"small module{_with(known)} to other bytes than the installed wasmtime-py "
                 f"{self.engine.distribution_version} does: it was built otherwise"
             )
         cache.remember(note, "same")
 
-    def _compile_probe(self, key: ArtifactKey, folder: Path) -> list[str]:
+    def _compile_probe(self, key: ArtifactKey) -> list[str]:
         """Compile the probe by wasmtime-py and by the program; return the artifacts' digests."""
-        path = folder / "probe.wasm"
-        path.write_bytes(_PROBE)
-        job = Job(key, "a small module", path, read_wasm(path, "a small module"))
+        folder = Path(tempfile.gettempdir())
         digests: list[str] = []
-        pool = Pool(self.patience, _silent)
-        try:
-            for by in (None, self.path):
-                out = folder / f"{len(digests)}.zip"
-                out.touch()
+        with ExitStack() as resources:
+            path = resources.enter_context(tempfiles.temporary(folder))
+            path.write_bytes(_PROBE)
+            job = Job(key, "a small module", path, read_wasm(path, "a small module"))
+            pool = resources.enter_context(closing(Pool(self.patience, _silent)))
+            for by in (None, self.program):
+                out = resources.enter_context(tempfiles.temporary(folder))
                 pool.start(Task(job, out, by))
                 outcome = pool.wait(2 * _PATIENCE)
                 assert outcome is not None  # it takes as long as its time limit at most
                 if outcome.written is None:
-                    who = by or f"wasmtime-py {self.engine.distribution_version}"
-                    self._refuse(
-                        f"{who} does not compile a small module{_with(key.settings)}: "
-                        f"{outcome.error}"
-                    )
+                    said = f"does not compile a small module{_with(key.settings)}: {outcome.error}"
+                    if by is None:
+                        raise WazcacheError(
+                            f"wasmtime-py {self.engine.distribution_version} {said}"
+                        )
+                    self._refuse(f"{by.path} {said}")
                 digests.append(read_entry(outcome.written, key.digest).sha256)
-        finally:
-            pool.close()
         return digests
 
     def _refuse(self, problem: str) -> NoReturn:
         raise WazcacheError(f"{problem}; {_how_to_get(self.version)}")
+
+
+def _kill(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    kill_tree(process)
 
 
 def _digest_of(path: Path) -> str:

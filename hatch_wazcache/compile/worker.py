@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from hatch_wazcache.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.cache.entry import write_entry
-from hatch_wazcache.compile.compilers import CompileError, by_program, by_wasmtime_py
+from hatch_wazcache.compile.compilers import CompileError, Program, by_program, by_wasmtime_py
 
 __all__ = ["main"]
 
@@ -62,7 +62,7 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
         name = "asset.wasm" if how is None else "artifact.cwasm"
         data = wasm if how is None else _compile(wasm, **how)
     except CompileError as error:
-        return {"error": str(error)}
+        return {"error": _one_line(str(error))}
     seconds = time.perf_counter() - started
     write = partial(
         _write, key=task["key"], inputs=task["inputs"], name=name, data=data, seconds=seconds
@@ -89,6 +89,11 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     return {"written": path, "problem": problem}
 
 
+def _one_line(text: str) -> str:
+    lines = (line.strip() for line in text.splitlines())
+    return "; ".join(line for line in lines if line not in ("", "Caused by:"))
+
+
 def _read(path: str, sha256: str) -> bytes:
     try:
         with open(path, "rb") as file:
@@ -108,7 +113,12 @@ def _write(out: IO[bytes], **entry: Any) -> None:
 
 
 def _compile(
-    wasm: bytes, program: str | None, kind: str, engine: str, triple: str | None, **how: Any
+    wasm: bytes,
+    program: dict[str, Any] | None,
+    kind: str,
+    engine: str,
+    triple: str | None,
+    **how: Any,
 ) -> bytes | bytearray:
     """Compile by the program, if one is given; what that has written is looked at.
 
@@ -117,15 +127,16 @@ def _compile(
     """
     if program is None:
         return by_wasmtime_py(wasm, kind, triple=triple, **how)
-    artifact = by_program(wasm, program, triple=triple, **how)
+    path = program["path"]
+    artifact = by_program(wasm, Program(**program), triple=triple, **how)
     try:
         about = read_artifact(io.BytesIO(artifact), len(artifact))
     except BrokenArtifactError as error:
-        raise CompileError(f"{program} has not written an artifact: {error}") from error
+        raise CompileError(f"{path} has not written an artifact: {error}") from error
     asked = kind, triple or about.triple
     if (about.kind, about.triple) != asked or not about.made_by(engine):
         raise CompileError(
-            f"{program} has written a {about.kind} for {about.triple} and wasmtime "
+            f"{path} has written a {about.kind} for {about.triple} and wasmtime "
             f"{about.version}, asked for a {kind} for {asked[1]} and wasmtime {engine}"
         )
     return artifact
