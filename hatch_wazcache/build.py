@@ -145,24 +145,27 @@ class Build:
 
     def _take(self, job: Job, entry: Entry) -> None:
         """Use an entry that was found."""
-        self._entries[job.key.digest] = entry
+        self._keep(job, entry)
         if job.compiles:
             self._report.is_found(entry.seconds)
+
+    def _keep(self, job: Job, entry: Entry) -> None:
+        self._entries[job.key.digest] = entry
 
     def _make(self, jobs: list[Job], *, again: bool = False) -> None:
         from hatch_wazcache.misses import make_entries  # not for a build that finds everything
 
         program = self._program_for([job for job in jobs if job.takes_program])
-        made = make_entries(
+        make_entries(
             jobs,
             self._cache,
             self._config.timeout,
             self._report,
             self._take,
+            self._keep,
             program=program,
             again=again,
         )
-        self._entries.update(made)
 
     def _program_for(self, jobs: list[Job]) -> Program | None:
         """Find the `wasmtime` program, if there are jobs that take it."""

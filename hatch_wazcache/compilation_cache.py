@@ -278,16 +278,18 @@ class CompilationCache:
     def _make(self, job: Job, *, again: bool) -> tuple[Entry, bool]:
         """Have the artifact compiled; say too whether another process was quicker."""
         found: list[Entry] = []
+        made: list[Entry] = []
         with self._room.taken(job_memory(job)):
-            made = make_entries(
+            make_entries(
                 [job],
                 self._directory,
                 DEFAULT_TIMEOUT,
                 Report(_silent, _warn),
                 lambda _job, entry: found.append(entry),
+                lambda _job, entry: made.append(entry),
                 again=again,
             )
-        return [*found, *made.values()][0], bool(found)
+        return [*found, *made][0], bool(found)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

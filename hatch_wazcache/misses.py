@@ -35,10 +35,11 @@ def make_entries(
     timeout: float,
     report: Report,
     found: Callable[[Job, Entry], None],
+    made: Callable[[Job, Entry], None],
     *,
     program: Program | None = None,
     again: bool = False,
-) -> dict[str, Entry]:
+) -> None:
     """Make the entries of jobs that the cache does not have; their keys must differ.
 
     A job that another process is at is waited for. The others go on after one has failed, so
@@ -50,23 +51,20 @@ def make_entries(
         timeout: seconds that one job may take.
         report: is told what begins, goes on and ends.
         found: is told what another process has made meanwhile.
+        made: is told what is made here, of which the cache may keep nothing.
         program: the `wasmtime` program, for jobs that take it.
         again: make them whatever the cache says: what it has is broken.
-
-    Returns:
-        The entries that were made, by their keys.
 
     Raises:
         WazcacheError: jobs have failed; a line for each.
     """
-    misses = _Misses(cache, timeout, report, found, program, again=again)
+    misses = _Misses(cache, timeout, report, found, made, program, again=again)
     try:
         misses.run(sorted(jobs, key=job_memory, reverse=True))
     finally:
         misses.close()
     if misses.failures:
         raise WazcacheError("\n".join(sorted(misses.failures)))
-    return misses.entries
 
 
 class _Misses:
@@ -78,6 +76,7 @@ class _Misses:
         timeout: float,
         report: Report,
         found: Callable[[Job, Entry], None],
+        made: Callable[[Job, Entry], None],
         program: Program | None,
         *,
         again: bool,
@@ -85,12 +84,12 @@ class _Misses:
         self._cache = cache
         self._report = report
         self._found = found
+        self._made = made
         self._program = program
         self._again = again
         self._pool = Pool(timeout, self._alive)
         self._running: dict[str, tuple[Job, ExitStack, Draft | None]] = {}
         self._awaited: set[str] = set()
-        self.entries: dict[str, Entry] = {}
         self.failures: list[str] = []
 
     def close(self) -> None:
@@ -147,7 +146,7 @@ class _Misses:
                 self.failures.append(_failure(job, outcome.error))
             else:
                 entry = self._cache.publish(job.key, outcome.written, draft, outcome.problem)
-                self.entries[job.key.digest] = entry
+                self._made(job, entry)
                 if job.compiles:
                     self._report.is_compiled(job.label, entry.seconds, entry.size)
         except (BrokenEntryError, OSError) as error:

@@ -57,6 +57,9 @@ class Recompiler:
         self._sources = root / "sources"
         self._sources.mkdir()
         self._version = self._cache.engine_version(self._installed)
+        self._entries: dict[str, Entry] = {}
+        self.compared = 0
+        """The artifacts that were held against what was compiled now."""
 
     def __enter__(self) -> Self:
         return self
@@ -88,11 +91,14 @@ class Recompiler:
                         jobs[artifact] = self._job(audit.wheel, claims, asset, artifact, header)
                     except (BrokenWheelError, WazcacheError) as error:
                         untried.append(Finding(artifact.member, str(error)))
-        entries = self._make({job.key.digest: job for job in jobs.values()}.values(), untried)
+        self._make({job.key.digest: job for job in jobs.values()}.values(), untried)
         differing = []
         for artifact, job in jobs.items():
-            entry = entries.get(job.key.digest)
-            if entry is not None and (text := _difference(audit.wheel, artifact, entry)):
+            entry = self._entries.get(job.key.digest)
+            if entry is None:
+                continue  # `untried` says why
+            self.compared += 1
+            if text := _difference(audit.wheel, artifact, entry):
                 differing.append(Finding(artifact.member, text))
         return differing, untried
 
@@ -139,10 +145,9 @@ class Recompiler:
                 file.writelines(wheel.chunks(member))
         return path
 
-    def _make(self, jobs: Iterable[Job], untried: list[Finding]) -> dict[str, Entry]:
+    def _make(self, jobs: Iterable[Job], untried: list[Finding]) -> None:
         """Compile what has not been compiled for another wheel; note what cannot be."""
-        jobs = list(jobs)
-        missing = [job for job in jobs if self._cache.get(job.key) is None]
+        missing = [job for job in jobs if job.key.digest not in self._entries]
         try:
             program = self._program([job for job in missing if job.takes_program])
         except WazcacheError as error:
@@ -150,12 +155,19 @@ class Recompiler:
             program, missing = None, [job for job in missing if not job.takes_program]
         try:
             make_entries(
-                missing, self._cache, DEFAULT_TIMEOUT, self._report, _ignore, program=program
+                missing,
+                self._cache,
+                DEFAULT_TIMEOUT,
+                self._report,
+                self._keep,
+                self._keep,
+                program=program,
             )
         except WazcacheError as error:  # the others have been made
             untried += [Finding(None, line) for line in str(error).splitlines()]
-        entries = {job.key.digest: self._cache.get(job.key) for job in jobs}
-        return {digest: entry for digest, entry in entries.items() if entry is not None}
+
+    def _keep(self, job: Job, entry: Entry) -> None:
+        self._entries[job.key.digest] = entry
 
     def _program(self, jobs: list[Job]) -> Program | None:
         """Find the second compiler, if there are jobs that take it."""
@@ -164,10 +176,6 @@ class Recompiler:
         return find_program(
             self._compiler, jobs, self._installed, self._version, self._cache, DEFAULT_TIMEOUT
         )
-
-
-def _ignore(_job: Job, _entry: Entry) -> None:
-    """Let the entry be found again: nobody else writes to this cache."""
 
 
 def _difference(wheel: WheelFile, artifact: ArtifactClaim, entry: Entry) -> str | None:

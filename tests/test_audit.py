@@ -170,7 +170,7 @@ def test_the_wheel_of_every_target_has_no_finding_compiled_again_or_not(
     assert done.returncode == 0, done.stderr
     count = sum(len(target.systems) for target in TARGETS.values())
     assert done.stdout == (
-        f"{len(every)} wheels audited, {count} artifacts compiled again: 0 findings\n"
+        f"{len(every)} wheels audited, {count} artifacts, {count} compiled again: 0 findings\n"
     )
 
 
@@ -195,7 +195,7 @@ def test_without_the_program_other_systems_are_not_compiled_again(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()[-1:]
     assert f"{every[other]}: demo/a.{other}.cwasm: the wasmtime program is needed for " in line
-    assert done.stdout == "2 wheels audited, 2 artifacts compiled again: 0 findings\n"
+    assert done.stdout == "2 wheels audited, 2 artifacts, 1 compiled again: 0 findings\n"
 
 
 def test_a_real_artifact_of_another_system_is_found(every: dict[str, Path], tmp_path: Path):
@@ -823,6 +823,7 @@ def test_the_exit_status_tells_findings(wheel: Wheel, good: Path, tmp_path: Path
     assert answer("audit", good, path, status=3) == {
         "wheels": 2,
         "artifacts": 1,
+        "recompiled": 0,
         "findings": [
             {
                 "wheel": str(path),
@@ -875,6 +876,22 @@ def test_a_setting_that_the_header_does_not_tell_is_found_by_compiling_again(
     assert found["member"] == ARTIFACT
 
 
+def test_compiling_again_compares_where_others_could_write_to_the_temporary_folder(
+    wheel: Wheel, project: Project, tmp_path: Path
+):
+    """No cache is trusted there, so what is compiled is kept aside."""
+    project.append("[tool.hatch.build.hooks.wazcache.profiles.default]\nwasm-threads = false\n")
+    other = project.build().read(ARTIFACT)
+    path = with_artifact(wheel, other, tmp_path)
+    assert findings(path) == []
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod(0o777)
+    done = run("audit", "--recompile", path, TMPDIR=str(folder))
+    assert done.returncode == 3, done.stdout
+    assert done.stdout.endswith("1 wheel audited, 1 artifact, 1 compiled again: 1 finding\n")
+
+
 def test_compiling_again_needs_the_engine_of_the_manifest(good: Path):
     python = environment_with("50.0.1")
     done = run("audit", "--recompile", good, python=python)
@@ -887,6 +904,17 @@ def test_compiling_again_needs_the_engine_of_the_manifest(good: Path):
     assert done.returncode == 1
     assert "hatch-wazcache: wasmtime is not installed" in done.stderr
     assert run("audit", good, python=environment_with("")).returncode == 0
+
+
+def test_a_compiler_of_nobody_is_one_message(good: Path):
+    words = ["audit", "--recompile", good]
+    by_option = run(*words, "--compiler", "~nobody.here/wasmtime")
+    by_variable = run(*words, WAZCACHE_WASMTIME="~nobody.here/wasmtime")
+    for done, name in ((by_option, "--compiler"), (by_variable, "WAZCACHE_WASMTIME")):
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"hatch-wazcache: {name} ~nobody.here/wasmtime: there is no such user\n"
+        )
 
 
 def test_a_compiler_is_for_compiling_again(good: Path):

@@ -58,11 +58,12 @@ def audit(options: Namespace) -> Answer:
     lines = [f"{_place(f['wheel'], f['member'])}: {f['finding']}" for f in found]
     lines.append(
         f"{_count(len(options.wheels), 'wheel')} audited, {_count(artifacts, 'artifact')}"
-        f"{' compiled again' if again else ''}: {_count(len(found), 'finding')}"
+        f"{f', {again.compared} compiled again' if again else ''}: {_count(len(found), 'finding')}"
     )
     data = {
         "wheels": len(options.wheels),
         "artifacts": artifacts,
+        "recompiled": again.compared if again else 0,
         "findings": found,
         "problems": problems,
     }
@@ -87,7 +88,11 @@ def _audit(path: Path, again: Recompiler | None) -> tuple[list[Finding], list[Fi
 
 def _compiler(named: str | None) -> Path | None:
     given = named or os.environ.get("WAZCACHE_WASMTIME")
-    return Path(given).expanduser().absolute() if given else None
+    try:
+        return Path(given).expanduser().absolute() if given else None
+    except RuntimeError as error:
+        where = "--compiler" if named else "WAZCACHE_WASMTIME"
+        raise WazcacheError(f"{where} {given}: there is no such user") from error
 
 
 def _place(wheel: str | None, member: str | None) -> str:

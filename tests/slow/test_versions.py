@@ -233,7 +233,7 @@ def test_every_wasmtimes_artifacts_are_audited_and_compiled_again(
     assert built.status == 0, built.output
     audited = project.run("hatch_wazcache", "audit", "--recompile", built.wheel)
     assert audited.status == 0, audited.output
-    assert audited.output.endswith("2 artifacts compiled again: 0 findings\n")
+    assert audited.output.endswith("2 artifacts, 2 compiled again: 0 findings\n")
     inspected = project.run("hatch_wazcache", "inspect", "--json", built.wheel)
     ((asset,),) = [package["assets"] for package in json.loads(inspected.output)["packages"]]
     assert [artifact["loads"] for artifact in asset["artifacts"]] == [True, True]
