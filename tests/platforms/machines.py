@@ -151,10 +151,10 @@ def make_wheels(program: Path) -> Path:
         program: the second compiler.
     """
     made = folder("wheels")
+    told = {"WAZCACHE_WASMTIME": str(program), "WAZCACHE_DIR": str(folder("cache"))}
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wazcache:all", "-d", made],
-        cwd=EXAMPLE, env={**os.environ, "WAZCACHE_WASMTIME": str(program)},
-        check=True, stdout=subprocess.DEVNULL,
+        cwd=EXAMPLE, env={**os.environ, **told}, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     fetch = ["pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--dest", str(made)]
     for platform in ("manylinux1_x86_64", "manylinux2014_aarch64", "win_amd64"):
