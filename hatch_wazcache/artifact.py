@@ -146,6 +146,8 @@ def _engine(data: bytes) -> tuple[str, str, dict[str, FlagValue]]:
     for _list in range(2):
         for _flag in range(words.number()):
             name = words.text()
+            if not name.isidentifier():  # a compiler may be told it
+                raise BrokenArtifactError("what it says of its engine is damaged")
             flags[name] = words.flag()
     return version, triple, flags
 

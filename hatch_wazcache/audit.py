@@ -68,7 +68,7 @@ class Audit:
         """What the manifests claim, as far as it can be believed."""
         self.headers: dict[str, ArtifactHeader] = {}
         """Of the artifacts that could be read, by their paths."""
-        for name, why in wheel.bad_names():
+        for name, why in (*wheel.bad_names(), *wheel.twofold()):
             self._find(name, why)
         self._check_name()
         self._check_record()

@@ -37,11 +37,15 @@ __all__ = ["BrokenWheelError", "WheelFile"]
 _CHUNK = 1 << 20
 _LARGEST_TEXT = 16 << 20
 _MOST_MEMBERS = 100_000
+_LONGEST_REASON = 200
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # Deflate can reach 1032; an artifact of real code has 3, one of zeros has never been shipped.
 _LARGEST_RATIO = 100
 _LARGEST_ANYWAY = 1 << 30
+
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE.TXT 4.3.7
+_SIZES_BEHIND = 1 << 3
 
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -144,7 +148,8 @@ class WheelFile:
             with self._archive.open(info) as file:
                 yield cast("BinaryIO", file)
         except _UNREADABLE as error:
-            raise BrokenWheelError(f"it cannot be unpacked ({error})") from error
+            why = str(error)[:_LONGEST_REASON] or "it is cut short"
+            raise BrokenWheelError(f"it cannot be unpacked ({why})") from error
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield a member's data.
@@ -197,6 +202,25 @@ class WheelFile:
                 yield info.orig_filename, "its name is not read alike by all installers"
             elif name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
                 yield name, "its name leads out of the folder that it is installed to"
+
+    def twofold(self) -> Iterator[tuple[str, str]]:
+        """Yield the members that a reader from front to back takes for others, and why.
+
+        A member is described in the archive's directory, and in a header before its data, which
+        is what an installer goes by that unpacks a wheel while it is downloaded.
+        """
+        with self.path.open("rb") as file:
+            for info in self._infos.values():
+                file.seek(info.header_offset)
+                head = file.read(_LOCAL_HEADER.size)
+                if len(head) < _LOCAL_HEADER.size or info.flag_bits & 1:
+                    continue  # found as it is unpacked
+                _, _, flags, method, _, _, *sizes, _, _ = _LOCAL_HEADER.unpack(head)
+                told = [info.CRC, info.compress_size, info.file_size]
+                behind = flags & _SIZES_BEHIND or 0xFFFFFFFF in sizes  # zip64 has them elsewhere
+                same = method == info.compress_type and not flags & 1
+                if not same or (sizes != told and not behind):
+                    yield info.filename, "its own header is unlike the archive's directory"
 
     def info_folder(self) -> str:
         """Return the name of the .dist-info folder.

@@ -201,6 +201,17 @@ def test_hostile_words_of_the_engine_are_refused(artifact: bytes, engine: bytes)
     assert "engine" in refused(with_engine(artifact, engine))
 
 
+@pytest.mark.parametrize("name", [b"opt_level,cache=y", b"opt level", b"-opt", b"opt=1"])
+def test_a_flag_whose_name_says_more_is_refused(artifact: bytes, name: bytes):
+    """Those of an artifact for its maker's CPU are told to the compiler, to make it again."""
+    engine = engine_of(artifact)
+    flag = b"\x09opt_level"
+    assert flag in engine
+    doctored = with_engine(artifact, engine.replace(flag, bytes([len(name)]) + name))
+    with pytest.raises(BrokenArtifactError, match="damaged"):
+        read_artifact(io.BytesIO(doctored), len(doctored))
+
+
 @given(st.data())
 @settings(max_examples=400, deadline=None)
 def test_no_change_does_more_than_be_refused(artifact: bytes, data: st.DataObject):

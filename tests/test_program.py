@@ -165,6 +165,14 @@ def test_a_path_that_is_no_program_is_refused(cross: Project, tmp_path: Path, wh
 
 
 @posix
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_program_that_may_not_be_read_is_refused(cross: Project, program: Path, tmp_path: Path):
+    path = Path(shutil.copy(program, tmp_path / "wasmtime"))
+    path.chmod(0o111)
+    refused(cross, f"{path} cannot be read: Permission denied", WAZCACHE_WASMTIME=str(path))
+
+
+@posix
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Built, Project, members, precompiled, run_python, unpack
+from conftest import Built, Project, environment_with, members, precompiled, run_python, unpack
 
 from hatch_wazcache.artifact import read_artifact
 from hatch_wazcache.targets import SYSTEMS, TARGETS, find_targets, native_system
@@ -196,6 +196,19 @@ def test_without_the_hook_the_builder_stops(many: Project):
         assert done.status != 0
         assert "wazcache: the build hook is off, or not in [tool.hatch.build" in done.output
         assert "Traceback" not in done.output
+
+
+def test_a_table_that_hatch_does_not_ask_for_wasmtime_is_to_be_moved(many: Project):
+    text = (many.root / "pyproject.toml").read_text()
+    own = "targets.wheel.hooks.wazcache"
+    many.write("pyproject.toml", text.replace("hooks.wazcache", own))
+    assert build(many).keys() == tags("native")
+    many.python = environment_with("")
+    done = many.run("hatchling", "build", "-t", "wazcache")
+    assert done.status != 0
+    assert f"{own}: wasmtime is not installed in this environment" in done.output
+    assert "only if this table is tool.hatch.build.hooks.wazcache: move it" in done.output
+    assert len(done.output.splitlines()) == 1
 
 
 def test_wrong_options_are_told_by_the_builder_too(many: Project):

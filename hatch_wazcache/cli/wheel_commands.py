@@ -38,7 +38,7 @@ def audit(options: Namespace) -> Answer:
         raise WazcacheError("--compiler is for --recompile")
     found: list[dict[str, str | None]] = []
     problems: list[str] = []
-    artifacts = 0
+    wheels = artifacts = 0
     with ExitStack() as resources:
         again = None
         if options.recompile:
@@ -52,16 +52,17 @@ def audit(options: Namespace) -> Answer:
             except WazcacheError as error:
                 problems.append(str(error))
                 continue
+            wheels += 1
             artifacts += count
             found += [{"wheel": name, "member": f.member, "finding": f.text} for f in findings]
             problems += [f"{_place(name, f.member)}: {f.text}" for f in untried]
     lines = [f"{_place(f['wheel'], f['member'])}: {f['finding']}" for f in found]
     lines.append(
-        f"{_count(len(options.wheels), 'wheel')} audited, {_count(artifacts, 'artifact')}"
+        f"{_count(wheels, 'wheel')} audited, {_count(artifacts, 'artifact')}"
         f"{f', {again.compared} compiled again' if again else ''}: {_count(len(found), 'finding')}"
     )
     data = {
-        "wheels": len(options.wheels),
+        "wheels": wheels,
         "artifacts": artifacts,
         "recompiled": again.compared if again else 0,
         "findings": found,

@@ -86,9 +86,12 @@ def find_program(
         for settings in {json.dumps(dict(key.settings), sort_keys=True): None for key in keys}:
             trial.check_bytes(json.loads(settings), cache)
     except OSError as error:
+        reason = error.strerror or error
+        if error.filename == str(path):
+            raise WazcacheError(f"{needs}, but {path} cannot be read: {reason}") from error
         where = error.filename or tempfile.tempdir or "no temporary file"
         raise WazcacheError(
-            f"{needs}, but {path} cannot be tried: {where}: {error.strerror or error}; see TMPDIR"
+            f"{needs}, but {path} cannot be tried: {where}: {reason}; see TMPDIR"
         ) from error
     return trial.program
 

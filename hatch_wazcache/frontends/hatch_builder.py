@@ -14,6 +14,7 @@ from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
 
+from hatch_wazcache.engine import installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch_hook import WazcacheBuildHook
 from hatch_wazcache.targets import TARGETS, find_targets
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+    from hatch_wazcache.config import Config
     from hatch_wazcache.targets import Target
 
 __all__ = ["WazcacheBuilder"]
@@ -65,7 +67,10 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         Args:
             versions: targets; by default the configured ones.
         """
-        targets = self._targets(versions)
+        config = self._options()
+        targets = self._targets(config, versions)
+        if not clean_only:
+            self._check_engine(config)
         for number, target in enumerate(targets):
             builder = self._wheel_builder(
                 target, () if number else targets[1:], is_later=number > 0
@@ -94,14 +99,16 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         builder.target, builder.ahead, builder.is_later = target, ahead, is_later
         return builder
 
-    def _targets(self, versions: list[str] | None) -> tuple[Target, ...]:
+    def _options(self) -> Config:
         hook = self._wheel_builder().get_build_hooks("").get(_NAME)
         if hook is None:
             self._stop("the build hook is off, or not in [tool.hatch.build.hooks.wazcache]")
         try:
-            config = cast("WazcacheBuildHook", hook).options
+            return cast("WazcacheBuildHook", hook).options
         except WazcacheError as error:
             self._stop(str(error))
+
+    def _targets(self, config: Config, versions: list[str] | None) -> tuple[Target, ...]:
         if not versions:
             return (config.wanted,) if config.wanted else config.targets
         if unknown := [name for name in versions if not find_targets(name)]:
@@ -113,6 +120,18 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         if misfits := [line for target in targets for line in config.misfits(target)]:
             self._stop("\n".join(dict.fromkeys(misfits)))
         return tuple(targets)
+
+    def _check_engine(self, config: Config) -> None:
+        """Say why hatch has not installed wasmtime: it asks no hook of another target for that."""
+        if ".targets." not in config.location:
+            return
+        try:
+            installed_engine()
+        except WazcacheError as error:
+            self._stop(
+                f"{config.location}: {error}, but for `hatch build -t wazcache` only if this table "
+                f"is tool.hatch.build.hooks.{_NAME}: move it"
+            )
 
     def _stop(self, message: str) -> NoReturn:
         """End the build with a message and no traceback."""
