@@ -48,6 +48,7 @@ class Build:
         layout: Layout,
         requirement: EngineRequirement,
         report: Report,
+        earlier: Build | None = None,
     ) -> None:
         """Plan a build.
 
@@ -57,6 +58,8 @@ class Build:
             layout: where the build system puts files.
             requirement: what the project says of wasmtime.
             report: what is said to the person who builds.
+            earlier: a build with the same options for another target, still open: its cache is
+                used, and what that has not taken too.
 
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
@@ -66,15 +69,17 @@ class Build:
         self._report = report
         self._temporary: TemporaryDirectory[str] | None = None
         self._engine = installed_engine()
-        if warning := requirement.check(self._engine.distribution_version):
+        warning = requirement.check(self._engine.distribution_version)
+        if warning and earlier is None:
             report.warn(warning)
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, as that of `any` does")
-        self._cache = self._open_cache()
-        self._version = self._cache.engine_version(self._engine)
+        self._earlier = earlier
+        self.cache: CacheDirectory = self._open_cache() if earlier is None else earlier.cache
+        self._version = self.cache.engine_version(self._engine)
         self._targets = [target]
         self.plan: Plan = self._plan(target)
-        self._entries: dict[str, Entry] = {}
+        self.entries: dict[str, Entry] = {}
 
     def _plan(self, target: Target) -> Plan:
         return make_plan(self._config, target, self._layout, self._engine, self._version)
@@ -105,20 +110,22 @@ class Build:
             misses=report.compiled,
             seconds_saved=report.saved,
             seconds_compiled=report.spent,
-            keys=tuple(self._entries),
+            keys=tuple(self.entries),
             target=" ".join(target.name for target in self._targets),
         )
-        settle(self._cache, used, self._config.max_size, report.say)
+        settle(self.cache, used, self._config.max_size, report.say)
 
     def is_kept(self) -> bool:
         """Say whether the cache has taken all entries; else some are kept aside, until the end."""
-        cache = self._cache.root
-        in_it = all(entry.path.is_relative_to(cache) for entry in self._entries.values())
+        cache = self.cache.root
+        in_it = all(entry.path.is_relative_to(cache) for entry in self.entries.values())
         return in_it and self._temporary is None
 
     def close(self) -> None:
-        """Release the cache."""
-        self._cache.close()
+        """Release the cache, unless it is another's."""
+        if self._earlier is not None:
+            return
+        self.cache.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -137,7 +144,10 @@ class Build:
         if self._config.keep_wasm:
             jobs += [asset.job for asset in self.plan.assets]
         distinct = {job.key.digest: job for job in reversed(jobs)}
-        found = self._cache.find(job.key for job in distinct.values())
+        found = self.cache.find(job.key for job in distinct.values())
+        if self._earlier is not None:
+            known = self._earlier.entries
+            found = {digest: known[digest] for digest in distinct if digest in known} | found
         for digest, entry in found.items():
             self._take(distinct[digest], entry)
         if missing := [job for digest, job in distinct.items() if digest not in found]:
@@ -150,7 +160,7 @@ class Build:
             self._report.is_found(entry.seconds)
 
     def _keep(self, job: Job, entry: Entry) -> None:
-        self._entries[job.key.digest] = entry
+        self.entries[job.key.digest] = entry
 
     def _make(self, jobs: list[Job], *, again: bool = False) -> None:
         from hatch_wazcache.misses import make_entries  # not for a build that finds everything
@@ -158,7 +168,7 @@ class Build:
         program = self._program_for([job for job in jobs if job.takes_program])
         make_entries(
             jobs,
-            self._cache,
+            self.cache,
             self._config.timeout,
             self._report,
             self._take,
@@ -175,7 +185,7 @@ class Build:
 
         config = self._config
         return find_program(
-            config.compiler, jobs, self._engine, self._version, self._cache, config.timeout
+            config.compiler, jobs, self._engine, self._version, self.cache, config.timeout
         )
 
     def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
@@ -188,7 +198,7 @@ class Build:
         Raises:
             WazcacheError: it cannot be made, or is broken again.
         """
-        entry = self._entries[job.key.digest]
+        entry = self.entries[job.key.digest]
         try:
             return copy(entry)
         except BrokenEntryError as error:
@@ -197,7 +207,7 @@ class Build:
             self._report.is_lost(entry.seconds)
         self._make([job], again=True)
         try:
-            return copy(self._entries[job.key.digest])
+            return copy(self.entries[job.key.digest])
         except BrokenEntryError as error:
             raise WazcacheError(f"{error}, again; is the disk damaged?") from error
 
@@ -284,7 +294,7 @@ class Build:
 
     def _digest(self, artifact: Artifact) -> tuple[str, int]:
         """Return an artifact's SHA-256 and size, as its manifest tells them."""
-        entry = self._entries[artifact.key.digest]
+        entry = self.entries[artifact.key.digest]
         return entry.sha256, entry.size
 
 

@@ -102,6 +102,20 @@ def test_what_the_builder_compiled_counts_once(many: Project):
     assert json.loads(many.run("hatch_wazcache", "info", "--json").output)["entries"] == 7
 
 
+@pytest.mark.parametrize("option", ['max-size = "1 B"', "timeout = 1800"])
+def test_what_the_cache_does_not_keep_is_compiled_once_too(many: Project, option: str):
+    if option.startswith("timeout"):
+        many.cache.mkdir()
+        many.cache.chmod(0o777)  # which is not trusted
+    many.append(f'targets = "all"\n{option}\n')
+    wheels = build(many)
+    assert wheels.keys() == tags(*ALL)
+    output = next(iter(wheels.values())).output
+    assert output.count(": compiling for ") == len(SYSTEMS)
+    assert output.count("warning: ") == (1 if option.startswith("timeout") else 0)
+    assert not list(many.cache.glob("wasmtime-*/*.zip"))
+
+
 def test_warm_the_builder_compiles_nothing_and_makes_the_same_wheels(many: Project):
     many.append('targets = ["all", "universal2-macos"]\n')
     cold = {tag: built.wheel.read_bytes() for tag, built in build(many).items()}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+    from hatch_wazcache.build import Build
     from hatch_wazcache.config import Config
     from hatch_wazcache.targets import Target
 
@@ -71,32 +72,37 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         targets = self._targets(config, versions)
         if not clean_only:
             self._check_engine(config)
-        for number, target in enumerate(targets):
-            builder = self._wheel_builder(
-                target, () if number else targets[1:], is_later=number > 0
-            )
-            yield from builder.build(
-                directory=directory,
-                versions=["standard"],
-                hooks_only=hooks_only,
-                clean=clean if number == 0 else False,
-                clean_hooks_after=clean_hooks_after,
-                clean_only=clean_only,
-            )
-            if clean_only:
-                return
+        first: Build | None = None
+        try:
+            for number, target in enumerate(targets):
+                builder = self._wheel_builder(target, () if number else targets[1:], first)
+                yield from builder.build(
+                    directory=directory,
+                    versions=["standard"],
+                    hooks_only=hooks_only,
+                    clean=clean if number == 0 else False,
+                    clean_hooks_after=clean_hooks_after,
+                    clean_only=clean_only,
+                )
+                if clean_only:
+                    return
+                first = first or builder.shared
+            if first is not None:
+                first.settle(self.metadata.core.name)
+        finally:
+            if first is not None:
+                first.close()
 
     def _wheel_builder(
         self,
         target: Target | None = None,
         ahead: tuple[Target, ...] = (),
-        *,
-        is_later: bool = False,
+        earlier: Build | None = None,
     ) -> _WheelBuilder:
         builder = _WheelBuilder(
             self.root, self.plugin_manager, self.raw_config, self.metadata, self.app
         )
-        builder.target, builder.ahead, builder.is_later = target, ahead, is_later
+        builder.target, builder.ahead, builder.earlier = target, ahead, earlier
         return builder
 
     def _options(self) -> Config:
@@ -144,13 +150,19 @@ class _WheelBuilder(WheelBuilder):
 
     target: Target | None = None
     ahead: tuple[Target, ...] = ()
-    is_later = False
+    earlier: Build | None = None
+    _hook: WazcacheBuildHook | None = None
+
+    @property
+    def shared(self) -> Build | None:
+        """The build of this wheel, if it stays open for the next ones."""
+        return None if self._hook is None else self._hook.shared
 
     def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[Any]]:
         hooks: dict[str, BuildHookInterface[Any]] = super().get_build_hooks(directory)
         if _NAME in hooks:
-            hook = cast("WazcacheBuildHook", hooks[_NAME])
-            hook.target, hook.ahead, hook.is_later = self.target, self.ahead, self.is_later
+            self._hook = hook = cast("WazcacheBuildHook", hooks[_NAME])
+            hook.target, hook.ahead, hook.earlier = self.target, self.ahead, self.earlier
         return hooks
 
     def clean(self, directory: str, versions: list[str]) -> None:

@@ -46,8 +46,10 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     """What the builder builds this wheel for."""
     ahead: tuple[Target, ...] = ()
     """What it builds wheels for after this one; their artifacts are compiled with this one's."""
-    is_later: bool = False
-    """Whether it has built another before, which has looked up this one's artifacts."""
+    earlier: Build | None = None
+    """The build for the first of its wheels, which has looked up this one's artifacts."""
+    shared: Build | None = None
+    """This build, if wheels come after it: it stays open until the builder has made them all."""
 
     _build: Build | None = None
     _wheel: PlatformWheel | None = None
@@ -104,7 +106,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             else:
                 size = self._finish_wheel(base, build_data)
                 self._report.is_done(f"{base.name} ({size_text(size)})")
-            if not self.is_later or self._report.compiled:
+            if self.shared is None and (self.earlier is None or self._report.compiled):
                 self._build.settle(self.metadata.core.name)
         except BaseException as error:
             if _identity(base) == hatchlings:  # else it is another build's by now
@@ -115,7 +117,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         finally:
             if self._wheel is not None:
                 self._wheel.abandon()
-            self._build.close()
+            if self.shared is None:
+                self._build.close()
             self._build = self._wheel = None
 
     # the wheel
@@ -131,7 +134,10 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         layout = self._layout(build_data)
         editable = version == "editable"
         target = native_target() or TARGETS["any"] if editable else self._target(config)
-        self._build = build = Build(config, target, layout, self._requirement(config), self._report)
+        self._build = build = Build(
+            config, target, layout, self._requirement(config), self._report, self.earlier
+        )
+        self.shared = build if self.ahead else None
         if not editable:
             earlier = build_data.get("tag")
             if earlier is None and build_data["infer_tag"]:
