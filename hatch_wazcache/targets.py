@@ -88,8 +88,8 @@ def _without_wasmtime(name: str, tags: tuple[str, ...], tag_machine: str) -> Tar
     return Target(name, (), tags, _LINUX, (tag_machine,), note)
 
 
-# The platform tags are those of wasmtime-py's own wheels, oldest first: an artifact depends on no
-# libc, so it loads wherever wasmtime itself can be installed (read off PyPI for 36 to 50). Android
+# The platform tags are those of wasmtime-py's own wheels, sorted as PEP 425 has it: an artifact
+# depends on no libc, so it loads wherever wasmtime itself can be installed (read off PyPI for 36 to 50). Android
 # has Linux's: wasmtime compares the architecture and the operating system of the triples, which is
 # Linux in aarch64-linux-android, and takes artifacts of either for the other (tried on x86_64).
 TARGETS = {
@@ -97,13 +97,13 @@ TARGETS = {
     for target in (
         _for_system(
             "x86_64-linux",
-            ("manylinux1_x86_64", "musllinux_1_2_x86_64", "android_26_x86_64"),
+            ("android_26_x86_64", "manylinux1_x86_64", "musllinux_1_2_x86_64"),
             _LINUX,
             ("_x86_64",),
         ),
         _for_system(
             "aarch64-linux",
-            ("manylinux2014_aarch64", "musllinux_1_2_aarch64", "android_26_arm64_v8a"),
+            ("android_26_arm64_v8a", "manylinux2014_aarch64", "musllinux_1_2_aarch64"),
             _LINUX,
             ("_aarch64", "_arm64_v8a"),
         ),

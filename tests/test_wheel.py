@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conftest import Project, run_python, unpack
 
-TAGS = "manylinux1_x86_64.musllinux_1_2_x86_64.android_26_x86_64"
+TAGS = "android_26_x86_64.manylinux1_x86_64.musllinux_1_2_x86_64"
 
 
 def test_the_wheel_holds_wasm_artifact_loader_and_manifest(project: Project):

@@ -72,7 +72,7 @@ def test_all_20_files_for_every_target_in_one_build_pass_the_audit(project: Proj
     assert len(problems) == 1, refused.output
     assert f"demo/{YOSYS}: cannot be compiled for aarch64-windows by" in problems[0]
     assert "leave that target out of targets" in problems[0]
-    assert not (project.root / "dist").exists()
+    assert not list((project.root / "dist").iterdir())
 
     wheels = build_all(project, *(name for name in SYSTEMS if name != "aarch64-windows"), "any")
     assert {count_artifacts(wheel) for wheel in wheels} == {0, len(names)}
