@@ -89,9 +89,10 @@ def _without_wasmtime(name: str, tags: tuple[str, ...], tag_machine: str) -> Tar
 
 
 # The platform tags are those of wasmtime-py's own wheels, sorted as PEP 425 has it: an artifact
-# depends on no libc, so it loads wherever wasmtime itself can be installed (read off PyPI for 36 to 50). Android
-# has Linux's: wasmtime compares the architecture and the operating system of the triples, which is
-# Linux in aarch64-linux-android, and takes artifacts of either for the other (tried on x86_64).
+# depends on no libc, so it loads wherever wasmtime itself can be installed (read off PyPI for 36 to
+# 50). Android has Linux's: wasmtime compares the architecture and the operating system of the
+# triples, which is Linux in aarch64-linux-android, and takes artifacts of either for the other
+# (tried on x86_64).
 TARGETS = {
     target.name: target
     for target in (
