@@ -21,7 +21,6 @@ from hatch_wazcache.wheel import PlatformWheel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hatch_wazcache.compile.compilers import Program
     from hatch_wazcache.config import Config
     from hatch_wazcache.job import Job
     from hatch_wazcache.packages import Layout
@@ -163,29 +162,21 @@ class Build:
         self.entries[job.key.digest] = entry
 
     def _make(self, jobs: list[Job], *, again: bool = False) -> None:
-        from hatch_wazcache.misses import make_entries  # not for a build that finds everything
+        # not for a build that finds everything
+        from hatch_wazcache.compile.program import find_program
+        from hatch_wazcache.misses import make_entries
 
-        program = self._program_for([job for job in jobs if job.takes_program])
+        compiler, timeout = self._config.compiler, self._config.timeout
+        program = find_program(compiler, jobs, self._engine, self._version, self.cache, timeout)
         make_entries(
             jobs,
             self.cache,
-            self._config.timeout,
+            timeout,
             self._report,
             self._take,
             self._keep,
             program=program,
             again=again,
-        )
-
-    def _program_for(self, jobs: list[Job]) -> Program | None:
-        """Find the `wasmtime` program, if there are jobs that take it."""
-        if not jobs:
-            return None
-        from hatch_wazcache.compile.program import find_program
-
-        config = self._config
-        return find_program(
-            config.compiler, jobs, self._engine, self._version, self.cache, config.timeout
         )
 
     def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:

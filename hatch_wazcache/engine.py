@@ -7,6 +7,7 @@ Never imports wasmtime in the process that builds; only a compiler's process cal
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
 import sys
@@ -32,6 +33,7 @@ __all__ = [
     "installed_engine",
     "make_config",
     "program_arguments",
+    "with_settings",
 ]
 
 SettingValue = bool | int | str
@@ -282,6 +284,12 @@ def program_arguments(
 def code_settings(settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
     """Return those settings that an artifact's bytes depend on, sorted by name."""
     return {name: settings[name] for name in sorted(settings) if SETTINGS[name].in_code}
+
+
+def with_settings(settings: Mapping[str, SettingValue]) -> str:
+    """Name settings and their values in a message, after what they were for; nothing for none."""
+    values = ", ".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
+    return f" with {values}" if values else ""
 
 
 def make_config(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
@@ -10,6 +9,7 @@ from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.compilers import Program, sweep_files_of_program
 from hatch_wazcache.compile.memory import job_memory
 from hatch_wazcache.compile.pool import Outcome, Pool, Task
+from hatch_wazcache.engine import with_settings
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -169,9 +169,7 @@ def _release(claim: ExitStack, draft: Draft | None) -> None:
 def _failure(job: Job, error: str) -> str:
     if not isinstance(job.key, ArtifactKey):
         return f"{job.label}: {error}"
-    values = job.key.settings.items()
-    settings = ", ".join(f"{name} = {json.dumps(value)}" for name, value in values)
     return (
         f"{job.label}: cannot be compiled for {job.key.target} by wasmtime {job.key.engine}"
-        f"{' with ' if settings else ''}{settings}: {error}"
+        f"{with_settings(job.key.settings)}: {error}"
     )

@@ -20,7 +20,6 @@ from hatch_wazcache.wheelfile import BrokenWheelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.audit import Audit
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.claims import ArtifactClaim, AssetClaim, Claims
-    from hatch_wazcache.compile.compilers import Program
     from hatch_wazcache.report import Report
     from hatch_wazcache.wheelfile import WheelFile
 
@@ -64,12 +62,7 @@ class Recompiler:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_about: object) -> None:
         self._cache.close()
         self._folder.cleanup()
 
@@ -149,7 +142,14 @@ class Recompiler:
         """Compile what has not been compiled for another wheel; note what cannot be."""
         missing = [job for job in jobs if job.key.digest not in self._entries]
         try:
-            program = self._program([job for job in missing if job.takes_program])
+            program = find_program(
+                self._compiler,
+                missing,
+                self._installed,
+                self._version,
+                self._cache,
+                DEFAULT_TIMEOUT,
+            )
         except WazcacheError as error:
             untried += [Finding(job.label, str(error)) for job in missing if job.takes_program]
             program, missing = None, [job for job in missing if not job.takes_program]
@@ -168,14 +168,6 @@ class Recompiler:
 
     def _keep(self, job: Job, entry: Entry) -> None:
         self._entries[job.key.digest] = entry
-
-    def _program(self, jobs: list[Job]) -> Program | None:
-        """Find the second compiler, if there are jobs that take it."""
-        if not jobs:
-            return None
-        return find_program(
-            self._compiler, jobs, self._installed, self._version, self._cache, DEFAULT_TIMEOUT
-        )
 
 
 def _difference(wheel: WheelFile, artifact: ArtifactClaim, entry: Entry) -> str | None:

@@ -105,14 +105,8 @@ def write(data: bytes, final: Path, directory: Path) -> None:
         final: its path.
         directory: where it is written first, on the same file system.
     """
-    path, file = create(directory)
-    try:
+    with _placed(directory, final) as (_path, file):
         file.write(data)
-        place(path, file, final)
-    except BaseException:
-        file.close()
-        path.unlink(missing_ok=True)
-        raise
 
 
 def write_file(path: Path, chunks: Iterable[bytes]) -> None:
@@ -126,17 +120,24 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, file = create(path.parent)
-    try:
+    with _placed(path.parent, path) as (temporary, file):
         for chunk in chunks:
             file.write(chunk)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        place(temporary, file, path)
+
+
+@contextmanager
+def _placed(directory: Path, final: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Make a temporary file to be written, and put it in its place after that; or leave nothing."""
+    path, file = create(directory)
+    try:
+        yield path, file
+        place(path, file, final)
     except BaseException:
         file.close()
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
 
 

@@ -6,7 +6,6 @@ In a child process: what does not come from our own compiler may make wasmtime a
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.build import loader_text
+from hatch_wazcache.compile.pool import import_path
 from hatch_wazcache.manifest import SCHEMA
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def why_refused(
 
 def _ask(folder: str, profile: str) -> str | None:
     """Run the child; the environment is the user's, which decides what wasmtime loads."""
-    path = [os.getcwd() if entry == "" else entry for entry in sys.path]
-    about = json.dumps([folder, profile, path])
+    about = json.dumps([folder, profile, import_path()])
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _CHILD, about],

@@ -24,6 +24,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packages import LOADER_MARK, MANIFEST_FIELDS, manifest_name
 from hatch_wazcache.units import size_text
+from hatch_wazcache.zipmember import LOCAL_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,6 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LARGEST_RATIO = 100
 _LARGEST_ANYWAY = 1 << 30
 
-_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE.TXT 4.3.7
 _SIZES_BEHIND = 1 << 3
 
 _UNREADABLE = (
@@ -212,10 +212,10 @@ class WheelFile:
         with self.path.open("rb") as file:
             for info in self._infos.values():
                 file.seek(info.header_offset)
-                head = file.read(_LOCAL_HEADER.size)
-                if len(head) < _LOCAL_HEADER.size or info.flag_bits & 1:
+                head = file.read(LOCAL_HEADER.size)
+                if len(head) < LOCAL_HEADER.size or info.flag_bits & 1:
                     continue  # found as it is unpacked
-                _, _, flags, method, _, _, *sizes, _, _ = _LOCAL_HEADER.unpack(head)
+                _, _, flags, method, _, _, *sizes, _, _ = LOCAL_HEADER.unpack(head)
                 told = [info.CRC, info.compress_size, info.file_size]
                 behind = flags & _SIZES_BEHIND or 0xFFFFFFFF in sizes  # zip64 has them elsewhere
                 same = method == info.compress_type and not flags & 1

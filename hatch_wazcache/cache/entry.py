@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from hatch_wazcache.zipmember import add_member, deflate_stream, member_info
+from hatch_wazcache.zipmember import LOCAL_HEADER, add_member, deflate_stream, member_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +28,6 @@ __all__ = ["BrokenEntryError", "Entry", "read_entry", "write_entry"]
 _JSON_NAME = "entry.json"
 _DATE_TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
-_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE.TXT 4.3.7
 _LARGEST_HEAD = 1 << 16
 _CHUNK = 1 << 20
 
@@ -166,7 +165,7 @@ def read_entry(path: Path, key: str) -> Entry:
     try:
         text, after = _stored_member(head)
         about = _checked(text)
-        name_length, extra_length = _LOCAL_HEADER.unpack_from(head, after)[-2:]
+        name_length, extra_length = LOCAL_HEADER.unpack_from(head, after)[-2:]
         entry = Entry(
             path=path,
             key=_field(about, "key", str),
@@ -176,7 +175,7 @@ def read_entry(path: Path, key: str) -> Entry:
             crc32=_count(about, "crc32", 1 << 32),
             stream_size=_count(about, "stream-size"),
             stream_sha256=_field(about, "stream-sha256", str),
-            stream_offset=after + _LOCAL_HEADER.size + name_length + extra_length,
+            stream_offset=after + LOCAL_HEADER.size + name_length + extra_length,
             seconds=_seconds(about),
         )
     except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
@@ -190,11 +189,9 @@ def read_entry(path: Path, key: str) -> Entry:
 
 def _stored_member(head: bytes) -> tuple[bytes, int]:
     """Return the first member's bytes and the offset behind them."""
-    signature, _, _, method, _, _, _, stored, _, name_length, extra = _LOCAL_HEADER.unpack_from(
-        head
-    )
-    start = _LOCAL_HEADER.size + name_length + extra
-    if (signature, method) != (b"PK\3\4", 0) or head[_LOCAL_HEADER.size : start] != (
+    signature, _, _, method, _, _, _, stored, _, name_length, extra = LOCAL_HEADER.unpack_from(head)
+    start = LOCAL_HEADER.size + name_length + extra
+    if (signature, method) != (b"PK\3\4", 0) or head[LOCAL_HEADER.size : start] != (
         _JSON_NAME.encode()
     ):
         raise ValueError(f"it does not begin with {_JSON_NAME}")

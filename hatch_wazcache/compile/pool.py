@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.compile.compilers import Program
     from hatch_wazcache.job import Job
 
-__all__ = ["Outcome", "Pool", "Task", "clean_environment", "kill_tree"]
+__all__ = ["Outcome", "Pool", "Task", "clean_environment", "import_path", "kill_tree"]
 
 _BOOT = """\
 import json, sys
@@ -100,9 +100,8 @@ class _Worker:
 
     def __init__(self, outcomes: queue.SimpleQueue[tuple[_Worker, str | None]]) -> None:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115
-        path = [os.getcwd() if entry == "" else entry for entry in sys.path]
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(path)],
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(import_path())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -279,6 +278,11 @@ class Pool:
             error = f"the compiler ended with status {status}: {words}"
         self._alone = None
         return Outcome(task, seconds, error=error)
+
+
+def import_path() -> list[str]:
+    """Return where this process imports from, for a child that may be in another folder."""
+    return [os.getcwd() if entry == "" else entry for entry in sys.path]
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:

@@ -26,7 +26,7 @@ from hatch_wazcache.cache.entry import read_entry
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.compilers import Program
 from hatch_wazcache.compile.pool import Pool, Task, clean_environment, kill_tree
-from hatch_wazcache.engine import SETTINGS
+from hatch_wazcache.engine import SETTINGS, with_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.targets import native_system
@@ -63,21 +63,27 @@ def find_program(
     version: str,
     cache: CacheDirectory,
     timeout: float,
-) -> Program:
-    """Find the program that compiles the jobs, and hold it against wasmtime-py.
+) -> Program | None:
+    """Find the program for the jobs that take it, and hold it against wasmtime-py.
 
     Args:
         named: a program, or a folder with some; None for what is on PATH.
-        jobs: that take it.
+        jobs: what is to be made.
         engine: the installed wasmtime.
         version: the engine's own.
         cache: remembers which programs and profiles agreed.
         timeout: seconds that one compilation may take.
 
+    Returns:
+        The program; None if no job takes it.
+
     Raises:
         WazcacheError: there is none, or it is unfit; says what takes it and how to get it.
     """
-    keys = [job.key for job in jobs if isinstance(job.key, ArtifactKey)]
+    taking = (job.key for job in jobs if job.takes_program)
+    keys = [key for key in taking if isinstance(key, ArtifactKey)]
+    if not keys:
+        return None
     needs = f"the wasmtime program is needed for {_needs(keys)}"
     path = _find(named, needs, version)
     try:
@@ -225,7 +231,7 @@ class _Trial:
         if ours != theirs:
             self._refuse(
                 f"{self.program.path}, which says that it is wasmtime {self.version}, compiles a "
-                f"small module{_with(known)} to other bytes than the installed wasmtime-py "
+                f"small module{with_settings(known)} to other bytes than the installed wasmtime-py "
                 f"{self.engine.distribution_version} does: it was built otherwise"
             )
         cache.remember(note, "same")
@@ -245,7 +251,8 @@ class _Trial:
                 outcome = pool.wait(2 * _PATIENCE)
                 assert outcome is not None  # it takes as long as its time limit at most
                 if outcome.written is None:
-                    said = f"does not compile a small module{_with(key.settings)}: {outcome.error}"
+                    told = with_settings(key.settings)
+                    said = f"does not compile a small module{told}: {outcome.error}"
                     if by is None:
                         raise WazcacheError(
                             f"wasmtime-py {self.engine.distribution_version} {said}"
@@ -269,11 +276,6 @@ def _digest_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _with(settings: Mapping[str, object]) -> str:
-    values = ", ".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
-    return f" with {values}" if values else ""
 
 
 def _silent(_task: Task, _seconds: float) -> None:

@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from conftest import Project, run_python, unpack
+from conftest import Built, Project, run_python, unpack
 
 import corpus
 from hatch_wazcache.targets import SYSTEMS
@@ -43,11 +43,9 @@ def test_all_21_files_in_one_project_20_load_and_one_is_refused_by_name(project:
     for name in corpus.ROWS:
         project.wasm(f"demo/{name}", name)
     refused = project.build()
-    assert refused.status != 0
-    problems = [line for line in refused.output.splitlines() if "cannot be compiled" in line]
-    assert len(problems) == 1, refused.output
-    assert f"demo/{corpus.REFUSED}" in problems[0]
-    assert "legacy_exceptions" in problems[0]
+    problem = the_problem(refused)
+    assert f"demo/{corpus.REFUSED}" in problem
+    assert "legacy_exceptions" in problem
     assert not list((project.root / "dist").iterdir())
 
     (project.root / "demo" / corpus.REFUSED).unlink()
@@ -67,11 +65,9 @@ def test_all_20_files_for_every_target_in_one_build_pass_the_audit(project: Proj
     project.append('targets = "all"\nmax-size = false\n')
     project.environment = {"WAZCACHE_WASMTIME": str(program)}
     refused = project.run("hatchling", "build", "-t", "wazcache")
-    assert refused.status != 0
-    problems = [line for line in refused.output.splitlines() if "cannot be compiled" in line]
-    assert len(problems) == 1, refused.output
-    assert f"demo/{YOSYS}: cannot be compiled for aarch64-windows by" in problems[0]
-    assert "leave that target out of targets" in problems[0]
+    problem = the_problem(refused)
+    assert f"demo/{YOSYS}: cannot be compiled for aarch64-windows by" in problem
+    assert "leave that target out of targets" in problem
     assert not list((project.root / "dist").iterdir())
 
     wheels = build_all(project, *(name for name in SYSTEMS if name != "aarch64-windows"), "any")
@@ -90,6 +86,14 @@ def test_all_20_files_for_every_target_in_one_build_pass_the_audit(project: Proj
         if entry.stat().st_size < 1_000_000:
             entry.unlink()
     assert digests(build_all(project, *SYSTEMS)) == before
+
+
+def the_problem(refused: Built) -> str:
+    """Return the one line of a refused build that says what cannot be compiled."""
+    assert refused.status != 0
+    problems = [line for line in refused.output.splitlines() if "cannot be compiled" in line]
+    assert len(problems) == 1, refused.output
+    return problems[0]
 
 
 def build_all(project: Project, *targets: str) -> list[Path]:
