@@ -17,6 +17,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.manifest import manifest_for_wheel
 from hatch_wazcache.plan import Artifact, Plan, make_plan
 from hatch_wazcache.wheel import PlatformWheel
+from hatch_wazcache.zipmember import Deflated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -141,7 +142,7 @@ class Build:
         plans = [self.plan, *map(self._plan, also)]
         jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
         if self._config.keep_wasm:
-            jobs += [asset.job for asset in self.plan.assets]
+            jobs += [asset.job for asset in self.plan.assets if not asset.job.is_small]
         distinct = {job.key.digest: job for job in reversed(jobs)}
         found = self.cache.find(job.key for job in distinct.values())
         if self._earlier is not None:
@@ -218,7 +219,11 @@ class Build:
         wheel = PlatformWheel(directory, date_time)
         try:
             for asset in self.plan.assets if self._config.keep_wasm else ():
-                self.copy(asset.job, partial(wheel.add_asset, asset, reproducible=reproducible))
+                add = partial(wheel.add_asset, asset, reproducible=reproducible)
+                if asset.job.is_small:
+                    add(Deflated.of(asset.read()))
+                else:
+                    self.copy(asset.job, add)
             for artifact in self.plan.artifacts:
                 self.copy(artifact.job, partial(wheel.add_artifact, artifact))
             for name, data in self._small_files():
@@ -265,7 +270,11 @@ class Build:
         """
         try:
             for asset in self.plan.assets if self._config.keep_wasm else ():
-                self.copy(asset.job, partial(_write, folder / asset.distribution))
+                path = folder / asset.distribution
+                if asset.job.is_small:
+                    tempfiles.write_file(path, [asset.read()])
+                else:
+                    self.copy(asset.job, partial(_write, path))
             for artifact in self.plan.artifacts:
                 self.copy(artifact.job, partial(_write, folder / artifact.distribution))
             for name, data in self._small_files():

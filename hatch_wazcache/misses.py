@@ -103,12 +103,22 @@ class _Misses:
     def run(self, jobs: list[Job]) -> None:
         """Do all the jobs; the largest first, each when there is room for it."""
         while True:
-            jobs = [job for job in jobs if not self._begin(job)]
+            jobs = self._begin_some(jobs)
             if not jobs and not self._pool.busy:
                 return
             outcome = self._pool.wait(_POLL if jobs else _LONG)
             if outcome is not None:
                 self._end(outcome)
+
+    def _begin_some(self, jobs: list[Job]) -> list[Job]:
+        """Start the jobs that there is room for; return those that have to wait."""
+        waiting: list[Job] = []
+        for number, job in enumerate(jobs):
+            if self._pool.is_full:  # for a thousand jobs it matters to ask this once
+                return waiting + jobs[number:]
+            if not self._begin(job):
+                waiting.append(job)
+        return waiting
 
     def _begin(self, job: Job) -> bool:
         """Start the job or find that it is done; False if it has to wait."""

@@ -17,7 +17,7 @@ from hatch_wazcache.engine import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.packages import Packages
-from hatch_wazcache.wasm import Wasm, read_wasm
+from hatch_wazcache.wasm import Wasm, read_again, read_wasm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,17 @@ class Asset:
     def name(self) -> str:
         """The path in the package, which the loader is asked for."""
         return self.distribution[len(self.package.distribution) + 1 :]
+
+    def read(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            WazcacheError: they are others than when the plan was made, or cannot be read.
+        """
+        try:
+            return read_again(self.source, self.wasm.sha256)
+        except WazcacheError as error:
+            raise WazcacheError(f"{self.relative}: {error}") from error
 
     @cached_property
     def job(self) -> Job:

@@ -11,7 +11,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["WASM_HEADERS", "Kind", "Wasm", "read_wasm"]
+__all__ = ["WASM_HEADERS", "Kind", "Wasm", "read_again", "read_wasm"]
 
 Kind = Literal["module", "component"]
 
@@ -68,6 +68,26 @@ def read_wasm(path: Path, name: str) -> Wasm:
             return Wasm(_sha256(file, size), size, kind, mtime_ns, code_size)
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def read_again(path: str | Path, sha256: str) -> bytes:
+    """Read the binary that `read_wasm` has seen.
+
+    Args:
+        path: the file.
+        sha256: what it was then, hexadecimal.
+
+    Raises:
+        WazcacheError: it cannot be read, or is another by now; the message does not name it.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise WazcacheError(f"cannot be read: {error.strerror or error}") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise WazcacheError("has changed while it was being built; build again")
+    return data
 
 
 def _no_file(path: Path) -> str:

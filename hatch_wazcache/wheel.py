@@ -13,14 +13,22 @@ import hashlib
 import io
 import os
 import stat
+import sys
 import time
 import zipfile
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.zipmember import DateTime, add_bytes, add_member, member_info, zip_time
+from hatch_wazcache.zipmember import (
+    DateTime,
+    Deflated,
+    add_compressed,
+    add_member,
+    member_info,
+    zip_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -109,14 +117,16 @@ class PlatformWheel:
             BrokenEntryError: the entry is not what was published; the wheel is as before.
             OSError: the wheel cannot be written.
         """
-        self._add_entry(artifact.distribution, entry, self._date_time, _FILE)
+        name = artifact.distribution
+        add_compressed(self._archive, name, self._date_time, _FILE, entry)
+        self._records[name] = _digest(entry.sha256), entry.size
 
-    def add_asset(self, asset: Asset, entry: Entry, *, reproducible: bool) -> None:
+    def add_asset(self, asset: Asset, data: Entry | Deflated, *, reproducible: bool) -> None:
         """Copy an asset's compressed bytes.
 
         Args:
-            asset: what the entry is of.
-            entry: its compressed bytes.
+            asset: what the bytes are of.
+            data: an entry, or what was deflated for this wheel.
             reproducible: the wheel's time stamp and a mode of 644 or 755; else the file's own.
 
         Raises:
@@ -129,24 +139,14 @@ class PlatformWheel:
             mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
         else:
             date_time = zip_time(time.localtime(status.st_mtime))
-        self._add_entry(asset.distribution, entry, date_time, mode << 16)
-
-    def _add_entry(self, name: str, entry: Entry, date_time: DateTime, external_attr: int) -> None:
-        info = member_info(
-            name,
-            date_time,
-            external_attr,
-            size=entry.size,
-            crc32=entry.crc32,
-            stream_size=entry.stream_size,
-        )
-        add_member(self._archive, info, entry.stream())
-        self._records[name] = _digest(bytes.fromhex(entry.sha256)), entry.size
+        name = asset.distribution
+        add_compressed(self._archive, name, date_time, mode << 16, data)
+        self._records[name] = _digest(asset.wasm.sha256), data.size
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Add a small generated file."""
-        add_bytes(self._archive, name, self._date_time, _FILE, data)
-        self._records[name] = _digest(hashlib.sha256(data).digest()), len(data)
+        add_compressed(self._archive, name, self._date_time, _FILE, Deflated.of(data))
+        self._records[name] = _digest(hashlib.sha256(data).hexdigest()), len(data)
 
     def flush(self) -> None:
         """Write out what was added, so that a full disk is met here and not by hatchling.
@@ -174,7 +174,7 @@ class PlatformWheel:
             WazcacheError: the base wheel is not a wheel as the specification has it.
             OSError: the wheel cannot be written.
         """
-        with base.open("rb") as opened, zipfile.ZipFile(opened) as archive:
+        with _open(base) as opened, zipfile.ZipFile(opened) as archive:
             mode = os.fstat(opened.fileno()).st_mode & 0o777
             record = _record_member(archive, base)
             rows = _read_record(archive, record)
@@ -189,18 +189,22 @@ class PlatformWheel:
                     )
                     self._copy(archive, info)
                 else:
-                    add_bytes(
-                        self._archive, name, info.date_time, info.external_attr, archive.read(info)
-                    )
+                    data = Deflated.of(archive.read(info))
+                    add_compressed(self._archive, name, info.date_time, info.external_attr, data)
             kept = set(self._archive.NameToInfo)
             ours = [(name, *about) for name, about in self._records.items()]
             theirs = [row for row in rows if row[0] in kept and row[0] not in self._records]
-            text = _write_record([*ours, *theirs, (record.filename, "", "")])
-            add_bytes(self._archive, record.filename, record.date_time, record.external_attr, text)
+            name, date_time, mode_bits = record.filename, record.date_time, record.external_attr
+            text = _write_record([*ours, *theirs, (name, "", "")])
+            add_compressed(self._archive, name, date_time, mode_bits, Deflated.of(text))
         self._archive.close()
         self._file.flush()
         size = os.fstat(self._file.fileno()).st_size
         os.chmod(self.path, mode)
+        if final == base and sys.platform != "win32":
+            # It is worth nothing without what we add. And ext4 writes a file out before it is
+            # renamed over another, which would be a fifth of a warm build.
+            base.unlink(missing_ok=True)
         tempfiles.place(self.path, self._file, final)
         atexit.unregister(self.abandon)
         return size
@@ -229,6 +233,15 @@ class PlatformWheel:
             self._file.close()
         with suppress(OSError):
             self.path.unlink()
+
+
+def _open(base: Path) -> IO[bytes]:
+    """Open the base wheel; another build into its folder may be exchanging it at this moment."""
+    for _ in range(20):
+        with suppress(FileNotFoundError):
+            return base.open("rb")
+        time.sleep(0.01)
+    return base.open("rb")
 
 
 def _chunks(file: io.BufferedIOBase, size: int) -> Iterator[bytes]:
@@ -262,5 +275,6 @@ def _write_record(rows: Iterable[Sequence[str | int]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _digest(sha256: bytes) -> str:
-    return "sha256=" + base64.urlsafe_b64encode(sha256).decode("ascii").rstrip("=")
+def _digest(sha256: str) -> str:
+    encoded = base64.urlsafe_b64encode(bytes.fromhex(sha256))
+    return "sha256=" + encoded.decode("ascii").rstrip("=")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from hatch_wazcache.errors import WazcacheError
 
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     import zipfile
     from collections.abc import Callable, Iterable
 
+    from typing_extensions import Self
+
 __all__ = [
     "DEFLATE_LEVEL",
     "LOCAL_HEADER",
+    "Compressed",
     "DateTime",
-    "add_bytes",
+    "Deflated",
+    "add_compressed",
     "add_member",
-    "deflate_stream",
     "member_info",
     "moment_of_build",
     "zip_time",
@@ -67,11 +70,46 @@ def moment_of_build(moment: Callable[[], float]) -> DateTime:
         raise WazcacheError(f"SOURCE_DATE_EPOCH = {value}: must be seconds since 1970") from error
 
 
-def deflate_stream(data: bytes | bytearray | memoryview) -> bytes:
-    """Compress to a raw deflate stream: the same bytes on every CPU and with every Python."""
-    import deflate
+class Compressed(Protocol):
+    """Data whose compressed bytes are at hand."""
 
-    return bytes(deflate.deflate_compress(data, DEFLATE_LEVEL))
+    @property
+    def size(self) -> int:
+        """Bytes of the data."""
+
+    @property
+    def crc32(self) -> int:
+        """Of the data."""
+
+    @property
+    def stream_size(self) -> int:
+        """Bytes of the data, deflated."""
+
+    def stream(self) -> Iterable[bytes]:
+        """Yield the deflated data in chunks."""
+
+
+class Deflated(NamedTuple):
+    """Data that was deflated in memory: the same bytes on every CPU and with every Python."""
+
+    size: int
+    crc32: int
+    compressed: bytes
+
+    @classmethod
+    def of(cls, data: bytes | bytearray | memoryview) -> Self:
+        """Deflate data."""
+        import deflate
+
+        compressed = bytes(deflate.deflate_compress(data, DEFLATE_LEVEL))
+        return cls(len(data), zlib.crc32(data), compressed)
+
+    @property
+    def stream_size(self) -> int:
+        return len(self.compressed)
+
+    def stream(self) -> Iterable[bytes]:
+        return [self.compressed]
 
 
 def member_info(
@@ -95,6 +133,21 @@ def member_info(
     info.compress_type = zipfile.ZIP_DEFLATED
     info.file_size, info.CRC, info.compress_size = size, crc32, stream_size
     return info
+
+
+def add_compressed(
+    archive: zipfile.ZipFile, name: str, date_time: DateTime, external_attr: int, data: Compressed
+) -> None:
+    """Append a member with data whose compressed bytes are at hand; see `add_member`."""
+    info = member_info(
+        name,
+        date_time,
+        external_attr,
+        size=data.size,
+        crc32=data.crc32,
+        stream_size=data.stream_size,
+    )
+    add_member(archive, info, data.stream())
 
 
 def add_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: Iterable[bytes]) -> None:
@@ -124,23 +177,3 @@ def add_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: Iterable
     archive.filelist.append(info)
     archive.NameToInfo[info.filename] = info
     archive._didModify = True  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-def add_bytes(
-    archive: zipfile.ZipFile,
-    name: str,
-    date_time: DateTime,
-    external_attr: int,
-    data: bytes,
-) -> None:
-    """Deflate bytes and append them as a member."""
-    stream = deflate_stream(data)
-    info = member_info(
-        name,
-        date_time,
-        external_attr,
-        size=len(data),
-        crc32=zlib.crc32(data),
-        stream_size=len(stream),
-    )
-    add_member(archive, info, [stream])

@@ -253,12 +253,12 @@ class CacheDirectory:
         final = self.path(key)
         try:
             self._mark_used(written)
-            read_entry(written, key.digest)
+            entry = read_entry(written, key.digest)
             _make_directory(final.parent)
             if final.is_dir() and not final.is_symlink():
                 final.rmdir()
             draft.move(final)
-            return read_entry(final, key.digest)
+            return entry._replace(path=final)
         except OSError as error:
             self._trouble(f"cannot be written: {error.strerror or error}")
             descriptor, name = tempfile.mkstemp(".zip", "wazcache-")

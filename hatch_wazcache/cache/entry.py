@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from hatch_wazcache.zipmember import LOCAL_HEADER, add_member, deflate_stream, member_info
+from hatch_wazcache.zipmember import LOCAL_HEADER, Deflated, add_compressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,25 +124,21 @@ def write_entry(
         data: what is kept.
         seconds: what it took to make.
     """
-    stream = deflate_stream(data)
-    crc32 = zlib.crc32(data)
+    deflated = Deflated.of(data)
     about = {
         "key": key,
         "inputs": dict(inputs),
         "name": name,
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
-        "crc32": crc32,
-        "stream-size": len(stream),
-        "stream-sha256": hashlib.sha256(stream).hexdigest(),
+        "crc32": deflated.crc32,
+        "stream-size": deflated.stream_size,
+        "stream-sha256": hashlib.sha256(deflated.compressed).hexdigest(),
         "seconds": round(float(seconds), 3),
     }
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_JSON_NAME, _DATE_TIME), _signed(about))
-        info = member_info(
-            name, _DATE_TIME, _MODE, size=len(data), crc32=crc32, stream_size=len(stream)
-        )
-        add_member(archive, info, [stream])
+        add_compressed(archive, name, _DATE_TIME, _MODE, deflated)
 
 
 def read_entry(path: Path, key: str) -> Entry:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ def by_wasmtime_py(wasm: bytes, kind: str, **how: Any) -> bytearray:
         raise CompileError(str(error).partition("Stack backtrace:")[0]) from error
 
 
+@cache
 def _import_wasmtime() -> Any:
     """Import the wasmtime that the key speaks of.
 

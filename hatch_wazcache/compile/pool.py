@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +38,12 @@ main()
 
 _PARALLEL_FROM = 1 << 18
 """Bytes of code from which one module is worth several threads."""
+
+_SMALL = 1 << 15
+"""Bytes of code up to which a compiler takes no longer than we do to hand it the next task."""
+
+_AHEAD = 3
+"""Small tasks that a child is sent while it is at another small one, so that it never waits."""
 
 _RETIRE_AFTER = 512 * 10**6
 """Bytes that a compiler took, after which its process is not used again."""
@@ -125,9 +132,12 @@ class _Worker:
                 outcomes.put((self, line))
         outcomes.put((self, None))
 
+    def begin(self) -> None:
+        """Note that a task begins now."""
+        self.started = self.spoken = time.monotonic()
+
     def send(self, request: str) -> None:
         assert self.process.stdin is not None
-        self.started = self.spoken = time.monotonic()
         with suppress(OSError):  # it is dead, and its end of file will say so
             self.process.stdin.write(request)
             self.process.stdin.flush()
@@ -165,10 +175,11 @@ class Pool:
         self._cores = usable_cores()
         self._memory = free_memory()
         self._answers: queue.SimpleQueue[tuple[_Worker, str | None]] = queue.SimpleQueue()
-        self._busy: dict[_Worker, Task] = {}
+        self._busy: dict[_Worker, deque[Task]] = {}
+        """What each was sent: the first it is at, the others are small and wait there."""
         self._idle: list[_Worker] = []
         self._again: list[Task] = []
-        """Killed beside others; each is tried once more, alone."""
+        """Killed beside others, or left by a child that died; each is tried once more, alone."""
         self._alone: Task | None = None
 
     def close(self) -> None:
@@ -177,14 +188,27 @@ class Pool:
             worker.end()
         self._busy, self._idle = {}, []
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no job can start now, however small."""
+        if self._again or self._alone:
+            return True
+        return len(self._busy) >= self._cores and self._ahead() is None
+
     def has_room(self, job: Job) -> bool:
-        """Say whether a job can start now."""
-        if not self._busy:
-            return not self._again
-        if self._again or self._alone or len(self._busy) >= self._cores:
+        """Say whether a job can be started now, or sent to a child that is soon done."""
+        if self.is_full:
             return False
-        taken = sum(job_memory(task.job) for task in self._busy.values())
-        return taken + job_memory(job) <= self._memory
+        if len(self._busy) >= self._cores:
+            return _is_small(job)
+        taken = sum(job_memory(tasks[0].job) for tasks in self._busy.values())
+        return not self._busy or taken + job_memory(job) <= self._memory
+
+    def _ahead(self) -> _Worker | None:
+        """Return the child that a small task can be sent to ahead of time, if there is one."""
+        fit = [w for w, tasks in self._busy.items() if _is_small(tasks[0].job)]
+        worker = min(fit, key=lambda worker: len(self._busy[worker]), default=None)
+        return worker if worker is not None and len(self._busy[worker]) <= _AHEAD else None
 
     @property
     def busy(self) -> bool:
@@ -197,13 +221,17 @@ class Pool:
         Raises:
             WazcacheError: the system lets no child be started.
         """
-        try:
-            worker = self._idle.pop() if self._idle else _Worker(self._answers)
-        except (OSError, RuntimeError) as error:  # no more processes, files or threads
-            raise WazcacheError(
-                f"{task.job.label}: no compiler can be started: {error}; see `ulimit -a`"
-            ) from error
-        self._busy[worker] = task
+        worker = self._ahead() if len(self._busy) >= self._cores else None
+        if worker is None:
+            try:
+                worker = self._idle.pop() if self._idle else _Worker(self._answers)
+            except (OSError, RuntimeError) as error:  # no more processes, files or threads
+                raise WazcacheError(
+                    f"{task.job.label}: no compiler can be started: {error}; see `ulimit -a`"
+                ) from error
+            self._busy[worker] = deque()
+            worker.begin()
+        self._busy[worker].append(task)
         worker.send(task.request())
 
     def wait(self, seconds: float) -> Outcome | None:
@@ -235,21 +263,26 @@ class Pool:
             return now + self._timeout
         if now >= worker.spoken + _SIGN_OF_LIFE:
             worker.spoken = now
-            self._alive(self._busy[worker], now - worker.started)
+            self._alive(self._busy[worker][0], now - worker.started)
         return min(worker.spoken + _SIGN_OF_LIFE, worker.started + self._timeout)
 
     def _outcome(self, worker: _Worker, line: str | None) -> Outcome | None:
         """Turn a worker's line, or its end, into what became of its task."""
-        task = self._busy.pop(worker, None)
-        if task is None:  # an idle one ended
+        tasks = self._busy.pop(worker, None)
+        if tasks is None:  # an idle one ended
             if worker in self._idle:
                 self._idle.remove(worker)
                 worker.end()
             return None
+        task = tasks.popleft()
         seconds = time.monotonic() - worker.started
         if line is not None:
             if worker.timed_out or job_memory(task.job) > _RETIRE_AFTER:
                 worker.end()
+                self._again += tasks
+            elif tasks:
+                self._busy[worker] = tasks
+                worker.begin()
             else:
                 self._idle.append(worker)
             self._alone = None
@@ -258,26 +291,36 @@ class Pool:
                 return Outcome(task, seconds, error=answer["error"])
             written = Path(answer["written"])
             return Outcome(task, seconds, written, answer.get("problem", ""))
+        self._again += tasks
+        error = self._death(worker, task.job)
+        if error is None:
+            self._again.append(task)
+            return None
+        self._alone = None
+        return Outcome(task, seconds, error=error)
+
+    def _death(self, worker: _Worker, job: Job) -> str | None:
+        """Say why a job's child has died; None if the job is to be tried once more, alone."""
         status = worker.process.wait()
         words = worker.last_words()
         worker.end()
         if worker.timed_out:
-            error = f"not done after {self._timeout:g} s (option timeout, or WAZCACHE_TIMEOUT)"
-        elif status == -_SIGKILL:
+            return f"not done after {self._timeout:g} s (option timeout, or WAZCACHE_TIMEOUT)"
+        if status == -_SIGKILL:
             if self._alone is None and (self._busy or self._again):
-                self._again.append(task)
                 return None
-            expected, free = job_memory(task.job) / 1e9, free_memory() / 1e9
-            error = (
+            expected, free = job_memory(job) / 1e9, free_memory() / 1e9
+            return (
                 "the compiler was killed by SIGKILL: out of memory? "
                 f"About {expected:.1f} GB were expected, {free:.1f} GB are free"
             )
-        elif status < 0:
-            error = f"the compiler died by {_signal_name(-status)}: {words}"
-        else:
-            error = f"the compiler ended with status {status}: {words}"
-        self._alone = None
-        return Outcome(task, seconds, error=error)
+        if status < 0:
+            return f"the compiler died by {_signal_name(-status)}: {words}"
+        return f"the compiler ended with status {status}: {words}"
+
+
+def _is_small(job: Job) -> bool:
+    return job.wasm.code_size <= _SMALL and job.wasm.size <= _SMALL
 
 
 def import_path() -> list[str]:

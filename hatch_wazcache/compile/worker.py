@@ -6,7 +6,6 @@ and answers each with a line. It ends when the parent does. Only here is wasmtim
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -22,8 +21,13 @@ from typing import IO, Any
 from hatch_wazcache.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.cache.entry import write_entry
 from hatch_wazcache.compile.compilers import CompileError, Program, by_program, by_wasmtime_py
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.wasm import read_again
 
 __all__ = ["main"]
+
+_WORTH_A_SYNC = 0.1
+"""Seconds."""
 
 
 def main() -> None:
@@ -57,11 +61,11 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     """
     started = time.perf_counter()
     try:
-        wasm = _read(task["wasm"], task["sha256"])
+        wasm = read_again(task["wasm"], task["sha256"])
         how = task["compile"]
         name = "asset.wasm" if how is None else "artifact.cwasm"
         data = wasm if how is None else _compile(wasm, **how)
-    except CompileError as error:
+    except (CompileError, WazcacheError) as error:
         return {"error": _one_line(str(error))}
     seconds = time.perf_counter() - started
     write = partial(
@@ -94,22 +98,15 @@ def _one_line(text: str) -> str:
     return "; ".join(line for line in lines if line not in ("", "Caused by:"))
 
 
-def _read(path: str, sha256: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            wasm = file.read()
-    except OSError as error:
-        raise CompileError(f"cannot be read: {error.strerror or error}") from error
-    if hashlib.sha256(wasm).hexdigest() != sha256:
-        raise CompileError("has changed while it was being built; build again")
-    return wasm
+def _write(out: IO[bytes], seconds: float, **entry: Any) -> None:
+    """Write an entry; if it took long to make, so that it is there after a power cut too.
 
-
-def _write(out: IO[bytes], **entry: Any) -> None:
-    """Write an entry, so that it is there after a power cut too."""
-    write_entry(out, **entry)
+    One that is torn its digests tell, and it is made again, mostly sooner than a disk has synced.
+    """
+    write_entry(out, seconds=seconds, **entry)
     out.flush()
-    os.fsync(out.fileno())
+    if seconds > _WORTH_A_SYNC:
+        os.fsync(out.fileno())
 
 
 def _compile(

@@ -42,7 +42,7 @@ from hatch_wazcache.cache import upkeep
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry, write_entry
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
-from hatch_wazcache.zipmember import deflate_stream
+from hatch_wazcache.zipmember import Deflated
 
 CHUNK = 1 << 20
 SLACK = 1 << 14
@@ -70,7 +70,7 @@ def entry_of(number: int) -> bytes:
 
 
 ENTRIES = [entry_of(number) for number in range(len(KEYS))]
-STREAMS = [deflate_stream(data) for data in DATA]
+STREAMS = [Deflated.of(data).compressed for data in DATA]
 
 
 def signed(fields: str) -> bytes:
