@@ -22,6 +22,7 @@ from typing import IO, Any
 from hatch_wazcache.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.cache.entry import write_entry
 from hatch_wazcache.compile.compilers import CompileError, Program, by_program, by_wasmtime_py
+from hatch_wazcache.wasm import without_sections
 
 __all__ = ["main"]
 
@@ -57,7 +58,7 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     """
     started = time.perf_counter()
     try:
-        wasm = _read(task["wasm"], task["sha256"])
+        wasm = _read(task["wasm"], task["sha256"], task["strip"])
         how = task["compile"]
         name = "asset.wasm" if how is None else "artifact.cwasm"
         data = wasm if how is None else _compile(wasm, **how)
@@ -94,7 +95,12 @@ def _one_line(text: str) -> str:
     return "; ".join(line for line in lines if line not in ("", "Caused by:"))
 
 
-def _read(path: str, sha256: str) -> bytes:
+def _read(path: str, sha256: str, strip: list[str]) -> bytes:
+    """Read the asset, without the sections that are not to be compiled.
+
+    Raises:
+        CompileError: it cannot be read, or is not what it was when it was looked up.
+    """
     try:
         with open(path, "rb") as file:
             wasm = file.read()
@@ -102,7 +108,7 @@ def _read(path: str, sha256: str) -> bytes:
         raise CompileError(f"cannot be read: {error.strerror or error}") from error
     if hashlib.sha256(wasm).hexdigest() != sha256:
         raise CompileError("has changed while it was being built; build again")
-    return wasm
+    return without_sections(wasm, strip)
 
 
 def _write(out: IO[bytes], **entry: Any) -> None:
