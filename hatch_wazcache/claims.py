@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.manifest import SCHEMA
 from hatch_wazcache.targets import SYSTEMS
+from hatch_wazcache.wasm import STRIP_ALLOWED, read_strip
 from hatch_wazcache.wheelfile import BrokenWheelError
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Claims:
     """What an engine needs to load their artifacts."""
     compiler: Mapping[str, Mapping[str, SettingValue]]
     """What of a profile only the compiler was told."""
+    strip: tuple[str, ...]
+    """The sections that were left out before a `.wasm` was compiled."""
     assets: tuple[AssetClaim, ...]
 
     def settings(self, artifact: ArtifactClaim) -> dict[str, SettingValue]:
@@ -109,13 +112,22 @@ class _Reader:
             self._problems.append("it was written for an editable install, not for a wheel")
         profiles = dict(self._profiles(manifest, "profiles", program_only=False))
         compiler = dict(self._profiles({"compiler": {}, **manifest}, "compiler", program_only=True))
+        strip = self._take({"strip": [], **manifest}, "strip", "", _is_strip, STRIP_ALLOWED)
         tables = self._table(manifest, "assets", "")
         assets = [self._asset(name, about, profiles) for name, about in tables.items()]
         believed = tuple(asset for asset in assets if asset is not None)
         engine = self._take(manifest, "wasmtime", "", _is_version, "a version as 48.0.0")
         if not engine and any(asset.artifacts for asset in believed):
             self._problems.append('wasmtime = "": must be a version as 48.0.0')
-        return Claims(self._member, engine or "", profiles, compiler, believed), self._problems
+        claims = Claims(
+            member=self._member,
+            engine=engine or "",
+            profiles=profiles,
+            compiler=compiler,
+            strip=read_strip(strip) or (),
+            assets=believed,
+        )
+        return claims, self._problems
 
     def _take(
         self,
@@ -222,6 +234,10 @@ def _is_list(value: object) -> bool:
 
 def _is_kind(value: object) -> bool:
     return value in ("module", "component")
+
+
+def _is_strip(value: object) -> bool:
+    return read_strip(value) is not None
 
 
 def _is_version(value: object) -> bool:

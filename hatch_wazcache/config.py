@@ -14,6 +14,7 @@ from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.targets import TARGETS, System, Target, find_targets, native_system
 from hatch_wazcache.units import parse_size
+from hatch_wazcache.wasm import STRIP_ALLOWED, read_strip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,8 @@ class Config(NamedTuple):
     engine: str | None
     """A requirement on wasmtime."""
     strict: bool
+    strip: tuple[str, ...]
+    """The sections that are left out before a `.wasm` is compiled, in the order of `wasm.STRIP`."""
 
     @property
     def target(self) -> Target:
@@ -169,7 +172,7 @@ class _Reader:
 def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config | None:
     known = [
         "assets", "cache-dir", "compiler", "cpu", "engine", "keep-wasm", "loader", "max-size",
-        "profiles", "strict", "targets", "timeout",
+        "profiles", "strict", "strip", "targets", "timeout",
     ]  # fmt: skip
     for option in reader.table:
         if option not in known:
@@ -179,6 +182,7 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
     targets = _targets(reader)
     wanted = _wanted(reader, environment)
     cpus = _cpus(reader)
+    strip = _strip(reader, profiles)
     loader = _loader(reader)
     keep_wasm = reader.take("keep-wasm", True, _is_bool, "true or false")
     strict = reader.take("strict", False, _is_bool, "true or false")
@@ -208,6 +212,7 @@ def _read(reader: _Reader, environment: Mapping[str, str], root: Path) -> Config
         timeout=timeout,
         engine=engine,
         strict=strict,
+        strip=strip,
     )
     misfits = [line for target in (*targets, wanted) if target for line in config.misfits(target)]
     reader.problems += dict.fromkeys(misfits)
@@ -341,6 +346,24 @@ def _check_settings(reader: _Reader, option: str, table: Mapping[str, object]) -
             or "the names are those of wasmtime-py's Config attributes, with hyphens"
         )
         reader.unknown(f"{option}.{_key(name)}", [], hint)
+
+
+def _strip(reader: _Reader, profiles: Mapping[str, Profile]) -> tuple[str, ...]:
+    value = reader.table.get("strip", [])
+    strip = read_strip(value)
+    if strip is None:
+        reader.wrong("strip", value, STRIP_ALLOWED)
+        return ()
+    for profile in profiles.values() if "debug" in strip else ():
+        if profile.settings.get("debug-info") is True:
+            setting = f"{reader.location}.profiles.{_key(profile.name)}.debug-info"
+            reader.wrong(
+                "strip",
+                value,
+                f'without "debug" for {setting} = true: debug information is made out of those '
+                "sections",
+            )
+    return strip
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -108,9 +108,10 @@ def _manifest(
             }
             profiles.update({profile.name: profile for profile in asset.profiles})
     engine = ""
+    strip: tuple[str, ...] = ()
     for artifact in plan.artifacts:
         if artifact.asset.package == package:
-            engine = artifact.key.engine
+            engine, strip = artifact.key.engine, artifact.key.strip
             sha256, size = digest(artifact)
             assets[artifact.asset.name]["artifacts"].append(
                 {
@@ -122,7 +123,7 @@ def _manifest(
                     "size": size,
                 }
             )
-    manifest = {
+    manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "wasmtime": engine,
         "profiles": {name: _settings(profile) for name, profile in profiles.items()},
@@ -133,7 +134,9 @@ def _manifest(
         for name, profile in profiles.items()
         if (settings := _settings(profile, program_only=True))
     }
-    return {**manifest, "compiler": compiled} if compiled else manifest
+    manifest |= {"compiler": compiled} if compiled else {}
+    manifest |= {"strip": list(strip)} if strip else {}
+    return manifest
 
 
 def _settings(profile: Profile, *, program_only: bool = False) -> dict[str, Any]:

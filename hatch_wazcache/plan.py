@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -217,8 +217,9 @@ def make_plan(
             )
         except WazcacheError as error:
             problems.append(str(error))
+    key = partial(_key, engine=engine, version=version, strip=config.strip)
     artifacts = [
-        Artifact(asset, system, profile, cpu, _key(asset, system, profile, cpu, engine, version))
+        Artifact(asset, system, profile, cpu, key(asset, system, profile, cpu))
         for asset in assets
         for system in target.systems
         for profile in asset.profiles
@@ -253,12 +254,13 @@ def _key(
     cpu: str,
     engine: InstalledEngine,
     version: str,
+    strip: tuple[str, ...],
 ) -> ArtifactKey:
     triple = engine.triple(system)
     flags = CPU_LEVELS.get(cpu, ())
     cpu = f"native {_this_cpu()}" if cpu == "native" else cpu
     settings = code_settings(profile.settings)
-    return ArtifactKey(asset.wasm.sha256, version, system.name, triple, cpu, flags, settings)
+    return ArtifactKey(asset.wasm.sha256, version, system.name, triple, cpu, flags, settings, strip)
 
 
 def _this_cpu() -> str:

@@ -126,7 +126,14 @@ class Recompiler:
         settings = code_settings(claims.settings(artifact))
         wasm = read_wasm(path, asset.member)
         key = ArtifactKey(
-            wasm.sha256, claims.engine, artifact.system, header.triple, cpu, flags, settings
+            wasm.sha256,
+            claims.engine,
+            artifact.system,
+            header.triple,
+            cpu,
+            flags,
+            settings,
+            claims.strip,
         )
         return Job(key, artifact.member, path, wasm)
 

@@ -1,17 +1,32 @@
-"""A WebAssembly binary seen from outside: module or component, its digest, how much code it has."""
+"""A WebAssembly binary seen from outside: module or component, its digest, how much code it has.
+
+And what it is without the sections that only tell people something.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
-__all__ = ["WASM_HEADERS", "Kind", "Wasm", "read_again", "read_wasm"]
+__all__ = [
+    "STRIP",
+    "STRIP_ALLOWED",
+    "WASM_HEADERS",
+    "Kind",
+    "Wasm",
+    "read_again",
+    "read_strip",
+    "read_wasm",
+    "without_sections",
+]
 
 Kind = Literal["module", "component"]
 
@@ -21,6 +36,19 @@ WASM_HEADERS: dict[bytes, Kind] = {
     b"\0asm\x01\0\0\0": "module",
     b"\0asm\x0d\0\x01\0": "component",
 }
+STRIP = ("name", "debug")
+"""What can be left out before a `.wasm` is compiled."""
+STRIP_ALLOWED = 'a list out of "name", "debug", each once'
+"""For messages."""
+
+_NAME_SECTIONS: dict[Kind, str] = {"module": "name", "component": "component-name"}
+# https://github.com/WebAssembly/tool-conventions/blob/main/Debugging.md
+_DEBUG_SECTIONS = ("sourceMappingURL", "external_debug_info")
+_DEBUG_PREFIX = ".debug_"
+
+_CUSTOM_SECTION = 0
+_LONGEST_NAME = 100_000
+"""Bytes; wasmtime refuses a longer one."""
 _CODE_SECTION = 10
 _NESTED_SECTIONS = (1, 4)  # in a component: a core module, a component
 _DEEPEST = 100
@@ -60,11 +88,12 @@ def read_wasm(path: Path, name: str) -> Wasm:
             if (kind := WASM_HEADERS.get(head)) is None:
                 raise WazcacheError(f"{name}: {_what_it_is(head + file.read(64))}")
             size = file.seek(0, os.SEEK_END)
-            code_size = _code_size(file, 8, size, kind)
-            if code_size is None:
+            try:
+                code_size = _code_size(file, 8, size, kind)
+            except _DamagedError:
                 raise WazcacheError(
                     f"{name}: truncated or damaged: a section does not end where it should"
-                )
+                ) from None
             return Wasm(_sha256(file, size), size, kind, mtime_ns, code_size)
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
@@ -121,28 +150,133 @@ def _sha256(file: BinaryIO, size: int) -> str:
     return digest.hexdigest()
 
 
-def _code_size(file: BinaryIO, start: int, end: int, kind: Kind, depth: int = 0) -> int | None:
-    """Add up the code sections between two offsets; None where the sections do not add up."""
+def read_strip(value: object) -> tuple[str, ...] | None:
+    """Return what is to be left out, in the order of `STRIP`; None for what is no list of such."""
+    if not isinstance(value, list) or not all(item in STRIP for item in value):
+        return None
+    found = tuple(name for name in STRIP if name in value)
+    return found if len(found) == len(value) else None
+
+
+def without_sections(wasm: bytes, strip: Collection[str]) -> bytes:
+    """Leave out custom sections, those of nested modules and components too.
+
+    All others stay byte for byte; only the sizes of sections around those that are left out are
+    written anew.
+
+    Args:
+        wasm: the binary; one that is damaged stays as it is, for the compiler to say so.
+        strip: `name` for the names of functions and the like, `debug` for what a debugger reads.
+    """
+    if not strip:
+        return wasm
+    try:
+        # Neither of the two copies it.
+        pieces = _without(io.BytesIO(wasm), memoryview(wasm), 0, len(wasm), strip)
+    except _DamagedError:
+        return wasm
+    return b"".join(pieces) if len(pieces) > 1 else wasm
+
+
+def _without(
+    file: BinaryIO, wasm: memoryview, start: int, end: int, strip: Collection[str], depth: int = 0
+) -> list[bytes | memoryview]:
+    """Return what is left of the module or component between two offsets, in pieces.
+
+    Raises:
+        _DamagedError: it is none, or its sections do not add up.
+    """
     if depth > _DEEPEST:
-        return 0  # a part of the estimate is lost, nothing else
-    total = 0
+        return [wasm[start:end]]
+    if (kind := WASM_HEADERS.get(bytes(wasm[start : start + 8]))) is None:
+        raise _DamagedError
+    pieces: list[bytes | memoryview] = []
+    kept = start
+    for section in _sections(file, start + 8, end):
+        if section.id == _CUSTOM_SECTION:
+            if not _is_left_out(_custom_name(file, section), kind, strip):
+                continue
+            anew: list[bytes | memoryview] = []
+        elif kind == "component" and section.id in _NESTED_SECTIONS:
+            inside = _without(file, wasm, section.content, section.end, strip, depth + 1)
+            if len(inside) == 1:
+                continue
+            anew = [bytes([section.id]), _to_leb128(sum(map(len, inside))), *inside]
+        else:
+            continue
+        pieces += [wasm[kept : section.start], *anew]
+        kept = section.end
+    return [*pieces, wasm[kept:end]]
+
+
+def _is_left_out(name: str | None, kind: Kind, strip: Collection[str]) -> bool:
+    if name is None:
+        return False
+    is_debug = name in _DEBUG_SECTIONS or name.startswith(_DEBUG_PREFIX)
+    return ("debug" in strip and is_debug) or ("name" in strip and name == _NAME_SECTIONS[kind])
+
+
+def _custom_name(file: BinaryIO, section: _Section) -> str | None:
+    """Return a custom section's name; None for one that a compiler refuses."""
+    file.seek(section.content)
+    length, taken = _leb128(file.read(5))
+    start = section.content + taken
+    if length is None or start + length > section.end or length > _LONGEST_NAME:
+        return None
+    file.seek(start)
+    try:
+        return file.read(length).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+class _Section(NamedTuple):
+    id: int
+    start: int
+    """Where its header is."""
+    content: int
+    """Where what it holds begins."""
+    end: int
+
+
+class _DamagedError(Exception):
+    """A section does not end where it should."""
+
+
+def _sections(file: BinaryIO, start: int, end: int) -> Iterator[_Section]:
+    """Walk over the sections between two offsets.
+
+    Raises:
+        _DamagedError: they do not add up.
+    """
     while start < end:
         file.seek(start)
         head = file.read(6)
-        size, length = _leb128(head[1:])
-        start += 1 + length
-        if size is None or start + size > end:
-            return None
+        size, taken = _leb128(head[1:])
+        content = start + 1 + taken
+        if size is None or content + size > end:
+            raise _DamagedError
+        yield _Section(head[0], start, content, content + size)
+        start = content + size
+
+
+def _code_size(file: BinaryIO, start: int, end: int, kind: Kind, depth: int = 0) -> int:
+    """Add up the code sections between two offsets.
+
+    Raises:
+        _DamagedError: the sections do not add up.
+    """
+    if depth > _DEEPEST:
+        return 0  # a part of the estimate is lost, nothing else
+    total = 0
+    for section in _sections(file, start, end):
         if kind == "module":
-            total += size if head[0] == _CODE_SECTION else 0
-        elif head[0] in _NESTED_SECTIONS:
-            file.seek(start)
-            nested = WASM_HEADERS.get(file.read(8))
-            inside = nested and _code_size(file, start + 8, start + size, nested, depth + 1)
-            if inside is None:
-                return None
-            total += inside
-        start += size
+            total += section.end - section.content if section.id == _CODE_SECTION else 0
+        elif section.id in _NESTED_SECTIONS:
+            file.seek(section.content)
+            if (nested := WASM_HEADERS.get(file.read(8))) is None:
+                raise _DamagedError
+            total += _code_size(file, section.content + 8, section.end, nested, depth + 1)
     return total
 
 
@@ -154,3 +288,11 @@ def _leb128(data: bytes) -> tuple[int | None, int]:
         if byte < 0x80:
             return value, index + 1
     return None, len(data)
+
+
+def _to_leb128(value: int) -> bytes:
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*encoded, value])

@@ -473,6 +473,10 @@ def artifact(manifest: dict) -> dict:
             lambda m: m.update(compiler={"default": {"consume-fuel": True}}),
             'compiler["default"].consume-fuel: there is no such setting',
         ),
+        (lambda m: m.update(strip="name"), 'strip = "name": must be a list out of "name", "debug"'),
+        (lambda m: m.update(strip=["name", 1]), 'strip = ["name", 1]: must be a list out of "name'),
+        (lambda m: m.update(strip=["debug"] * 2), 'strip = ["debug", "debug"]: must be a list out'),
+        (lambda m: m.update(strip=None), "strip = null: must be a list out of"),
         (
             lambda m: m.update(profiles={"default": {"consume-fuel": 1}}),
             'profiles["default"].consume-fuel = 1: must be true or false',

@@ -122,11 +122,12 @@ def test_every_input_is_part_of_the_key():
     inputs = {
         "wasm": "0" * 64, "engine": "48.0.0", "target": "x86_64-linux",
         "triple": "x86_64-unknown-linux-gnu", "cpu": "baseline", "cpu_flags": (), "settings": {},
+        "strip": (),
     }  # fmt: skip
     others = {
         "wasm": "1" * 64, "engine": "48.0.1", "target": "aarch64-linux",
         "triple": "x86_64-unknown-linux-musl", "cpu": "x86-64-v2", "cpu_flags": ("has_sse3",),
-        "settings": {"consume-fuel": True},
+        "settings": {"consume-fuel": True}, "strip": ("name",),
     }  # fmt: skip
     digests = {ArtifactKey(**{**inputs, name: other}).digest for name, other in others.items()}
     assert len(digests | {ArtifactKey(**inputs).digest}) == len(others) + 1

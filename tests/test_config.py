@@ -48,6 +48,7 @@ def test_only_assets_has_no_default():
     assert config.compiler is None
     assert (config.loader, config.cache_dir, config.engine) == ("", None, None)
     assert config.timeout == 1800
+    assert config.strip == ()
     with pytest.raises(
         WazcacheError, match=r"wazcache\.assets is missing: must be a list of globs"
     ):
@@ -67,6 +68,7 @@ def test_every_option_is_taken():
         timeout=2.5,
         engine="wasmtime>=48,<49",
         strict=True,
+        strip=["debug", "name"],
     )
     assert [(pattern.glob, pattern.profiles) for pattern in config.assets] == [
         ("a/**/*.wasm", ("plain", "fuel")),
@@ -78,6 +80,7 @@ def test_every_option_is_taken():
     assert (config.cache_dir, config.timeout) == (ROOT.parent / "cache", 2.5)
     assert (config.cpus, config.compiler) == (("x86-64-v3", "baseline"), ROOT / "tools/wasmtime")
     assert config.engine == "wasmtime>=48,<49"
+    assert config.strip == ("name", "debug")
 
 
 def test_a_wheel_is_built_for_this_machine_if_it_is_among_the_targets():
@@ -227,6 +230,12 @@ WRONG = [
     ("engine", ">=48", 'engine = ">=48": must be a requirement such as "wasmtime>=48,<49"'),
     ("engine", "wasmer>=3", 'engine = "wasmer>=3": must be a requirement such as "wasmtime'),
     ("strict", "yes", 'strict = "yes": must be true or false'),
+    ("strip", "name", 'strip = "name": must be a list out of "name", "debug", each once'),
+    ("strip", True, "strip = true: must be a list out of"),
+    ("strip", [True], "strip = [true]: must be a list out of"),
+    ("strip", [["name"]], 'strip = [["name"]]: must be a list out of'),
+    ("strip", ["name", "names"], 'strip = ["name", "names"]: must be a list out of'),
+    ("strip", ["name", "name"], 'strip = ["name", "name"]: must be a list out of'),
 ]
 
 
@@ -234,6 +243,18 @@ WRONG = [
 def test_a_wrong_value_is_named_with_what_is_allowed(option, value, message):
     (problem,) = problems(**{option: value})
     assert problem.startswith(message)
+
+
+def test_debug_information_is_not_made_out_of_what_is_stripped():
+    profiles = {"plain": {}, "a": {"debug-info": True}, "b": {"debug-info": True}}
+    told = problems(profiles=profiles, strip=["name", "debug"])
+    assert told == [
+        f'strip = ["name", "debug"]: must be without "debug" for {TABLE}.profiles.{name}.debug-info'
+        " = true: debug information is made out of those sections"
+        for name in ("a", "b")
+    ]
+    assert read(profiles=profiles, strip=["name"]).strip == ("name",)
+    assert read(profiles={"a": {"debug-info": False}}, strip=["debug"]).strip == ("debug",)
 
 
 def test_what_is_wrong_is_told_at_once():
@@ -248,6 +269,7 @@ def test_what_is_wrong_is_told_at_once():
         "timeout": "3",
         "engine": 3,
         "strict": 3,
+        "strip": 3,
         "asset": 3,
     }
     environment = {"WAZCACHE_STRICT": "x", "WAZCACHE_TIMEOUT": "x", "WAZCACHE_DIR": "~no one"}
@@ -255,7 +277,7 @@ def test_what_is_wrong_is_told_at_once():
     assert told == {
         "assets[0]", "assets[1].path", "assets[1].profiles", "targets[0]",
         "profiles.a.consume-fule", "profiles.a.memory-guard-size", "profiles.b.wasm_gc",
-        "cpu", "loader", "keep-wasm", "cache-dir", "timeout", "engine", "strict", "asset",
+        "cpu", "loader", "keep-wasm", "cache-dir", "timeout", "engine", "strict", "strip", "asset",
         "WAZCACHE_STRICT", "WAZCACHE_TIMEOUT", "WAZCACHE_DIR",
     }  # fmt: skip
 

@@ -41,6 +41,8 @@ class ArtifactKey:
     cpu_flags: tuple[str, ...]
     settings: Mapping[str, bool | int | str]
     """Those that decide the code."""
+    strip: tuple[str, ...] = ()
+    """The sections that are left out before it is compiled, in the order of `wasm.STRIP`."""
 
     @property
     def scope(self) -> str:
@@ -66,6 +68,7 @@ class ArtifactKey:
             "cpu": self.cpu,
             "cpu-flags": list(self.cpu_flags),
             "settings": dict(sorted(self.settings.items())),
+            "strip": list(self.strip),
             "deflate": f"libdeflate-{DEFLATE_LEVEL}",
         }
 

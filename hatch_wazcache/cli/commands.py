@@ -143,6 +143,7 @@ def _special(inputs: dict[str, Any]) -> str:
     """Name the inputs that are not the default."""
     special = [inputs["cpu"]] if inputs.get("cpu", "baseline") != "baseline" else []
     special += [f"{name}={input_text(value)}" for name, value in inputs.get("settings", {}).items()]
+    special += [f"strip={input_text(inputs['strip'])}"] if inputs.get("strip") else []
     return " ".join(special)
 
 

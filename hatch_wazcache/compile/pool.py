@@ -68,7 +68,9 @@ class Task:
         """Return the line that the worker is sent."""
         key, wasm = self.job.key, self.job.wasm
         compile_ = None
+        strip: tuple[str, ...] = ()
         if isinstance(key, ArtifactKey):
+            strip = key.strip
             compile_ = {
                 "kind": wasm.kind,
                 "triple": key.compiler_triple,
@@ -81,6 +83,7 @@ class Task:
         request: dict[str, Any] = {
             "wasm": str(self.job.path),
             "sha256": wasm.sha256,
+            "strip": strip,
             "compile": compile_,
             "key": key.digest,
             "inputs": key.inputs(),

@@ -22,7 +22,7 @@ from hatch_wazcache.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.cache.entry import write_entry
 from hatch_wazcache.compile.compilers import CompileError, Program, by_program, by_wasmtime_py
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.wasm import read_again
+from hatch_wazcache.wasm import read_again, without_sections
 
 __all__ = ["main"]
 
@@ -61,7 +61,7 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     """
     started = time.perf_counter()
     try:
-        wasm = read_again(task["wasm"], task["sha256"])
+        wasm = without_sections(read_again(task["wasm"], task["sha256"]), task["strip"])
         how = task["compile"]
         name = "asset.wasm" if how is None else "artifact.cwasm"
         data = wasm if how is None else _compile(wasm, **how)
