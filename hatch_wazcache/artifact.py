@@ -8,8 +8,7 @@ them there (wasm features and the other settings) has no names and another order
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +45,7 @@ class BrokenArtifactError(Exception):
     """A file is no artifact, or not a whole one; the text says why, without the file's name."""
 
 
-@dataclass(frozen=True)
-class ArtifactHeader:
+class ArtifactHeader(NamedTuple):
     """What an artifact says of itself."""
 
     kind: Kind

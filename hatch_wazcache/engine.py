@@ -180,6 +180,11 @@ class InstalledEngine(NamedTuple):
     musl: bool
     """Whether it is a wheel for musl."""
 
+    @property
+    def package(self) -> Path:
+        """Its folder, which holds the library's."""
+        return self.library.parent.parent
+
     def triple(self, system: System) -> str:
         """Return the triple to compile for; this machine's own is the one this wasmtime knows."""
         if self.musl and system == native_system():

@@ -321,10 +321,12 @@ _COMPILE = """
 import json, sys
 from pathlib import Path
 from hatch_wazcache.compile.compilers import Program, by_program, by_wasmtime_py
+from hatch_wazcache.engine import installed_engine
+package = str(installed_engine().package)
 wasm = open(sys.argv[1], "rb").read()
 program, kind, hows = json.loads(sys.argv[2])
 for how in hows:
-    ours = by_wasmtime_py(wasm, kind, parallel=False, **how)
+    ours = by_wasmtime_py(wasm, kind, package, parallel=False, **how)
     same = ours == by_program(wasm, Program.at(Path(program)), parallel=True, **how)
     print("same" if same else "other", json.dumps(how))
 """

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hatch_wazcache import tempfiles
-from hatch_wazcache.engine import installed_engine, make_config, program_arguments
+from hatch_wazcache.engine import make_config, program_arguments
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,8 +38,7 @@ class CompileError(Exception):
     """The compiler refuses the asset, the system or a setting; the message says why."""
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """The `wasmtime` program, as it was when it was looked at."""
 
     path: str
@@ -67,18 +62,19 @@ class Program:
             return False
 
 
-def by_wasmtime_py(wasm: bytes, kind: str, **how: Any) -> bytearray:
+def by_wasmtime_py(wasm: bytes, kind: str, package: str, **how: Any) -> bytearray:
     """Compile by the installed wasmtime-py.
 
     Args:
         wasm: the binary.
         kind: `module` or `component`.
+        package: the folder of the wasmtime that is installed.
         how: the arguments of `make_config`.
 
     Raises:
         CompileError: it refuses them.
     """
-    wasmtime = _import_wasmtime()
+    wasmtime = _import_wasmtime(package)
     try:
         engine = wasmtime.Engine(make_config(**how))
         if kind == "module":
@@ -93,14 +89,13 @@ def by_wasmtime_py(wasm: bytes, kind: str, **how: Any) -> bytearray:
 
 
 @cache
-def _import_wasmtime() -> Any:
+def _import_wasmtime(package: str) -> Any:
     """Import the wasmtime that the key speaks of.
 
     Another may come first on the path without being installed, as a folder of this name in the
     project or on PYTHONPATH: what that one compiles must never be published under this key.
     """
-    package = installed_engine().library.parent.parent
-    sys.path.insert(0, str(package.parent))
+    sys.path.insert(0, os.path.dirname(package))
     try:
         import wasmtime
     finally:
@@ -124,6 +119,10 @@ def by_program(wasm: bytes, program: Program, **how: Any) -> bytes:
     Raises:
         CompileError: it refuses them, or fails.
     """
+    import tempfile  # not for what wasmtime-py compiles
+
+    from hatch_wazcache import tempfiles
+
     try:
         folder = Path(tempfile.gettempdir())
         with tempfiles.temporary(folder) as source, tempfiles.temporary(folder) as out:
@@ -141,11 +140,17 @@ def by_program(wasm: bytes, program: Program, **how: Any) -> bytes:
 
 def sweep_files_of_program() -> None:
     """Remove what processes that were killed have left of the program's files."""
+    import tempfile
+
+    from hatch_wazcache import tempfiles
+
     with suppress(OSError):
         tempfiles.sweep(Path(tempfile.gettempdir()))
 
 
 def _run(words: list[str], folder: Path) -> None:
+    import subprocess
+
     try:
         process = subprocess.Popen(
             words,

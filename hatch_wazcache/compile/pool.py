@@ -13,12 +13,13 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.memory import free_memory, job_memory, usable_cores
+from hatch_wazcache.engine import installed_engine
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -64,8 +65,12 @@ class Task:
     program: Program | None = None
     """The `wasmtime` program that is to compile; without, wasmtime-py does."""
 
-    def request(self) -> str:
-        """Return the line that the worker is sent."""
+    def request(self, package: str) -> str:
+        """Return the line that the worker is sent.
+
+        Args:
+            package: the folder of the wasmtime that is installed.
+        """
         key, wasm = self.job.key, self.job.wasm
         compile_ = None
         strip: tuple[str, ...] = ()
@@ -73,11 +78,12 @@ class Task:
             strip = key.strip
             compile_ = {
                 "kind": wasm.kind,
+                "package": package,
                 "triple": key.compiler_triple,
                 "cpu_flags": list(key.cpu_flags),
                 "settings": dict(key.settings),
                 "parallel": wasm.code_size >= _PARALLEL_FROM,
-                "program": None if self.program is None else asdict(self.program),
+                "program": None if self.program is None else self.program._asdict(),
                 "engine": key.engine,
             }
         request: dict[str, Any] = {
@@ -177,6 +183,7 @@ class Pool:
         self._alive = alive
         self._cores = usable_cores()
         self._memory = free_memory()
+        self._package = str(installed_engine().package)
         self._answers: queue.SimpleQueue[tuple[_Worker, str | None]] = queue.SimpleQueue()
         self._busy: dict[_Worker, deque[Task]] = {}
         """What each was sent: the first it is at, the others are small and wait there."""
@@ -235,7 +242,7 @@ class Pool:
             self._busy[worker] = deque()
             worker.begin()
         self._busy[worker].append(task)
-        worker.send(task.request())
+        worker.send(task.request(self._package))
 
     def wait(self, seconds: float) -> Outcome | None:
         """Wait for the next outcome; None if there is none within so many seconds."""

@@ -12,7 +12,6 @@ import os
 import queue
 import signal
 import sys
-import tempfile
 import threading
 import time
 from functools import partial
@@ -80,6 +79,8 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
             problem = error.strerror or str(error)
         else:
             return {"written": task["out"]}
+    import tempfile  # for what the cache does not take
+
     try:
         descriptor, path = tempfile.mkstemp(".zip", "wazcache-")
         try:
@@ -113,6 +114,7 @@ def _compile(
     wasm: bytes,
     program: dict[str, Any] | None,
     kind: str,
+    package: str,
     engine: str,
     triple: str | None,
     **how: Any,
@@ -123,7 +125,7 @@ def _compile(
         CompileError: it cannot be compiled.
     """
     if program is None:
-        return by_wasmtime_py(wasm, kind, triple=triple, **how)
+        return by_wasmtime_py(wasm, kind, package, triple=triple, **how)
     path = program["path"]
     artifact = by_program(wasm, Program(**program), triple=triple, **how)
     try:
