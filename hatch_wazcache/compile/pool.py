@@ -37,9 +37,6 @@ from hatch_wazcache.compile.worker import main
 main()
 """
 
-_PARALLEL_FROM = 1 << 18
-"""Bytes of code from which one module is worth several threads."""
-
 _SMALL = 1 << 15
 """Bytes of code up to which a compiler takes no longer than we do to hand it the next task."""
 
@@ -64,6 +61,8 @@ class Task:
     """Where to write; where that cannot be, it is a temporary file of the system's."""
     program: Program | None = None
     """The `wasmtime` program that is to compile; without, wasmtime-py does."""
+    parallel: bool = False
+    """Whether it is compiled on several threads; the bytes are the same."""
 
     def request(self, package: str) -> str:
         """Return the line that the worker is sent.
@@ -82,7 +81,7 @@ class Task:
                 "triple": key.compiler_triple,
                 "cpu_flags": list(key.cpu_flags),
                 "settings": dict(key.settings),
-                "parallel": wasm.code_size >= _PARALLEL_FROM,
+                "parallel": self.parallel,
                 "program": None if self.program is None else self.program._asdict(),
                 "engine": key.engine,
             }
