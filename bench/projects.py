@@ -1,0 +1,183 @@
+"""The projects that contenders build: the same files, under each build system."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.inputs import Input
+from bench.measure import Figures, child, run
+
+__all__ = ["Projects"]
+
+HERE = Path(__file__).parent
+
+_PROJECT = """\
+[project]
+name = "demo"
+version = "1.0"
+requires-python = ">=3.9"
+dependencies = ["wasmtime>=48,<49"]
+"""
+_HATCHLING = f"""\
+[build-system]
+requires = ["hatchling", "hatch-wazcache"]
+build-backend = "hatchling.build"
+
+{_PROJECT}
+"""
+_SETUPTOOLS = f"""\
+[build-system]
+requires = ["setuptools", "hatch-wazcache[setuptools]"]
+build-backend = "setuptools.build_meta"
+
+{_PROJECT}
+[tool.setuptools]
+packages = ["demo"]
+
+"""
+_OURS = 'assets = ["demo/*.wasm"]\n'
+_PYPROJECTS = {
+    "ours": f"{_HATCHLING}[tool.hatch.build.hooks.wazcache]\n{_OURS}",
+    "hand-written": f"{_HATCHLING}[tool.hatch.build.hooks.custom]\n",
+    "stock": _HATCHLING,
+    "wasm alone": _HATCHLING,
+    "setuptools": f"{_SETUPTOOLS}[tool.wazcache]\n{_OURS}",
+    "stock setuptools": f'{_SETUPTOOLS}[tool.setuptools.package-data]\ndemo = ["*"]\n',
+}
+
+
+class Projects:
+    """One input as a project of each contender, with a cache of their own."""
+
+    def __init__(self, work: Path, given: Input, program: Path | None) -> None:
+        """Write the projects, and what is compiled only once.
+
+        Args:
+            work: the folder to write to; what is in it goes.
+            given: the files.
+            program: the `wasmtime` program; None for none.
+        """
+        self.input = given
+        self.program = program
+        self._folder = work / given.name.replace(" ", "-").replace(",", "")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self.cache = self._folder / "cache"
+        for kind in ("ours", "hand-written", "wasm alone", "setuptools"):
+            given.write(self._package(kind))
+        shutil.copy(HERE / "hand_written_hook.py", self.root("hand-written") / "hatch_build.py")
+
+    def _package(self, kind: str) -> Path:
+        root = self.root(kind)
+        package = root / "demo"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (root / "pyproject.toml").write_text(_PYPROJECTS[kind])
+        return package
+
+    def wasm_of(self, kind: str) -> list[Path]:
+        """Return the `.wasm` files of a contender's project."""
+        return sorted((self.root(kind) / "demo").glob("*.wasm"))
+
+    @property
+    def wasm(self) -> list[Path]:
+        """The `.wasm` files, which nobody changes."""
+        return self.wasm_of("wasm alone")
+
+    def root(self, kind: str) -> Path:
+        """Return the folder of a contender's project."""
+        return self._folder / kind.replace(" ", "-")
+
+    def dist(self, kind: str) -> Path:
+        """Return where its wheel goes."""
+        return self._folder / "dist" / kind.replace(" ", "-")
+
+    def wheel(self, kind: str) -> Path:
+        """Return the wheel that it built last."""
+        return max(self.dist(kind).glob("*.whl"), key=lambda path: path.stat().st_mtime_ns)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of a build."""
+        named = {} if self.program is None else {"WAZCACHE_WASMTIME": str(self.program)}
+        return {"WAZCACHE_DIR": str(self.cache), **named}
+
+    def options(self, text: str = "") -> None:
+        """Give our project more options, or take them back."""
+        (self.root("ours") / "pyproject.toml").write_text(_PYPROJECTS["ours"] + text)
+
+    def unpack(self) -> None:
+        """Build once, and give the stock projects all that our wheel holds."""
+        self.build("ours")
+        for kind in ("stock", "stock setuptools"):
+            if not self.root(kind).exists():
+                self._package(kind)
+            with zipfile.ZipFile(self.wheel("ours")) as wheel:
+                for member in wheel.namelist():
+                    if member.startswith("demo/"):
+                        wheel.extract(member, self.root(kind))
+            compileall.compile_dir(self.root(kind), quiet=2)  # as installers do
+
+    @property
+    def artifacts(self) -> list[Path]:
+        """The artifacts, uncompressed."""
+        return sorted((self.root("stock") / "demo").glob("*.cwasm"))
+
+    def in_process(self, kind: str, *words: str) -> Figures:
+        """Build in a process that tells what hatchling itself has taken."""
+        return child("hatchling", self.root(kind), self.dist(kind), *words, **self.env)
+
+    def by_setuptools(self, kind: str) -> Figures:
+        """Build by setuptools, from nothing but the cache."""
+        shutil.rmtree(self.root(kind) / "build", ignore_errors=True)
+        self.dist(kind).mkdir(parents=True, exist_ok=True)
+        return child("setuptools", self.root(kind), self.dist(kind), **self.env)
+
+    def words(self, kind: str, target: str = "wheel") -> list[str | Path]:
+        """Return the command that builds a project."""
+        return [
+            sys.executable, "-m", "hatchling", "build", "-t", target, "-d", self.dist(kind),
+        ]  # fmt: skip
+
+    def build(self, kind: str, target: str = "wheel") -> Figures:
+        """Build by hatchling's own command."""
+        return run(self.words(kind, target), self.env, self.root(kind))
+
+    def cold(self, kind: str, target: str = "wheel") -> Figures:
+        """Build with nothing at hand."""
+        self.forget()
+        return self.build(kind, target)
+
+    def forget(self) -> None:
+        """Remove all that was compiled by ours and by the hand-written hook."""
+        shutil.rmtree(self.cache, ignore_errors=True)
+        for file in (self.root("hand-written") / "demo").glob("*.cwasm"):
+            file.unlink()
+
+    def bare(
+        self, level: int, threads: str = "all", files: Sequence[Path] | None = None
+    ) -> Figures:
+        """Compile the files by a loop over wasmtime-py, in a process of its own."""
+        folder = self._folder / "bare"
+        folder.mkdir(exist_ok=True)
+        return child("compile", threads, str(level), folder, *(files or self.wasm))
+
+    def by_program(self) -> Figures:
+        """Compile the files by the `wasmtime` program, one after the other."""
+        assert self.program is not None
+        seconds = 0.0
+        out = self._folder / "bare" / "by-program.cwasm"
+        for file in self.wasm:
+            told = ["-C", "cache=n", "-C", "collector=drc", "--target", "x86_64-unknown-linux-gnu"]
+            words = [str(self.program), "compile", *told, "-o", str(out), str(file)]
+            seconds += run(words)["whole"]
+        return {"whole": seconds}
+
+    def cache_size(self, pattern: str) -> int:
+        """Return the bytes on disk of the entries that a pattern finds."""
+        return sum(os.stat(path).st_blocks * 512 for path in self.cache.glob(pattern))
