@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from bench.inputs import INPUTS, Input, section, tiny
 from bench.child import LEVELS
+from bench.inputs import INPUTS, Input, section, tiny
 from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
 from bench.projects import HERE, Projects
 from bench.rows import Row, Sample

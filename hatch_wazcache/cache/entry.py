@@ -124,7 +124,7 @@ def write_entry(
         data: what is kept.
         seconds: what it took to make.
     """
-    deflated = Deflated.of(data)
+    deflated = Deflated.of(data, to_keep=True)
     about = {
         "key": key,
         "inputs": dict(inputs),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.zipmember import DEFLATE_LEVEL
+from hatch_wazcache.zipmember import KEPT_BY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ class ArtifactKey:
             "cpu-flags": list(self.cpu_flags),
             "settings": dict(sorted(self.settings.items())),
             "strip": list(self.strip),
-            "deflate": f"libdeflate-{DEFLATE_LEVEL}",
+            "deflate": KEPT_BY,
         }
 
 
@@ -89,7 +89,7 @@ class SourceKey:
 
     def inputs(self) -> dict[str, object]:
         """Return what the digest is of, as it stands in an entry."""
-        return {"schema": _SCHEMA, "wasm": self.wasm, "deflate": f"libdeflate-{DEFLATE_LEVEL}"}
+        return {"schema": _SCHEMA, "wasm": self.wasm, "deflate": KEPT_BY}
 
 
 def _digest(inputs: Mapping[str, object]) -> str:
