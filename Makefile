@@ -38,7 +38,7 @@ example: $(WORK)/build/made
 	cd $(WORK)/example && venv/bin/gofmt-py $(CURDIR)/example_project/sample.go
 	cd $(WORK)/example && venv/bin/python $(CURDIR)/example_project/demo.py
 
-# Measures everything, in half an hour on an idle machine, and writes docs/performance and the README.
+# Measures everything, in forty minutes on an idle machine, and writes docs/performance and the README.
 bench: .venv/bench wasmtime
 	$(VENV) -m bench
 

@@ -191,7 +191,7 @@ def memory(bench: Bench) -> Iterator[Row]:
             yield row(f"memory of the building process, {what}", peak, "", None, peak, "MB",
                       None, 120.0)  # fmt: skip
         took = alternately(
-            1 if bench.quick else 3,
+            1 if bench.quick or name == "yosys" else 3,
             {
                 "ours": lambda: {"peak": _peak_cold(projects)},  # noqa: B023
                 "bare": lambda: {"peak": _peak_bare(projects)},  # noqa: B023
@@ -382,7 +382,7 @@ def _grown(
             step = size - sizes[number - 1][0]
             more = ours.less(before).times(1000 / step)
             yield Row(0, things, f"{temper}, {size:.3g}", ours, "the size before", before, more,
-                      "s", figure_unit=f"ms a {thing} more", size=size)  # fmt: skip
+                      "s", figure_unit=f"ms for each {thing} more", size=size)  # fmt: skip
 
 
 GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {

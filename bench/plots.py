@@ -58,7 +58,7 @@ def _bars(rows: Sequence[Row], title: str, path: Path) -> None:
     axes.set_title(title, loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high * 6)  # room for the legend
+    axes.set_ylim(low / 2, high * 6)  # the smallest bar is one, and there is room for the legend
     figure.savefig(path, metadata=_METADATA)
     plt.close(figure)
 
@@ -74,8 +74,9 @@ def _growth(rows: Sequence[Row], path: Path) -> None:
             axes.plot(sizes, [row.ours.median for row in found], "o-", color=colour, label=temper)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
         axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(thing)
     panels[0].set_ylabel("seconds")
     panels[0].legend(frameon=False)
