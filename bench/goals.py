@@ -153,31 +153,21 @@ def targets(bench: Bench) -> Iterator[Row]:
     """Build for six systems."""
     if bench.program is None:
         return
+    one, six = (f"wazcache:{','.join(names)}" for names in (["native"], SYSTEMS))
     for name in bench.inputs("gofmt", "python"):
         projects = bench.projects(name)
-        one, six = (f"wazcache:{','.join(names)}" for names in (["native"], SYSTEMS))
-        if name == "gofmt":
-            took = alternately(
-                bench.rounds("yosys"),
-                {
-                    "one": partial(projects.cold, "ours", one),
-                    "six": partial(projects.cold, "ours", six),
-                },
-            )
-            ours, single = took["six", "whole"], took["one", "whole"]
-            yield Row(4, projects.input.name, "six targets, cold", ours, "one target, cold",
-                      single, ours.over(single), "s", None, 6.0)  # fmt: skip
         projects.build("ours", six)
-        took = alternately(
-            bench.rounds("gofmt"),
-            {
-                "one": partial(projects.build, "ours", one),
-                "six": partial(projects.build, "ours", six),
-            },
-        )
-        ours, single = took["six", "whole"], took["one", "whole"]
-        yield Row(4, projects.input.name, "six targets, warm", ours, "one target, warm",
-                  single, ours.over(single), "s", None, 2.0)  # fmt: skip
+        builds: list[tuple[str, Callable[..., Figures], float, int]] = [
+            ("warm", projects.build, 2.0, 7)
+        ]
+        if name == "gofmt":
+            builds.append(("cold", projects.cold, 6.0, 3))
+        for temper, build, most, rounds in builds:
+            contenders = {"one": partial(build, "ours", one), "six": partial(build, "ours", six)}
+            took = alternately(rounds, contenders)
+            ours, single = took["six", "whole"], took["one", "whole"]
+            row = partial(Row, 4, projects.input.name, f"six targets, {temper}", ours)
+            yield row(f"one target, {temper}", single, ours.over(single), "s", None, most)
 
 
 def memory(bench: Bench) -> Iterator[Row]:

@@ -32,6 +32,17 @@ def jobs() -> list[Job]:
     return made
 
 
+def compiled(folder: Path) -> list[str]:
+    """Compile both files into a new cache; return what has been."""
+    cache = CacheDirectory(folder / "cache", pytest.fail)
+    made: list[str] = []
+    report = Report(lambda _text: None, pytest.fail)
+    keep = lambda job, _entry: made.append(job.label)  # noqa: E731
+    make_entries(jobs(), cache, 60.0, report, pytest.fail, keep)
+    cache.close()
+    return made
+
+
 @pytest.mark.parametrize(("missing", "at_once"), [(1, 1), (0, 2)])
 def test_two_compilers_run_at_once_only_if_both_fit_into_free_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int, at_once: int
@@ -47,14 +58,7 @@ def test_two_compilers_run_at_once_only_if_both_fit_into_free_memory(
         running.append(len(self._busy))
 
     monkeypatch.setattr(pool.Pool, "start", counted)
-    cache = CacheDirectory(tmp_path / "cache", pytest.fail)
-    made: list[str] = []
-    report = Report(lambda _text: None, pytest.fail)
-    make_entries(
-        jobs(), cache, 60.0, report, pytest.fail, lambda job, _entry: made.append(job.label)
-    )
-    cache.close()
-    assert sorted(made) == sorted(FILES)
+    assert sorted(compiled(tmp_path)) == sorted(FILES)
     assert max(running) == at_once
 
 
@@ -62,11 +66,4 @@ def test_a_module_that_does_not_fit_into_free_memory_is_compiled_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(pool, "free_memory", lambda: 0)
-    cache = CacheDirectory(tmp_path / "cache", pytest.fail)
-    made: list[str] = []
-    report = Report(lambda _text: None, pytest.fail)
-    make_entries(
-        jobs(), cache, 60.0, report, pytest.fail, lambda job, _entry: made.append(job.label)
-    )
-    cache.close()
-    assert sorted(made) == sorted(FILES)
+    assert sorted(compiled(tmp_path)) == sorted(FILES)
