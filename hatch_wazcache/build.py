@@ -194,7 +194,7 @@ class Build:
         try:
             return copy(entry)
         except BrokenEntryError as error:
-            self._report.warn(f"{error}; it is made again")
+            self._report.say(f"{error}; it is made again")
         if job.compiles:
             self._report.is_lost(entry.seconds)
         self._make([job], again=True)

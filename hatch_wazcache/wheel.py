@@ -201,9 +201,10 @@ class PlatformWheel:
         self._file.flush()
         size = os.fstat(self._file.fileno()).st_size
         os.chmod(self.path, mode)
-        if final == base and sys.platform != "win32":
+        if final == base and sys.platform != "win32" and tempfiles.is_alone(self.path):
             # It is worth nothing without what we add. And ext4 writes a file out before it is
-            # renamed over another, which would be a fifth of a warm build.
+            # renamed over another, which would be a fifth of a warm build. Another build into the
+            # folder may be about to look at a wheel of this name: for that it is never away.
             base.unlink(missing_ok=True)
         tempfiles.place(self.path, self._file, final)
         atexit.unregister(self.abandon)

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Project, mounted
+from conftest import ANSWER, Project, mounted, tiny
 
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, read_entry, write_entry
@@ -270,6 +270,43 @@ def test_two_builds_at_once_compile_each_asset_once(project: Project):
     assert sum(output.count(": compiled in") for output in outputs) == 2, outputs
     wheels = {p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl")}
     assert len(wheels) == 1
+
+
+def test_two_builds_at_once_compile_each_small_module_once(project: Project):
+    for number in range(100):
+        project.write(f"demo/m{number}.wasm", tiny(f"{number}"))
+    words = [project.python, *project.build_words]
+    builds = []
+    for number in range(2):
+        copy = Path(shutil.copytree(project.root, project.root.parent / f"copy{number}"))
+        builds.append(
+            subprocess.Popen(
+                words, cwd=copy, env=project.env(), text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+        )  # fmt: skip
+    outputs = [build.communicate(timeout=60)[0] for build in builds]
+    assert [build.returncode for build in builds] == [0, 0], outputs
+    assert sum(output.count(": compiled in") for output in outputs) == 101, outputs
+    first, second = (p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl"))
+    assert first == second
+
+
+@pytest.mark.parametrize("left", [0, 1, 700, 2000])
+def test_an_entry_that_a_power_cut_has_torn_is_made_again(project: Project, left: int):
+    (project.root / "demo/a.wasm").write_bytes(ANSWER)
+    expected = project.build().wheel.read_bytes()
+    (entry,) = project.cache.glob("wasmtime-*/*.zip")
+    whole = entry.read_bytes()
+    assert len(whole) > 2200  # of which 700 to 2170 are the deflated artifact
+    torn = whole[:left] + bytes(len(whole) - left) if left else b""
+    entry.write_bytes(torn)
+    built = project.build(WAZCACHE_STRICT="1")  # it is nobody's mistake
+    assert built.status == 0, built.output
+    assert ": compiled in" in built.output
+    assert built.wheel.read_bytes() == expected
+    assert entry.read_bytes() != torn
+    assert zipfile.ZipFile(entry).testzip() is None
 
 
 @pytest.mark.parametrize(("mode", "refused"), [(0o777, True), (0o1777, False), (0o755, False)])

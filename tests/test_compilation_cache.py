@@ -441,7 +441,7 @@ def spoil(path: Path) -> None:
     path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("how", ["flipped", "cut", "empty", "directory"])
+@pytest.mark.parametrize("how", ["flipped", "cut", "zeros", "empty", "directory"])
 def test_a_corrupt_entry_is_a_miss_and_is_replaced(
     directory: Path, compilers: Compilers, how: str, recwarn: pytest.WarningsRecorder
 ):
@@ -454,6 +454,8 @@ def test_a_corrupt_entry_is_a_miss_and_is_replaced(
     elif how == "directory":
         entry.unlink()
         entry.mkdir()
+    elif how == "zeros":
+        entry.write_bytes(whole[: len(whole) // 2].ljust(len(whole), b"\0"))
     else:
         entry.write_bytes(whole[: len(whole) // 2 if how == "cut" else 0])
     for _ in range(2):

@@ -43,6 +43,9 @@ _SMALL = 1 << 15
 _AHEAD = 3
 """Small tasks that a child is sent while it is at another small one, so that it never waits."""
 
+_AHEAD_IN_ALL = 32
+"""Tasks that all children are sent ahead; each has two files open, and macOS allows 256."""
+
 _RETIRE_AFTER = 512 * 10**6
 """Bytes that a compiler took, after which its process is not used again."""
 
@@ -215,6 +218,8 @@ class Pool:
 
     def _ahead(self) -> _Worker | None:
         """Return the child that a small task can be sent to ahead of time, if there is one."""
+        if sum(map(len, self._busy.values())) - len(self._busy) >= _AHEAD_IN_ALL:
+            return None
         fit = [w for w, tasks in self._busy.items() if _is_small(tasks[0].job)]
         worker = min(fit, key=lambda worker: len(self._busy[worker]), default=None)
         return worker if worker is not None and len(self._busy[worker]) <= _AHEAD else None
