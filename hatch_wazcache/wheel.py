@@ -17,7 +17,7 @@ import sys
 import time
 import zipfile
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from hatch_wazcache import tempfiles
 from hatch_wazcache.errors import WazcacheError
@@ -174,7 +174,7 @@ class PlatformWheel:
             WazcacheError: the base wheel is not a wheel as the specification has it.
             OSError: the wheel cannot be written.
         """
-        with _open(base) as opened, zipfile.ZipFile(opened) as archive:
+        with base.open("rb") as opened, zipfile.ZipFile(opened) as archive:
             mode = os.fstat(opened.fileno()).st_mode & 0o777
             record = _record_member(archive, base)
             rows = _read_record(archive, record)
@@ -234,15 +234,6 @@ class PlatformWheel:
             self._file.close()
         with suppress(OSError):
             self.path.unlink()
-
-
-def _open(base: Path) -> IO[bytes]:
-    """Open the base wheel; another build into its folder may be exchanging it at this moment."""
-    for _ in range(20):
-        with suppress(FileNotFoundError):
-            return base.open("rb")
-        time.sleep(0.01)
-    return base.open("rb")
 
 
 def _chunks(file: io.BufferedIOBase, size: int) -> Iterator[bytes]:

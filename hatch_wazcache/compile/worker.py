@@ -74,6 +74,7 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     if task["out"] is not None:
         try:
             with open(task["out"], "r+b") as out:
+                out.truncate()  # somebody who was killed may have begun it
                 write(out)
         except OSError as error:
             problem = error.strerror or str(error)
