@@ -38,10 +38,14 @@ def alive(pid: int) -> bool:
 def test_a_build_killed_at_50_random_moments_is_right_when_run_again(project: Project):
     for path, name in ASSETS.items():
         project.wasm(path, name)
-    started = time.monotonic()
-    first = project.build()
-    assert first.status == 0, first.output
-    longest = time.monotonic() - started
+    took = []
+    for _ in range(3):  # moments are drawn out of what a build takes, not out of a hiccup
+        shutil.rmtree(project.cache, ignore_errors=True)
+        started = time.monotonic()
+        first = project.build()
+        took.append(time.monotonic() - started)
+        assert first.status == 0, first.output
+    longest = min(took)
     expected = first.wheel.read_bytes()
     seed = random.randrange(1 << 32)
     print("seed", seed)
