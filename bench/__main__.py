@@ -37,6 +37,7 @@ def main() -> None:
     if whole:
         publish()
     else:
+        (out / "results.md").write_text(output.table(rows))
         _draw(rows, out)
     print(f"{len(rows)} rows in {time.monotonic() - begin:.0f} s, written to {out}")
 

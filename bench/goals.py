@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.child import LEVELS
 from bench.inputs import INPUTS, Input, section, tiny
 from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
+from bench.output import number_text
 from bench.projects import HERE, Projects
 from bench.rows import Row, Sample
 from hatch_wazcache.compile.memory import usable_cores
@@ -365,14 +366,14 @@ def _grown(
         took = alternately(rounds, contenders)
         for number, (size, _projects, _target) in enumerate(sizes):
             ours = took[str(number), "whole"]
+            row = partial(Row, 0, things, f"{temper}, {number_text(size)}", ours, size=size)
             if number == 0:
-                yield Row(0, things, f"{temper}, {size:.3g}", ours, "", None, ours, "s", size=size)
+                yield row("", None, ours, "s")
                 continue
             before = took[str(number - 1), "whole"]
-            step = size - sizes[number - 1][0]
-            more = ours.less(before).times(1000 / step)
-            yield Row(0, things, f"{temper}, {size:.3g}", ours, "the size before", before, more,
-                      "s", figure_unit=f"ms for each {thing} more", size=size)  # fmt: skip
+            more = ours.less(before).times(1000 / (size - sizes[number - 1][0]))
+            unit = f"ms for each {thing} more"
+            yield row("the size before", before, more, "s", figure_unit=unit)
 
 
 GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {

@@ -9,17 +9,16 @@ from pathlib import Path
 
 from bench.rows import Row, Sample
 
-__all__ = ["before_and_after", "insert", "line", "read", "table", "write"]
+__all__ = ["before_and_after", "insert", "line", "number_text", "read", "table", "write"]
 
 _HEAD = ("input", "measured", "here", "against", "there", "figure", "wanted", "reached")
 
 
 def write(rows: Sequence[Row], machine: Mapping[str, str], folder: Path) -> None:
-    """Write `results.json` and `results.md`."""
+    """Write `results.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     about = {"machine": dict(machine), "rows": [row.as_json() for row in rows]}
     (folder / "results.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    (folder / "results.md").write_text(table(rows))
 
 
 def read(folder: Path) -> list[Row]:
@@ -80,20 +79,21 @@ def _cells(row: Row) -> list[str]:
     reached = {None: "", True: "yes", False: "no"}[row.reached]
     wanted = "" if row.at_least is None else f"≥ {row.at_least:g}"
     wanted = wanted if row.at_most is None else f"≤ {row.at_most:g}"
-    ours = f"{_number(row.ours.median)} {row.unit}"
+    ours = f"{number_text(row.ours.median)} {row.unit}"
     if row.theirs is None:
         return [row.input, row.what, ours, "", "", "", wanted, reached]
-    theirs = f"{_number(row.theirs.median)} {row.unit}"
+    theirs = f"{number_text(row.theirs.median)} {row.unit}"
     figure = f"{_spread(row.figure)} {row.figure_unit}"
     return [row.input, row.what, ours, row.against, theirs, figure, wanted, reached]
 
 
 def _spread(sample: Sample) -> str:
     """Return the median, and the least and the most where they differ."""
-    least, most = _number(min(sample.values)), _number(max(sample.values))
-    middle = _number(sample.median)
+    least, most = number_text(min(sample.values)), number_text(max(sample.values))
+    middle = number_text(sample.median)
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+def number_text(value: float) -> str:
+    """Return a number with three digits at least, as a person writes it."""
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"

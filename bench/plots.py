@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from bench.output import number_text
 from bench.rows import Row
 
 mpl.use("svg")
@@ -74,7 +75,7 @@ def _growth(rows: Sequence[Row], path: Path) -> None:
             axes.plot(sizes, [row.ours.median for row in found], "o-", color=colour, label=temper)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xticks(sizes, [f"{size:.3g}" for size in sizes])
+        axes.set_xticks(sizes, list(map(number_text, sizes)))
         axes.minorticks_off()
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(thing)
