@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.rows import Row, Sample
 
-__all__ = ["before_and_after", "insert", "line", "number_text", "read", "table", "write"]
+__all__ = ["before_and_after", "insert", "line", "merge", "number_text", "read", "table", "write"]
 
 _HEAD = ("input", "measured", "here", "against", "there", "figure", "wanted", "reached")
 
@@ -25,6 +25,16 @@ def read(folder: Path) -> list[Row]:
     """Read `results.json`."""
     about = json.loads((folder / "results.json").read_text())
     return [Row.of_json(row) for row in about["rows"]]
+
+
+def merge(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
+    """Put rows in the places of those that measure the same."""
+
+    def about(row: Row) -> tuple[object, ...]:
+        return row.goal, row.input, row.what, row.against
+
+    new = {about(row): row for row in now}
+    return [*(new.pop(about(row), row) for row in before), *new.values()]
 
 
 def insert(path: Path, name: str, text: str) -> None:

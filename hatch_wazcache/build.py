@@ -16,6 +16,7 @@ from hatch_wazcache.engine import installed_engine
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.manifest import manifest_for_wheel
 from hatch_wazcache.plan import Artifact, Plan, make_plan
+from hatch_wazcache.wasm import WasmReader
 from hatch_wazcache.wheel import PlatformWheel
 from hatch_wazcache.zipmember import Deflated
 
@@ -78,11 +79,13 @@ class Build:
         self.cache: CacheDirectory = self._open_cache() if earlier is None else earlier.cache
         self._version = self.cache.engine_version(self._engine)
         self._targets = [target]
+        self.reader: WasmReader = WasmReader() if earlier is None else earlier.reader
         self.plan: Plan = self._plan(target)
         self.entries: dict[str, Entry] = {}
 
     def _plan(self, target: Target) -> Plan:
-        return make_plan(self._config, target, self._layout, self._engine, self._version)
+        config, layout, engine = self._config, self._layout, self._engine
+        return make_plan(config, target, layout, engine, self._version, self.reader)
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
@@ -311,7 +314,8 @@ def plan_build(config: Config, layout: Layout, requirement: EngineRequirement) -
     """
     engine = installed_engine()
     requirement.check(engine.distribution_version)
-    return make_plan(config, config.target, layout, engine, engine.read_version())
+    version = engine.read_version()
+    return make_plan(config, config.target, layout, engine, version, WasmReader())
 
 
 def warm(

@@ -17,7 +17,7 @@ from hatch_wazcache.engine import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.job import Job
 from hatch_wazcache.packages import Packages
-from hatch_wazcache.wasm import Wasm, read_again, read_wasm
+from hatch_wazcache.wasm import Wasm, read_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine import InstalledEngine
     from hatch_wazcache.packages import Layout, Package
     from hatch_wazcache.targets import System, Target
+    from hatch_wazcache.wasm import WasmReader
 
 __all__ = [
     "Artifact",
@@ -184,7 +185,12 @@ def _matches(root: Path, glob: str) -> list[str]:
 
 
 def make_plan(
-    config: Config, target: Target, layout: Layout, engine: InstalledEngine, version: str
+    config: Config,
+    target: Target,
+    layout: Layout,
+    engine: InstalledEngine,
+    version: str,
+    reader: WasmReader,
 ) -> Plan:
     """Decide what goes into the wheel.
 
@@ -194,6 +200,7 @@ def make_plan(
         layout: where the build system puts files.
         engine: the installed wasmtime.
         version: the engine's own version.
+        reader: reads the assets.
 
     Raises:
         WazcacheError: all that is wrong with the assets, one line each.
@@ -202,7 +209,7 @@ def make_plan(
     assets, problems = [], []
     for source, relative, profiles in find_assets(config, layout.root, layout.scratch):
         try:
-            wasm = read_wasm(source, relative)
+            wasm = reader.read(source, relative)
             distribution = layout.files.get(str(source)) or layout.distribution_path(relative)
             _check_name(distribution, relative)
             assets.append(

@@ -22,6 +22,7 @@ __all__ = [
     "WASM_HEADERS",
     "Kind",
     "Wasm",
+    "WasmReader",
     "read_again",
     "read_strip",
     "read_wasm",
@@ -97,6 +98,31 @@ def read_wasm(path: Path, name: str) -> Wasm:
             return Wasm(_sha256(file, size), size, kind, mtime_ns, code_size)
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+class WasmReader:
+    """Reads and digests each file once, for the wheels of several targets."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[os.stat_result, Wasm]] = {}
+
+    def read(self, path: Path, name: str) -> Wasm:
+        """Do as `read_wasm` does, unless the file is as it was when it was last read.
+
+        Another build hook may make it anew for each wheel.
+        """
+        try:
+            now = path.stat()
+        except OSError:
+            return read_wasm(path, name)  # which says what is wrong
+        if path not in self._known or not _is_same(self._known[path][0], now):
+            self._known[path] = now, read_wasm(path, name)
+        return self._known[path][1]
+
+
+def _is_same(before: os.stat_result, now: os.stat_result) -> bool:
+    fields = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+    return all(getattr(before, field) == getattr(now, field) for field in fields)
 
 
 def read_again(path: str | Path, sha256: str) -> bytes:

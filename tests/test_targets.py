@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -14,7 +15,9 @@ import pytest
 from conftest import Built, Project, environment_with, members, precompiled, run_python, unpack
 
 from hatch_wazcache.artifact import read_artifact
+from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.targets import SYSTEMS, TARGETS, find_targets, native_system
+from hatch_wazcache.wasm import WasmReader
 
 NATIVE = native_system().name
 ALL = [*SYSTEMS, "any"]
@@ -152,6 +155,51 @@ def test_other_hooks_do_their_work_for_every_wheel(many: Project):
     wheels = build(many)
     assert len(wheels) == 2
     assert all("demo/made.py" in built.names for built in wheels.values())
+
+
+def test_what_another_hook_makes_anew_for_each_wheel_is_in_it(many: Project):
+    many.write(
+        "hatch_build.py",
+        "from pathlib import Path\n"
+        "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n"
+        "class Hook(BuildHookInterface):\n"
+        "    def initialize(self, version, build_data):\n"
+        "        wasm = Path(self.root, 'demo', 'a.wasm')\n"
+        "        data = bytearray(wasm.read_bytes())\n"
+        "        data[-1] += 1\n"  # of the same size
+        "        wasm.write_bytes(data)\n",
+    )
+    wasm = many.root / "demo" / "a.wasm"
+    original = wasm.read_bytes() + b"\0\3\1n\0"  # a section of one byte
+    wasm.write_bytes(original)
+    text = (many.root / "pyproject.toml").read_text()
+    ours = "[tool.hatch.build.hooks.wazcache]"
+    many.write("pyproject.toml", text.replace(ours, f"[tool.hatch.build.hooks.custom]\n{ours}"))
+    wheels = build(many, f"{NATIVE},aarch64-linux,any")
+    found = {}
+    for tag, built in wheels.items():
+        data = built.read("demo/a.wasm")
+        about = json.loads(built.read("demo/_wazcache.json"))["assets"]["a.wasm"]
+        assert hashlib.sha256(data).hexdigest() == about["sha256"]
+        found[tag] = data[-1]
+        assert data[:-1] == original[:-1]
+    assert sorted(found.values()) == [1, 2, 3]
+
+
+def test_an_asset_is_read_once_for_all_targets(project: Project, tmp_path: Path):
+    name = project.root / "demo" / "a.wasm"
+    reader = WasmReader()
+    first = reader.read(name, "a.wasm")
+    assert reader.read(name, "a.wasm") is first
+    status = name.stat()
+    name.write_bytes(name.read_bytes()[:-1] + b"\1")
+    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns))
+    again = reader.read(name, "a.wasm")
+    assert (again.size, again.mtime_ns) == (first.size, first.mtime_ns)
+    assert again.sha256 != first.sha256
+    name.unlink()
+    with pytest.raises(WazcacheError, match="is not a regular file"):
+        reader.read(name, "a.wasm")
 
 
 def test_cleaning_deletes_no_other_wheel(many: Project):
