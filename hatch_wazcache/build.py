@@ -220,6 +220,10 @@ class Build:
             WazcacheError: the directory cannot be written, or the wheel cannot.
         """
         wheel = PlatformWheel(directory, date_time)
+        jobs = [asset.job for asset in self.plan.assets]
+        jobs += [artifact.job for artifact in self.plan.artifacts]
+        found = [self.entries[d] for job in jobs if (d := job.key.digest) in self.entries]
+        wheel.reserve(sum(entry.stream_size for entry in found))
         try:
             for asset in self.plan.assets if self._config.keep_wasm else ():
                 add = partial(wheel.add_asset, asset, reproducible=reproducible)

@@ -22,7 +22,6 @@ if sys.platform != "win32":
 
 __all__ = [
     "create",
-    "is_alone",
     "is_temporary",
     "place",
     "replace",
@@ -145,12 +144,6 @@ def _placed(directory: Path, final: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 def is_temporary(name: str) -> bool:
     """Say whether a file of this name is one that `create` made, or a leftover of it."""
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
-
-
-def is_alone(path: Path) -> bool:
-    """Say whether there is no other temporary file, of another process perhaps, in its folder."""
-    names = os.listdir(path.parent)
-    return not any(is_temporary(name) for name in names if name != path.name)
 
 
 def sweep(directory: Path) -> None:

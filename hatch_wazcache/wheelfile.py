@@ -211,7 +211,10 @@ class WheelFile:
         """
         with self.path.open("rb") as file:
             for info in self._infos.values():
-                file.seek(info.header_offset)
+                try:
+                    file.seek(info.header_offset)
+                except (OSError, ValueError, OverflowError):
+                    continue  # before the file's beginning; found as it is unpacked
                 head = file.read(LOCAL_HEADER.size)
                 if len(head) < LOCAL_HEADER.size or info.flag_bits & 1:
                     continue  # found as it is unpacked

@@ -688,6 +688,16 @@ def test_what_is_no_zip_file_is_found(tmp_path: Path, data: bytes):
     assert only_finding(tmp_path / WHEEL)[1].startswith("it is no zip file, or cut short")
 
 
+def test_a_member_before_the_beginning_of_the_file_is_a_finding(good: Path, tmp_path: Path):
+    data = bytearray(good.read_bytes())
+    place = data.rindex(b"PK\5\6") + 16  # where the directory is said to begin
+    (begin,) = struct.unpack_from("<L", data, place)
+    struct.pack_into("<L", data, place, begin + 1)
+    path = tmp_path / good.name
+    path.write_bytes(data)
+    assert findings(path)
+
+
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_no_changed_byte_makes_the_audit_fail(
