@@ -36,6 +36,7 @@ def test_the_plots_are_there_and_shown():
         assert (PUBLISHED / name).is_file()
         assert f"(performance/{name})" in PAGE
     assert "(docs/performance/first-use.svg)" in README
+    assert "(docs/performance/warm-build.svg)" in README
 
 
 def test_ratios_are_of_the_same_round():
