@@ -253,20 +253,26 @@ def test_entries_modes_do_not_leak_into_wheels(project: Project):
     assert stat.S_IMODE(entry.stat().st_mode) == 0o600
 
 
-def test_two_builds_at_once_compile_each_asset_once(project: Project):
-    project.wasm("demo/b.wasm", "source-map__mappings.wasm")
-    words = [project.python, "-m", "hatchling", "build", "-t", "wheel"]
+def build_at_once(project: Project, copies: int) -> list[str]:
+    """Build copies of a project side by side, on one cache; return what each said."""
     builds = []
-    for number in range(4):
+    for number in range(copies):
         copy = Path(shutil.copytree(project.root, project.root.parent / f"copy{number}"))
         builds.append(
             subprocess.Popen(
-                words, cwd=copy, env=project.env(), text=True,
+                [project.python, *project.build_words],
+                cwd=copy, env=project.env(), text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )
         )  # fmt: skip
-    outputs = [build.communicate()[0] for build in builds]
-    assert [build.returncode for build in builds] == [0] * 4, outputs
+    outputs = [build.communicate(timeout=60)[0] for build in builds]
+    assert [build.returncode for build in builds] == [0] * copies, outputs
+    return outputs
+
+
+def test_two_builds_at_once_compile_each_asset_once(project: Project):
+    project.wasm("demo/b.wasm", "source-map__mappings.wasm")
+    outputs = build_at_once(project, 4)
     assert sum(output.count(": compiled in") for output in outputs) == 2, outputs
     wheels = {p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl")}
     assert len(wheels) == 1
@@ -275,18 +281,7 @@ def test_two_builds_at_once_compile_each_asset_once(project: Project):
 def test_two_builds_at_once_compile_each_small_module_once(project: Project):
     for number in range(100):
         project.write(f"demo/m{number}.wasm", tiny(f"{number}"))
-    words = [project.python, *project.build_words]
-    builds = []
-    for number in range(2):
-        copy = Path(shutil.copytree(project.root, project.root.parent / f"copy{number}"))
-        builds.append(
-            subprocess.Popen(
-                words, cwd=copy, env=project.env(), text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )
-        )  # fmt: skip
-    outputs = [build.communicate(timeout=60)[0] for build in builds]
-    assert [build.returncode for build in builds] == [0, 0], outputs
+    outputs = build_at_once(project, 2)
     assert sum(output.count(": compiled in") for output in outputs) == 101, outputs
     first, second = (p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl"))
     assert first == second
