@@ -109,7 +109,7 @@ def hook(root: str) -> Figures:
     builder = WheelBuilder(root)
     list(map(Requirement, builder.metadata.core.dependencies))  # of any project that has some
     begin = time.perf_counter()
-    from hatch_wazcache.frontends.hatch_hook import WazcacheBuildHook
+    from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook
 
     imported = time.perf_counter()
     config = builder.config.hook_config["wazcache"]

@@ -16,8 +16,8 @@ from bench.output import number_text
 from bench.projects import HERE, Projects
 from bench.rows import Row, Sample
 from hatch_wazcache.compile.memory import usable_cores
-from hatch_wazcache.targets import SYSTEMS
-from hatch_wazcache.zipmember import DEFLATE_LEVEL
+from hatch_wazcache.engine.targets import SYSTEMS
+from hatch_wazcache.formats.zip_members import DEFLATE_LEVEL
 
 __all__ = ["GOALS", "Bench"]
 
@@ -100,7 +100,7 @@ def cold(bench: Bench) -> Iterator[Row]:
         if many:
             contenders["one thread"] = partial(projects.bare, DEFLATE_LEVEL, "one")
         elif bench.program is not None:
-            contenders["program"] = projects.by_program
+            contenders["program"] = projects.by_wasmtime_cli
         took = alternately(bench.rounds("yosys" if name == "tiny" else name), contenders)
         ours, bare = took["ours", "whole"], took["bare", "whole"]
         hand = took["hand-written", "whole"]

@@ -167,7 +167,7 @@ class Projects:
         folder.mkdir(exist_ok=True)
         return child("compile", threads, str(level), folder, *(files or self.wasm))
 
-    def by_program(self) -> Figures:
+    def by_wasmtime_cli(self) -> Figures:
         """Compile the files by the `wasmtime` program, one after the other."""
         assert self.program is not None
         seconds = 0.0

@@ -32,17 +32,18 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.cache.records import PROCESS, BuildRecord, settle
+from hatch_wazcache.cache.records import PROCESS, BuildRecord, record_and_prune
+from hatch_wazcache.compile.job import Job
+from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.memory import Room, job_memory
-from hatch_wazcache.config import DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT
-from hatch_wazcache.engine import SETTINGS, apply_settings, code_settings, installed_engine
+from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.settings import SETTINGS, apply_settings, code_settings
+from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.job import Job
-from hatch_wazcache.misses import make_entries
+from hatch_wazcache.formats.wasm import Kind, read_wasm
+from hatch_wazcache.project.options import DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT
 from hatch_wazcache.report import Report
-from hatch_wazcache.targets import native_system
-from hatch_wazcache.units import parse_size
-from hatch_wazcache.wasm import Kind, read_wasm
+from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,7 +157,7 @@ class CompilationCache:
         """Keep what was found and compiled, and the directory within its bounds."""
         if self._used.keys:
             used = replace(self._used, time=time.time())
-            settle(self._directory, used, self._max_size, _warn)
+            record_and_prune(self._directory, used, self._max_size, _warn)
 
     def _count(self, entry: Entry, *, hit: bool) -> None:
         with self._lock:

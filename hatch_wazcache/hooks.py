@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from hatchling.plugin import hookimpl
 
-from hatch_wazcache.frontends.hatch_hook import WazcacheBuildHook
+from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook
 
 if TYPE_CHECKING:
-    from hatch_wazcache.frontends.hatch_builder import WazcacheBuilder
+    from hatch_wazcache.frontends.hatch.builder import WazcacheBuilder
 
 
 @hookimpl
@@ -21,6 +21,6 @@ def hatch_register_build_hook() -> type[WazcacheBuildHook]:
 @hookimpl
 def hatch_register_builder() -> type[WazcacheBuilder]:
     """Tell hatchling of the builder."""
-    from hatch_wazcache.frontends.hatch_builder import WazcacheBuilder  # a hook alone needs less
+    from hatch_wazcache.frontends.hatch.builder import WazcacheBuilder  # a hook alone needs less
 
     return WazcacheBuilder

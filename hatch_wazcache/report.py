@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.units import size_text, time_text
+from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

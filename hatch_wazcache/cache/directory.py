@@ -19,10 +19,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from hatch_wazcache import tempfiles
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
 from hatch_wazcache.cache.lock import shared
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import filelock
 
     from hatch_wazcache.cache.key import ArtifactKey, SourceKey
-    from hatch_wazcache.engine import InstalledEngine
+    from hatch_wazcache.engine.installed import InstalledEngine
 
     Key = ArtifactKey | SourceKey
 
@@ -87,7 +87,7 @@ class Draft:
         """
         if sys.platform == "win32":
             self._held.close()  # an open file cannot be moved there
-        tempfiles.replace(self.path, final)
+        temporary_files.replace(self.path, final)
 
     def copy(self, final: Path) -> None:
         """Copy what was written, which is there even if all that is in the cache was deleted."""
@@ -204,7 +204,7 @@ class CacheDirectory:
             leases = self.root / "leases"
             with suppress(OSError):
                 leases.mkdir(mode=0o700, exist_ok=True)
-                self._lease = Draft(*tempfiles.create(leases))
+                self._lease = Draft(*temporary_files.create(leases))
 
     def _mark_used(self, path: Path) -> None:
         """Note when a file was used; whoever prunes must find that the lease is not younger."""
@@ -222,9 +222,9 @@ class CacheDirectory:
             try:
                 _make_directory(drafts)
                 if not self._swept:
-                    tempfiles.sweep(drafts)
+                    temporary_files.sweep(drafts)
                     self._swept = True
-                return Draft(*tempfiles.create(drafts))
+                return Draft(*temporary_files.create(drafts))
             except OSError as error:
                 self._trouble(f"cannot be written: {error.strerror or error}")
         return None
@@ -326,7 +326,9 @@ class CacheDirectory:
                 _make_directory(self.root / "engines")
                 _make_directory(self.root / "tmp")
                 text = f"{value} {_note_digest(name, value)}"
-                tempfiles.write(text.encode(), self.root / "engines" / name, self.root / "tmp")
+                temporary_files.write(
+                    text.encode(), self.root / "engines" / name, self.root / "tmp"
+                )
 
     def close(self) -> None:
         """Give up the hold on entries, and remove what was kept aside."""

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from hatch_wazcache.zipmember import LOCAL_HEADER, Deflated, add_compressed
+from hatch_wazcache.formats.zip_members import LOCAL_HEADER, Deflated, add_compressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.zipmember import KEPT_BY
+from hatch_wazcache.formats.zip_members import KEPT_BY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

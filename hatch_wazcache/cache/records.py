@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from hatch_wazcache import tempfiles
 from hatch_wazcache.cache.lock import exclusive
+from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ __all__ = [
     "BuildRecord",
     "Statistics",
     "record",
+    "record_and_prune",
     "records",
-    "settle",
     "statistics",
 ]
 
@@ -89,7 +89,7 @@ class Statistics:
         )
 
 
-def settle(
+def record_and_prune(
     cache: CacheDirectory, build: BuildRecord, max_size: int | None, say: Callable[[str], None]
 ) -> None:
     """Close a cache, keep what a build came to, and the directory within its bounds.
@@ -105,10 +105,10 @@ def settle(
         return
     record(cache.root, build)
     if build.misses and max_size is not None:
-        from hatch_wazcache.cache import upkeep  # not for a build that finds everything
+        from hatch_wazcache.cache import maintenance  # not for a build that finds everything
 
         try:
-            upkeep.prune(cache.root, max_size=max_size)
+            maintenance.prune(cache.root, max_size=max_size)
         except OSError as error:
             say(f"the cache {cache.root} cannot be pruned: {error.strerror or error}")
 
@@ -190,4 +190,4 @@ def _add_up(root: Path) -> None:
 def _write(root: Path, name: str, text: str) -> None:
     for folder in (root / "builds", root / "tmp"):
         folder.mkdir(mode=0o700, exist_ok=True)
-    tempfiles.write(text.encode(), root / "builds" / name, root / "tmp")
+    temporary_files.write(text.encode(), root / "builds" / name, root / "tmp")

@@ -12,7 +12,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hatch_wazcache.cache.upkeep import Item
+    from hatch_wazcache.cache.maintenance import Item
 
 __all__ = ["SHORT", "Difference", "by_prefix", "differences", "nearest"]
 

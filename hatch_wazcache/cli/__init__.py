@@ -13,7 +13,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hatch_wazcache.cli.answer import Answer
+    from hatch_wazcache.cli.result import Result
 
 __all__ = ["main"]
 
@@ -59,7 +59,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     if options.cache_dir is not None:
         # The same as the variable, so that all which a command starts agrees on it.
         os.environ["WAZCACHE_DIR"] = options.cache_dir
-    answer: Answer = options.run(options)
+    answer: Result = options.run(options)
     if options.json:
         print(json.dumps(answer.data, indent=2))  # noqa: T201
     else:

@@ -8,13 +8,13 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cli import commands, project_commands, wheel_commands
-from hatch_wazcache.units import parse_size
+from hatch_wazcache.cli import cache_commands, project_commands, wheel_commands
+from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hatch_wazcache.cli.answer import Answer
+    from hatch_wazcache.cli.result import Result
 
 __all__ = ["make_parser"]
 
@@ -52,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     adding = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(
-        name: str, run: Callable[[Any], Answer], text: str, *, of_cache: bool = True
+        name: str, run: Callable[[Any], Result], text: str, *, of_cache: bool = True
     ) -> argparse.ArgumentParser:
         added = adding.add_parser(
             name,
@@ -68,21 +68,21 @@ def make_parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    add("info", commands.info, "where the cache is, how big, and what it has saved")
-    add("list", commands.list_, "all entries, the last used first")
-    add("show", commands.show, "all that decided an entry, and who used it").add_argument(
+    add("info", cache_commands.info, "where the cache is, how big, and what it has saved")
+    add("list", cache_commands.list_, "all entries, the last used first")
+    add("show", cache_commands.show, "all that decided an entry, and who used it").add_argument(
         "key", metavar="KEY", help="a key, or any beginning that only one key has"
     )
     add(
         "why", project_commands.why, "is an asset in the cache; what differs from the nearest entry"
     ).add_argument("asset", metavar="ASSET", help="a .wasm file of the project")
     add("warm", project_commands.warm, "compile a project's assets without building a wheel")
-    add("verify", commands.verify, "check every digest of every entry").add_argument(
+    add("verify", cache_commands.verify, "check every digest of every entry").add_argument(
         "--repair", action="store_true", help="remove broken entries"
     )
-    _add_prune(add("prune", commands.prune, "remove entries"))
-    _add_dry_run(add("clear", commands.clear, "remove all entries, and the statistics"))
-    add("dir", commands.dir_, "the cache's directory, for scripts")
+    _add_prune(add("prune", cache_commands.prune, "remove entries"))
+    _add_dry_run(add("clear", cache_commands.clear, "remove all entries, and the statistics"))
+    add("dir", cache_commands.dir_, "the cache's directory, for scripts")
     text = "hold wheels against what they claim to be"
     _add_audit(add("audit", wheel_commands.audit, text, of_cache=False))
     text = "what is in a wheel, and which artifacts load here"

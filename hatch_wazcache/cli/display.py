@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.report import Report
-from hatch_wazcache.units import size_text
+from hatch_wazcache.util.sizes_and_times import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.progress import Progress, TaskID
 
-    from hatch_wazcache.cache.upkeep import Item
+    from hatch_wazcache.cache.maintenance import Item
 
 __all__ = ["ago_text", "compiling", "entries_text", "reading", "table"]
 

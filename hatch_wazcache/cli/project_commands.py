@@ -6,31 +6,31 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache import search, upkeep
+from hatch_wazcache.cache import maintenance, search
 from hatch_wazcache.cache.entry import BrokenEntryError
-from hatch_wazcache.cli.answer import Answer
-from hatch_wazcache.cli.commands import input_text
+from hatch_wazcache.cli.cache_commands import input_text
+from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, compiling
-from hatch_wazcache.cli.place import Place
+from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.units import size_text, time_text
+from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
+    from hatch_wazcache.cache.maintenance import Item
     from hatch_wazcache.cache.search import Difference
-    from hatch_wazcache.cache.upkeep import Item
-    from hatch_wazcache.plan import Artifact, Asset, Plan
+    from hatch_wazcache.packing.plan import Artifact, Asset, Plan
 
 __all__ = ["warm", "why"]
 
 
-def warm(options: Namespace) -> Answer:
+def warm(options: Namespace) -> Result:
     """Compile a project's assets without building."""
-    place = Place(options.project)
+    place = Context(options.project)
     project, cache = place.project, place.cache
-    upkeep.exists(cache)
+    maintenance.exists(cache)
     with compiling(strict=project.config().strict) as report:
         project.warm(report)
     data = {
@@ -41,16 +41,16 @@ def warm(options: Namespace) -> Answer:
         "seconds_compiled": report.spent,
         "seconds_saved": report.saved,
     }
-    return Answer(data, [f"{report.counts()}: {cache}"])
+    return Result(data, [f"{report.counts()}: {cache}"])
 
 
-def why(options: Namespace) -> Answer:
+def why(options: Namespace) -> Result:
     """Say whether a build would find an asset's artifacts, and if not, what has changed."""
-    place = Place(options.project)
-    upkeep.exists(place.cache)
+    place = Context(options.project)
+    maintenance.exists(place.cache)
     plan = place.project.plan()
     asset = _asset(plan, options.asset, place.project.root)
-    items = upkeep.items(place.cache)
+    items = maintenance.items(place.cache)
     artifacts = [artifact for artifact in plan.artifacts if artifact.asset == asset]
     answers = [_Verdict(artifact, items) for artifact in artifacts]
     data = {
@@ -58,7 +58,7 @@ def why(options: Namespace) -> Answer:
         "asset": asset.relative,
         "artifacts": [answer.data() for answer in answers],
     }
-    return Answer(data, [line for answer in answers for line in answer.lines()])
+    return Result(data, [line for answer in answers for line in answer.lines()])
 
 
 def _asset(plan: Plan, named: str, root: Path) -> Asset:

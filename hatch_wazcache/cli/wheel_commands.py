@@ -8,23 +8,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.audit import Audit, Finding
-from hatch_wazcache.claims import read_claims
-from hatch_wazcache.cli.answer import Answer
+from hatch_wazcache.audit.checks import Audit, Finding
+from hatch_wazcache.audit.load_check import why_not_loaded
 from hatch_wazcache.cli.display import compiling, table
-from hatch_wazcache.engine import installed_engine
+from hatch_wazcache.cli.result import Result
+from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.targets import native_system
-from hatch_wazcache.trial import why_refused
-from hatch_wazcache.units import size_text
-from hatch_wazcache.wheelfile import BrokenWheelError, WheelFile
+from hatch_wazcache.util.sizes_and_times import size_text
+from hatch_wazcache.wheels.manifest_reader import check_manifest
+from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
-    from hatch_wazcache.claims import ArtifactClaim, AssetClaim, Claims
-    from hatch_wazcache.recompile import Recompiler
+    from hatch_wazcache.audit.recompile import Recompiler
+    from hatch_wazcache.wheels.manifest_reader import Manifest, ManifestArtifact, ManifestAsset
 
 __all__ = ["audit", "inspect"]
 
@@ -32,7 +32,7 @@ _FOUND = 3
 """The exit status if a wheel is not what it claims to be."""
 
 
-def audit(options: Namespace) -> Answer:
+def audit(options: Namespace) -> Result:
     """Hold wheels against their own claims, and compile their artifacts again if asked to."""
     if options.compiler is not None and not options.recompile:
         raise WazcacheError("--compiler is for --recompile")
@@ -42,7 +42,7 @@ def audit(options: Namespace) -> Answer:
     with ExitStack() as resources:
         again = None
         if options.recompile:
-            from hatch_wazcache.recompile import Recompiler
+            from hatch_wazcache.audit.recompile import Recompiler
 
             report = resources.enter_context(compiling(strict=False))
             again = resources.enter_context(Recompiler(report, _compiler(options.compiler)))
@@ -69,7 +69,7 @@ def audit(options: Namespace) -> Answer:
         "problems": problems,
     }
     problem = "\n".join(map(_one_line, problems))
-    return Answer(data, [*map(_one_line, lines)], _FOUND if found else 0, problem)
+    return Result(data, [*map(_one_line, lines)], _FOUND if found else 0, problem)
 
 
 def _audit(path: Path, again: Recompiler | None) -> tuple[list[Finding], list[Finding], int]:
@@ -79,7 +79,7 @@ def _audit(path: Path, again: Recompiler | None) -> tuple[list[Finding], list[Fi
         What is wrong with it, what could not be told, and the number of its artifacts.
     """
     try:
-        with WheelFile(path) as wheel:
+        with WheelReader(path) as wheel:
             made = Audit(wheel)
             differing, untried = again.findings(made) if again else ([], [])
             return [*made.findings, *differing], untried, len(made.headers)
@@ -100,11 +100,11 @@ def _place(wheel: str | None, member: str | None) -> str:
     return f"{wheel}: {member}" if member else f"{wheel}"
 
 
-def inspect(options: Namespace) -> Answer:
+def inspect(options: Namespace) -> Result:
     """Say what is in a wheel, and which of its artifacts load here."""
     path = Path(options.wheel)
     try:
-        with WheelFile(path) as wheel:
+        with WheelReader(path) as wheel:
             return _Inspection(wheel).answer()
     except BrokenWheelError as error:
         raise WazcacheError(f"{path}: {error}") from error
@@ -113,7 +113,7 @@ def inspect(options: Namespace) -> Answer:
 class _Inspection:
     """What there is to say of a wheel."""
 
-    def __init__(self, wheel: WheelFile) -> None:
+    def __init__(self, wheel: WheelReader) -> None:
         self._wheel = wheel
         self._system = native_system()
         self._engine: str | None = None
@@ -123,7 +123,7 @@ class _Inspection:
         except WazcacheError as error:
             self._no_engine = str(error)
 
-    def answer(self) -> Answer:
+    def answer(self) -> Result:
         _project, _version, tags = self._wheel.name_parts()
         names = list(dict.fromkeys(self._wheel.names))
         data: dict[str, Any] = {
@@ -135,10 +135,10 @@ class _Inspection:
             "here": {"system": self._system and self._system.name, "wasmtime": self._engine},
             "packages": [self._package(*found) for found in self._wheel.manifests().items()],
         }
-        return Answer(data, [*map(_one_line, self._lines(data))])
+        return Result(data, [*map(_one_line, self._lines(data))])
 
     def _package(self, manifest: str, loader: str | None) -> dict[str, Any]:
-        claims, problems = read_claims(self._wheel, manifest)
+        claims, problems = check_manifest(self._wheel, manifest)
         assets = claims.assets if claims else ()
         return {
             "package": posixpath.dirname(manifest),
@@ -149,7 +149,7 @@ class _Inspection:
             "assets": [self._asset(claims, asset) for asset in assets if claims],
         }
 
-    def _asset(self, claims: Claims, asset: AssetClaim) -> dict[str, Any]:
+    def _asset(self, claims: Manifest, asset: ManifestAsset) -> dict[str, Any]:
         return {
             "name": asset.name,
             "kind": asset.kind,
@@ -174,7 +174,7 @@ class _Inspection:
         return {"size": self._wheel.size_of(member), "packed": self._wheel.stored_size(member)}
 
     def _loads(
-        self, claims: Claims, asset: AssetClaim, artifact: ArtifactClaim
+        self, claims: Manifest, asset: ManifestAsset, artifact: ManifestArtifact
     ) -> dict[str, bool | str | None]:
         """Say whether an artifact loads here: None where there is nobody to ask."""
         if self._system is None or artifact.system != self._system.name:
@@ -184,7 +184,7 @@ class _Inspection:
         if artifact.member not in self._wheel:
             return {"loads": False, "reason": "it is missing"}
         try:
-            reason = why_refused(self._wheel, claims, asset, artifact)
+            reason = why_not_loaded(self._wheel, claims, asset, artifact)
         except BrokenWheelError as error:
             reason = str(error)
         return {"loads": reason is None, "reason": reason}

@@ -9,12 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hatch_wazcache.engine import make_config, program_arguments
+from hatch_wazcache.engine.settings import make_config, wasmtime_cli_arguments
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CompileError", "Program", "by_program", "by_wasmtime_py", "sweep_files_of_program"]
+__all__ = [
+    "CompileError",
+    "WasmtimeCli",
+    "by_wasmtime_cli",
+    "by_wasmtime_py",
+    "sweep_wasmtime_cli_files",
+]
 
 _LONGEST_MESSAGE = 2000
 
@@ -38,7 +44,7 @@ class CompileError(Exception):
     """The compiler refuses the asset, the system or a setting; the message says why."""
 
 
-class Program(NamedTuple):
+class WasmtimeCli(NamedTuple):
     """The `wasmtime` program, as it was when it was looked at."""
 
     path: str
@@ -105,7 +111,7 @@ def _import_wasmtime(package: str) -> Any:
     return wasmtime
 
 
-def by_program(wasm: bytes, program: Program, **how: Any) -> bytes:
+def by_wasmtime_cli(wasm: bytes, program: WasmtimeCli, **how: Any) -> bytes:
     """Compile by the `wasmtime` program.
 
     It gets the binary in a file of its own, not the asset itself, which may have an odd name, or
@@ -121,13 +127,13 @@ def by_program(wasm: bytes, program: Program, **how: Any) -> bytes:
     """
     import tempfile  # not for what wasmtime-py compiles
 
-    from hatch_wazcache import tempfiles
+    from hatch_wazcache.util import temporary_files
 
     try:
         folder = Path(tempfile.gettempdir())
-        with tempfiles.temporary(folder) as source, tempfiles.temporary(folder) as out:
+        with temporary_files.temporary(folder) as source, temporary_files.temporary(folder) as out:
             source.write_bytes(wasm)
-            arguments = ["-o", str(out), *program_arguments(**how)]
+            arguments = ["-o", str(out), *wasmtime_cli_arguments(**how)]
             _run([program.path, "compile", *arguments, str(source)], folder)
             artifact = out.read_bytes()
     except OSError as error:
@@ -138,14 +144,14 @@ def by_program(wasm: bytes, program: Program, **how: Any) -> bytes:
     return artifact
 
 
-def sweep_files_of_program() -> None:
+def sweep_wasmtime_cli_files() -> None:
     """Remove what processes that were killed have left of the program's files."""
     import tempfile
 
-    from hatch_wazcache import tempfiles
+    from hatch_wazcache.util import temporary_files
 
     with suppress(OSError):
-        tempfiles.sweep(Path(tempfile.gettempdir()))
+        temporary_files.sweep(Path(tempfile.gettempdir()))
 
 
 def _run(words: list[str], folder: Path) -> None:

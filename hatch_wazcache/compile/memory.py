@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hatch_wazcache.job import Job
+    from hatch_wazcache.compile.job import Job
 
 __all__ = ["Room", "free_memory", "job_memory", "usable_cores"]
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.memory import free_memory, job_memory, usable_cores
-from hatch_wazcache.engine import installed_engine
+from hatch_wazcache.engine.installed import installed_engine
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hatch_wazcache.compile.compilers import Program
-    from hatch_wazcache.job import Job
+    from hatch_wazcache.compile.compilers import WasmtimeCli
+    from hatch_wazcache.compile.job import Job
 
 __all__ = ["Outcome", "Pool", "Task", "clean_environment", "import_path", "kill_tree"]
 
@@ -62,7 +62,7 @@ class Task:
     job: Job
     out: Path | None
     """Where to write; where that cannot be, it is a temporary file of the system's."""
-    program: Program | None = None
+    program: WasmtimeCli | None = None
     """The `wasmtime` program that is to compile; without, wasmtime-py does."""
     parallel: bool = False
     """Whether it is compiled on several threads; the bytes are the same."""

@@ -17,11 +17,16 @@ import time
 from functools import partial
 from typing import IO, Any
 
-from hatch_wazcache.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.cache.entry import write_entry
-from hatch_wazcache.compile.compilers import CompileError, Program, by_program, by_wasmtime_py
+from hatch_wazcache.compile.compilers import (
+    CompileError,
+    WasmtimeCli,
+    by_wasmtime_cli,
+    by_wasmtime_py,
+)
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.wasm import read_again, without_sections
+from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
+from hatch_wazcache.formats.wasm import read_again, without_sections
 
 __all__ = ["main"]
 
@@ -128,7 +133,7 @@ def _compile(
     if program is None:
         return by_wasmtime_py(wasm, kind, package, triple=triple, **how)
     path = program["path"]
-    artifact = by_program(wasm, Program(**program), triple=triple, **how)
+    artifact = by_wasmtime_cli(wasm, WasmtimeCli(**program), triple=triple, **how)
     try:
         about = read_artifact(io.BytesIO(artifact), len(artifact))
     except BrokenArtifactError as error:

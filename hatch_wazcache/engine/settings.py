@@ -1,0 +1,247 @@
+"""The settings of an engine, and how each compiler spells them.
+
+Two compilers exist: wasmtime-py, for this machine's own system, and the wasmtime CLI, for all
+systems. Only a compiler's process calls `make_config`: the process that builds never imports
+wasmtime.
+"""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "CPU_LEVELS",
+    "SETTINGS",
+    "Setting",
+    "SettingValue",
+    "apply_settings",
+    "code_settings",
+    "make_config",
+    "wasmtime_cli_arguments",
+    "with_settings",
+]
+
+SettingValue = bool | int | str
+
+
+class Setting(NamedTuple):
+    """One engine setting, named as wasmtime-py's `Config` attribute in kebab-case."""
+
+    name: str
+    type: type[bool] | type[int] | type[str] = bool
+    choices: tuple[str, ...] = ()
+    """For a string: all that are allowed."""
+    minimum: int = 0
+    maximum: int = 0
+    """For an integer: the first and the last that wasmtime takes without wrapping or aborting."""
+    in_code: bool = True
+    """Whether an artifact's bytes depend on it; the others only matter where it is loaded."""
+    option: str = ""
+    """What the program calls it, after `wasmtime compile`, where its name does not tell."""
+    words: Mapping[object, str] = MappingProxyType({})
+    """Values that the program knows by other words; an empty one is what it does untold."""
+    cli_only: bool = False
+    """Whether only the program knows it; what it makes loads in any engine."""
+
+    @property
+    def attribute(self) -> str:
+        return self.name.replace("-", "_")
+
+    def arguments(self, value: SettingValue) -> list[str]:
+        """Return what the program is told."""
+        flag, _, option = (self.option or f"-W {self.name.removeprefix('wasm-')}").partition(" ")
+        word = ("y" if value else "n") if isinstance(value, bool) else str(value)
+        word = self.words.get(value, word)
+        return [flag, f"{option}={word}"] if word else []
+
+    def needs_wasmtime_cli(self, value: SettingValue) -> bool:
+        """Say whether only the program makes what is asked for; untold, both make the same."""
+        return self.cli_only and bool(self.arguments(value))
+
+    def allowed(self) -> str:
+        """Say which values there are, for a message."""
+        if self.type is bool:
+            return "true or false"
+        if self.type is int:
+            return f"an integer from {self.minimum} to {self.maximum} (bytes)"
+        return ", ".join(f'"{choice}"' for choice in self.choices)
+
+    def accepts(self, value: object) -> bool:
+        if self.type is int:
+            return type(value) is int and self.minimum <= value <= self.maximum
+        if self.type is str:
+            return value in self.choices
+        return isinstance(value, bool)
+
+
+# Half of a 64-bit address space: wasmtime adds such sizes up, and wraps them without a word.
+_MOST_MEMORY = 1 << 46
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting("address-map", option="-D address-map", words={True: ""}, cli_only=True),
+        # The number is what a run gets; the code is the same for any.
+        Setting("consume-fuel", option="-W fuel", words={True: "1", False: ""}),
+        Setting("cranelift-debug-verifier", option="-C cranelift-debug-verifier"),
+        Setting("cranelift-nan-canonicalization", option="-W nan-canonicalization"),
+        Setting(
+            "cranelift-opt-level",
+            str,
+            choices=("none", "speed", "speed_and_size"),
+            option="-O opt-level",
+            words={"none": "0", "speed": "2", "speed_and_size": "s"},
+        ),
+        Setting("debug-info", option="-D debug-info"),
+        Setting("epoch-interruption"),
+        Setting("gc-support"),
+        Setting("macos-use-mach-ports", in_code=False),
+        Setting("max-wasm-stack", int, minimum=1, maximum=2 << 20, in_code=False),
+        Setting("memory-guard-size", int, maximum=_MOST_MEMORY, option="-O memory-guard-size"),
+        Setting("memory-init-cow", option="-O memory-init-cow"),
+        Setting("memory-may-move", option="-O memory-may-move"),
+        Setting("memory-reservation", int, maximum=_MOST_MEMORY, option="-O memory-reservation"),
+        Setting(
+            "memory-reservation-for-growth",
+            int,
+            maximum=_MOST_MEMORY,
+            option="-O memory-reservation-for-growth",
+        ),
+        Setting("native-unwind-info", option="-C native-unwind-info"),
+        Setting("parallel-compilation", in_code=False),
+        Setting("profiler", str, choices=("none", "jitdump", "vtune", "perfmap"), in_code=False),
+        Setting("shared-memory", in_code=False),
+        Setting("signals-based-traps", option="-O signals-based-traps"),
+        Setting(
+            "strategy",
+            str,
+            choices=("auto", "cranelift"),
+            option="-C compiler",
+            words={"auto": ""},
+        ),
+        Setting("wasm-bulk-memory"),
+        Setting("wasm-component-model"),
+        Setting("wasm-component-model-implements"),
+        Setting("wasm-component-model-map"),
+        Setting("wasm-custom-page-sizes"),
+        Setting("wasm-exceptions"),
+        Setting("wasm-function-references"),
+        Setting("wasm-gc"),
+        Setting("wasm-memory64"),
+        Setting("wasm-multi-memory"),
+        Setting("wasm-multi-value"),
+        Setting("wasm-reference-types"),
+        Setting("wasm-relaxed-simd"),
+        Setting("wasm-relaxed-simd-deterministic"),
+        Setting("wasm-simd"),
+        Setting("wasm-stack-switching"),
+        Setting("wasm-tail-call"),
+        Setting("wasm-threads"),
+        Setting("wasm-wide-arithmetic"),
+    )
+}
+
+_V2 = ("has_sse3", "has_ssse3", "has_cmpxchg16b", "has_sse41", "has_sse42", "has_popcnt")
+_V3 = (*_V2, "has_avx", "has_avx2", "has_bmi1", "has_bmi2", "has_lzcnt", "has_fma")
+_V4 = (*_V3, "has_avx512f", "has_avx512dq", "has_avx512vl")
+
+CPU_LEVELS: dict[str, tuple[str, ...]] = {
+    # Cranelift's flags for https://gitlab.com/x86-psABIs/x86-64-ABI, one by one: its presets of
+    # these names are not in every version from 36 on.
+    "x86-64-v2": _V2,
+    "x86-64-v3": _V3,
+    "x86-64-v4": _V4,
+}
+
+
+def wasmtime_cli_arguments(
+    triple: str | None,
+    cpu_flags: Iterable[str],
+    settings: Mapping[str, SettingValue],
+    *,
+    parallel: bool,
+) -> list[str]:
+    """Return what `wasmtime compile` is told, to make the bytes that wasmtime-py makes.
+
+    wasmtime-py's collector is `drc`, whatever else the program was built with; a user's own
+    configuration of a cache must not be read.
+
+    Takes the arguments of `make_config`.
+    """
+    arguments = ["-C", "collector=drc", "-C", "cache=n"]
+    arguments += ["-C", f"parallel-compilation={'y' if parallel else 'n'}"]
+    if triple is not None:
+        arguments += ["--target", triple]
+    for flag in cpu_flags:
+        arguments += ["-C", f"cranelift-{flag}"]
+    for name, value in code_settings(settings).items():
+        arguments += SETTINGS[name].arguments(value)
+    return arguments
+
+
+def code_settings(settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
+    """Return those settings that an artifact's bytes depend on, sorted by name."""
+    return {name: settings[name] for name in sorted(settings) if SETTINGS[name].in_code}
+
+
+def with_settings(settings: Mapping[str, SettingValue]) -> str:
+    """Name settings and their values in a message, after what they were for; nothing for none."""
+    values = ", ".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
+    return f" with {values}" if values else ""
+
+
+def make_config(
+    triple: str | None,
+    cpu_flags: Iterable[str],
+    settings: Mapping[str, SettingValue],
+    *,
+    parallel: bool,
+) -> Any:
+    """Make the `wasmtime.Config` that a compiler uses.
+
+    Args:
+        triple: the target; None lets the engine use what this machine's CPU has.
+        cpu_flags: Cranelift's names of the CPU features to use beyond the baseline.
+        settings: by their names in `SETTINGS`.
+        parallel: compile the functions of one module on several threads; the bytes are the same.
+
+    Raises:
+        ValueError: this wasmtime does not know a setting.
+        wasmtime.WasmtimeError: it does not know the triple.
+    """
+    import wasmtime
+    from wasmtime import _ffi as ffi
+
+    config = wasmtime.Config()
+    config.parallel_compilation = parallel
+    # Config.target and the flags are public from 45 on; the functions below do the same in 36.
+    if triple is not None:
+        error = ffi.wasmtime_config_target_set(config.ptr(), triple.encode())
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(error)  # noqa: SLF001
+    for flag in cpu_flags:
+        ffi.wasmtime_config_cranelift_flag_enable(config.ptr(), flag.encode())
+    apply_settings(config, code_settings(settings))
+    return config
+
+
+def apply_settings(config: Any, settings: Mapping[str, SettingValue]) -> None:
+    """Set a `wasmtime.Config`.
+
+    Those that only the program knows are passed over: an engine needs to know nothing of them.
+
+    Raises:
+        ValueError: this wasmtime does not know a setting.
+    """
+    for name, value in settings.items():
+        if SETTINGS[name].cli_only:
+            continue
+        attribute = SETTINGS[name].attribute
+        if not hasattr(type(config), attribute):
+            raise ValueError(f"this wasmtime has no setting `{name}`")
+        setattr(config, attribute, value)

@@ -1,0 +1,1 @@
+"""Hatch: the build hook, the builder, and a project outside a build."""

@@ -1,0 +1,143 @@
+"""A project outside of a build that hatchling builds: what would be built, compile it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hatchling.builders.wheel import WheelBuilder
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook
+from hatch_wazcache.frontends.working_directory import in_project_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+    from hatch_wazcache.packing.plan import Plan
+    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.report import Report
+
+__all__ = ["HatchProject"]
+
+_NAME = WazcacheBuildHook.PLUGIN_NAME
+
+
+class HatchProject:
+    """A project with a `pyproject.toml`; hatchling knows what is in it."""
+
+    def __init__(self, root: Path) -> None:
+        """Read the project's configuration.
+
+        Args:
+            root: where its `pyproject.toml` is, absolute.
+
+        Raises:
+            WazcacheError: hatchling does not understand it.
+        """
+        self.root = root
+        self._builder = _Builder(str(root))
+        with self._plainly():
+            self.has_hook = _NAME in self._builder.config.hook_config
+        """Whether our hook is there, and enabled."""
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """Turn what hatchling raises for a wrong configuration into a message."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise WazcacheError(f"{self.root / 'pyproject.toml'}: {error}") from error
+
+    def config(self) -> Config:
+        """Return the hook's options.
+
+        Raises:
+            WazcacheError: all that is wrong with them, one line each.
+        """
+        return self._builder.our_hook("").options
+
+    def plan(self) -> Plan:
+        """Return what a build of the files that are there now would put into the wheel.
+
+        No other hook is run and no cache is asked.
+
+        Raises:
+            WazcacheError: an asset or the engine is not fit to build.
+        """
+        with self._plainly():
+            self._builder.metadata.core.validate_fields()
+        return self._builder.our_hook("").plan(self._builder.build_data())
+
+    def warm(self, report: Report) -> None:
+        """Compile what a build would, after the other hooks have had their turn; make no wheel.
+
+        Args:
+            report: what is said meanwhile, and the counts.
+
+        Raises:
+            WazcacheError: an asset cannot be compiled, or the cache does not keep it.
+        """
+        with self._plainly():
+            self._builder.metadata.validate_fields()
+            self._builder.load_plugins()
+        self._builder.report = report
+        with in_project_root(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
+            # Not the project's dist: no wheel is made, and there may be none.
+            for _wheel in self._builder.build(
+                directory=folder, versions=["standard"], hooks_only=True, clean=False
+            ):
+                pass
+
+
+class _Hook(WazcacheBuildHook):
+    """The hook for whoever only asks, or warms: errors are raised, and no wheel is begun."""
+
+    report: Report
+
+    def plan(self, build_data: dict[str, Any]) -> Plan:
+        from hatch_wazcache.packing.build import plan_build
+
+        config = self.options
+        return plan_build(config, self._layout(build_data), self._requirement(config))
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        from hatch_wazcache.packing.build import warm
+
+        config, layout = self.options, self._layout(build_data)
+        warm(config, layout, self._requirement(config), self.report, self.metadata.core.name)
+
+
+class _Builder(WheelBuilder):
+    """hatchling's own, with our hook in its warming form."""
+
+    report: Report
+
+    def our_hook(self, directory: str) -> _Hook:
+        table = self.config.hook_config[_NAME]
+        name = self.PLUGIN_NAME
+        return _Hook(self.root, table, self.config, self.metadata, directory, name, self.app)
+
+    def load_plugins(self) -> None:
+        """Look the hooks up.
+
+        Raises:
+            UnknownPluginError: one is not installed.
+        """
+        super().get_build_hooks("")
+
+    def build_data(self) -> dict[str, Any]:
+        """Return what hooks are given, before any of them was run."""
+        build_data: dict[str, Any] = self.get_default_build_data()
+        self.set_build_data_defaults(build_data)
+        return build_data
+
+    def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[Any]]:
+        hooks = super().get_build_hooks(directory)
+        ours = hooks[_NAME] = self.our_hook(directory)
+        ours.report = self.report
+        return hooks

@@ -1,0 +1,1 @@
+"""setuptools: the plugin, its commands, and a project outside a build."""

@@ -1,0 +1,1 @@
+"""A project: its options, its requirement on wasmtime, its packages. Knows nothing of compilers."""

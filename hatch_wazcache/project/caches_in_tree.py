@@ -1,0 +1,66 @@
+"""What lies around a build and has no place in a distribution: caches, and what installs left."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hatch_wazcache.project.options import Config
+
+__all__ = ["caches_in_tree", "refuse_shared_folder"]
+
+
+def caches_in_tree(root: Path, files: Iterable[str], config: Config) -> Iterator[Path]:
+    """Find the folders of caches inside of the project.
+
+    That is the cache of this build, and any that an earlier build has left among the files.
+
+    Args:
+        root: the project's root.
+        files: absolute paths of what the build system would include.
+        config: the options.
+
+    Yields:
+        Paths below the root.
+    """
+    from hatch_wazcache.cache.directory import default_directory, is_cache
+
+    caches = [
+        Path(source).parent
+        for source in files
+        if os.path.basename(source) == "CACHEDIR.TAG" and is_cache(Path(source))
+    ]
+    with suppress(WazcacheError):
+        caches.append(config.cache_dir or default_directory())
+    real_root = os.path.realpath(root)
+    for cache in caches:
+        real = Path(os.path.realpath(cache))
+        if real.is_relative_to(real_root):
+            yield root / real.relative_to(real_root)
+
+
+def refuse_shared_folder(config: Config, root: Path) -> None:
+    """Refuse a cache among files of the project: a distribution leaves out what is in the cache.
+
+    Raises:
+        WazcacheError: the cache's folder holds other files.
+    """
+    cache = config.cache_dir
+    if cache is None or not Path(os.path.realpath(cache)).is_relative_to(os.path.realpath(root)):
+        return
+    try:
+        found = os.listdir(cache)
+    except OSError:  # there is none yet; or it cannot be read, which the cache will tell
+        return
+    if found and "CACHEDIR.TAG" not in found:
+        raise WazcacheError(
+            f"{config.location}.cache-dir, or WAZCACHE_DIR: {cache} holds other files "
+            f"({min(found)}); name a folder of its own"
+        )

@@ -1,0 +1,155 @@
+"""The Python packages of a wheel that hold assets: where they are, and whose files are in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hatch_wazcache.project.options import Config
+
+__all__ = [
+    "LOADER_MARK",
+    "MANIFEST_FIELDS",
+    "Layout",
+    "Package",
+    "Packages",
+    "is_loader",
+    "manifest_name",
+]
+
+LOADER_MARK = "# The loader of hatch-wazcache"
+"""How every version of the loader begins; a file that does not is somebody's own."""
+
+MANIFEST_FIELDS = frozenset({"schema", "wasmtime", "assets"})
+"""Those by which a manifest is known, of whatever version."""
+
+_DEFAULT_LOADER = "_wazcache.py"
+
+
+class Layout(NamedTuple):
+    """What a build system puts where in the wheel."""
+
+    root: Path
+    """The project's root, absolute."""
+    files: Mapping[str, str]
+    """Absolute source path to path in the wheel, of all that the build system itself includes."""
+    distribution_path: Callable[[str], str]
+    """Where a file goes that it does not include, by its path relative to the root."""
+    scratch: Path | None = None
+    """A folder where it puts copies of sources, absolute."""
+
+
+class Package(NamedTuple):
+    """A Python package that holds assets, and so a manifest and mostly a loader."""
+
+    distribution: str
+    """Its path in the wheel."""
+    source: Path
+    """Its folder in the project."""
+    loader: str | None
+    """The loader's file name."""
+
+    @property
+    def manifest(self) -> str:
+        return manifest_name(self.loader)
+
+    def file(self, name: str) -> str:
+        """Return a file's path in the wheel by its path in the package."""
+        return f"{self.distribution}/{name}"
+
+
+def manifest_name(loader: str | None) -> str:
+    """Return the manifest's file name beside a loader of this name."""
+    return str(PurePosixPath(loader or _DEFAULT_LOADER).with_suffix(".json"))
+
+
+def is_loader(path: Path) -> bool:
+    """Say whether a file is a loader, of whatever version."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(LOADER_MARK)) == LOADER_MARK.encode()
+    except OSError:
+        return False
+
+
+def _is_manifest(path: Path) -> bool:
+    """Say whether a file is a manifest, of whatever version; `_wazcache.json` is ours by name."""
+    if path.name == manifest_name(None):
+        return True
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and manifest.keys() >= MANIFEST_FIELDS
+
+
+class Packages:
+    """The Python packages of a wheel, and which of them an asset belongs to."""
+
+    def __init__(self, config: Config, layout: Layout) -> None:
+        self._config = config
+        self._layout = layout
+        self._folders: dict[str, Path] = {}
+        self._regular: set[str] = set()
+        self._checked: set[Package] = set()
+        for source, distribution in layout.files.items():
+            path = PurePosixPath(distribution)
+            if path.suffix == ".py" and len(path.parts) > 1:
+                self._folders.setdefault(str(path.parent), Path(source).parent)
+                if path.name == "__init__.py":
+                    self._regular.add(str(path.parent))
+                    self._folders[str(path.parent)] = Path(source).parent
+
+    def of(self, distribution: str, relative: str) -> Package:
+        """Return the package of an asset by its path in the wheel."""
+        if self._config.loader:
+            return self._around_loader(self._config.loader, distribution, relative)
+        parents = [str(parent) for parent in PurePosixPath(distribution).parents][:-1]
+        regular = [parent for parent in parents if parent in self._regular]
+        namespace = [parent for parent in parents if parent in self._folders]
+        if not (folders := regular or namespace):
+            raise WazcacheError(
+                f"{relative}: lies in no Python package: it would be installed as {distribution}; "
+                "move it into a package, or (with hatchling) give it a place with force-include"
+            )
+        loader = None if self._config.loader is None else _DEFAULT_LOADER
+        return self._check(Package(folders[0], self._folders[folders[0]], loader), relative)
+
+    def _around_loader(self, loader: str, distribution: str, relative: str) -> Package:
+        where = f'{self._config.location}.loader = "{loader}"'
+        path = PurePosixPath(self._layout.distribution_path(loader))
+        if len(path.parts) < 2:
+            raise WazcacheError(
+                f"{where}: must be inside of a package: two projects with a loader beside their "
+                "packages would overwrite each other's"
+            )
+        if not PurePosixPath(distribution).is_relative_to(path.parent):
+            raise WazcacheError(
+                f"{where}: {relative} is not below its folder {path.parent}; choose a package that "
+                "holds all assets, or leave the option out for a loader in each"
+            )
+        source = self._layout.root / PurePosixPath(loader).parent
+        return self._check(Package(str(path.parent), source, path.name), relative)
+
+    def _check(self, package: Package, relative: str) -> Package:
+        """Refuse to replace files of the project's own with the loader and the manifest."""
+        if package in self._checked or not package.loader:
+            return package
+        for what, name, is_ours in (
+            ("loader", package.loader, is_loader),
+            ("manifest", package.manifest, _is_manifest),
+        ):
+            present = package.source / name
+            if present.is_file() and not is_ours(present):
+                raise WazcacheError(
+                    f"{relative}: its {what} would replace {present}, which is not one of "
+                    "hatch-wazcache's; rename that file, or name another with the option loader"
+                )
+        self._checked.add(package)
+        return package

@@ -1,0 +1,125 @@
+"""The project's `pyproject.toml`: which of its tables holds the options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.errors import WazcacheError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hatch_wazcache.project.options import Config
+
+__all__ = [
+    "HATCHLINGS_OPTIONS",
+    "build_backend",
+    "choose_table",
+    "project_config",
+    "read_pyproject",
+    "shared_table",
+]
+
+_SHARED = "tool.wazcache"
+
+HATCHLINGS_OPTIONS = (
+    "dependencies",
+    "enable-by-default",
+    "require-runtime-dependencies",
+    "require-runtime-features",
+)
+"""What hatchling itself reads from a hook's table."""
+
+
+def read_pyproject(root: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Read the `pyproject.toml` in a folder; empty if there is none.
+
+    Raises:
+        WazcacheError: it cannot be read, or is no TOML.
+    """
+    path = os.path.join(root, "pyproject.toml")
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise WazcacheError(f"{path}: {error}") from error
+
+
+def shared_table(pyproject: Mapping[str, Any]) -> Any:
+    """Return what `[tool.wazcache]` holds, whatever it is; None if there is none."""
+    return _look_up(pyproject, _SHARED)
+
+
+def build_backend(pyproject: Mapping[str, Any]) -> str:
+    """Return the build backend; setuptools' own if none is named, as PEP 517 has it."""
+    backend = _look_up(pyproject, "build-system.build-backend")
+    return backend if isinstance(backend, str) else "setuptools.build_meta:__legacy__"
+
+
+def choose_table(
+    pyproject: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], str]:
+    """Choose the table of options: `[tool.wazcache]`, or the hatch hook's own.
+
+    Args:
+        pyproject: the project's.
+        own: tables of the hatch hook, by their TOML paths. One may be there and be empty: hatchling
+            runs a hook only if it is named.
+
+    Returns:
+        The table and its TOML path.
+
+    Raises:
+        WazcacheError: there are options in both, or `tool.wazcache` is no table.
+    """
+    shared = shared_table(pyproject)
+    for location, table in own.items():
+        if shared is None:
+            return table, location
+        if any(name not in HATCHLINGS_OPTIONS for name in table):
+            raise WazcacheError(
+                f"{_SHARED} and {location} both have options; keep them in one of the two"
+            )
+    if not isinstance(shared, dict):
+        raise WazcacheError(f"{_SHARED}: must be a table of options")
+    return shared, _SHARED
+
+
+def project_config(root: Path, environment: Mapping[str, str]) -> Config:
+    """Read the options of a project that another build system builds than hatchling.
+
+    Args:
+        root: the project's root.
+        environment: as for `read_config`.
+
+    Raises:
+        WazcacheError: all that is wrong with them, one line each.
+    """
+    from hatch_wazcache.project.caches_in_tree import refuse_shared_folder
+    from hatch_wazcache.project.options import read_config
+
+    pyproject = read_pyproject(root)
+    names = ("tool.hatch.build.hooks.wazcache", "tool.hatch.build.targets.wheel.hooks.wazcache")
+    found = {name: _look_up(pyproject, name) for name in names}
+    own = {name: table for name, table in found.items() if isinstance(table, dict)}
+    table, location = choose_table(pyproject, own)
+    config = read_config(table, location, environment, root)
+    refuse_shared_folder(config, root)
+    return config
+
+
+def _look_up(pyproject: Mapping[str, Any], path: str) -> Any:
+    found: Any = pyproject
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found

@@ -1,0 +1,1 @@
+"""Temporary files, sizes and times. Knows nothing of wasm, caches or wheels."""

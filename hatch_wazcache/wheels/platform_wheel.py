@@ -1,0 +1,283 @@
+"""The platform wheel: heavy members copied as they are, the base wheel's small ones behind them.
+
+`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in its
+place, at once. What is copied is checked on the way, in one pass.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import csv
+import hashlib
+import io
+import os
+import stat
+import time
+import zipfile
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.formats.zip_members import (
+    DateTime,
+    Deflated,
+    add_compressed,
+    add_member,
+    member_info,
+    zip_time,
+)
+from hatch_wazcache.util import temporary_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.engine.targets import Target
+    from hatch_wazcache.packing.plan import Artifact, Asset
+
+__all__ = ["PlatformWheel", "wheel_tag"]
+
+_LARGEST_IN_MEMORY = 8 << 20
+"""Bytes up to which a member of the base wheel is deflated again, in memory."""
+
+_ROOM_FOR_THE_REST = 4 << 20
+"""Bytes that are set aside for the base wheel's members."""
+
+_FILE = 0o100644 << 16
+_CHUNK = 1 << 20
+
+
+def wheel_tag(
+    earlier: str | None, target: Target, location: str, who: str = "another build hook"
+) -> str:
+    """Combine the target's platform tags with a Python and ABI tag.
+
+    Args:
+        earlier: the tag that the wheel has already, or None.
+        target: what the wheel is for.
+        location: the options' TOML path, for the message.
+        who: what gave it that tag, for the message.
+
+    Returns:
+        A tag as it stands in a wheel's name (PEP 425), possibly compressed.
+
+    Raises:
+        WazcacheError: the earlier tag is for another platform than the target, or is none.
+    """
+    ours = ".".join(target.platform_tags)
+    if earlier is None:
+        return f"py3-none-{ours}"
+    said = f'{location}: {who} tagged the wheel "{earlier}"'
+    parts = str(earlier).split("-")
+    if len(parts) != 3 or not all(parts):
+        raise WazcacheError(
+            f"{said}, which is no wheel tag such as py3-none-any; correct that hook"
+        )
+    interpreter, abi, platform = parts
+    if platform == "any":
+        return f"{interpreter}-{abi}-{ours}"
+    if not all(target.accepts(tag) for tag in platform.split(".")):
+        raise WazcacheError(
+            f"{said}, which does not fit the target {target.name}; its files are for another "
+            "platform, so build that wheel where they fit"
+        )
+    return earlier
+
+
+class PlatformWheel:
+    """A wheel that is being made, at `path` as long as it is not finished."""
+
+    def __init__(self, directory: Path, date_time: DateTime) -> None:
+        """Begin a wheel.
+
+        Args:
+            directory: where it will lie; leftovers of builds that were killed are removed there.
+            date_time: the time stamp of generated members.
+
+        Raises:
+            WazcacheError: the directory cannot be written.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            temporary_files.sweep(directory)
+            self.path, self._file = temporary_files.create(directory)
+        except OSError as error:
+            raise WazcacheError(
+                f"{directory}: cannot be written: {error.strerror or error}"
+            ) from error
+        atexit.register(self.abandon)  # hatchling does not tell a hook that the build failed
+        self._date_time = date_time
+        self._archive = zipfile.ZipFile(self._file, "w")
+        self._records: dict[str, tuple[str, int]] = {}
+
+    def reserve(self, size: int) -> None:
+        """Set room aside on the disk, where the system can; it only saves time.
+
+        ext4 writes a file out when it is renamed over another, as ours is over hatchling's, if some
+        of its data has no place on the disk by then. That was a fifth of a warm build.
+
+        Args:
+            size: bytes of all that is heavy; the base wheel's members are small.
+        """
+        if hasattr(os, "posix_fallocate"):
+            with suppress(OSError):  # a full disk is met as it is written
+                os.posix_fallocate(self._file.fileno(), 0, size + _ROOM_FOR_THE_REST)
+
+    def add_artifact(self, artifact: Artifact, entry: Entry) -> None:
+        """Copy an artifact's compressed bytes.
+
+        Raises:
+            BrokenEntryError: the entry is not what was published; the wheel is as before.
+            OSError: the wheel cannot be written.
+        """
+        name = artifact.distribution
+        add_compressed(self._archive, name, self._date_time, _FILE, entry)
+        self._records[name] = _digest(entry.sha256), entry.size
+
+    def add_asset(self, asset: Asset, data: Entry | Deflated, *, reproducible: bool) -> None:
+        """Copy an asset's compressed bytes.
+
+        Args:
+            asset: what the bytes are of.
+            data: an entry, or what was deflated for this wheel.
+            reproducible: the wheel's time stamp and a mode of 644 or 755; else the file's own.
+
+        Raises:
+            BrokenEntryError: the entry is not what was published; the wheel is as before.
+            OSError: the wheel cannot be written.
+        """
+        status = asset.source.stat()
+        date_time, mode = self._date_time, status.st_mode
+        if reproducible:
+            mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
+        else:
+            date_time = zip_time(time.localtime(status.st_mtime))
+        name = asset.distribution
+        add_compressed(self._archive, name, date_time, mode << 16, data)
+        self._records[name] = _digest(asset.wasm.sha256), data.size
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Add a small generated file."""
+        add_compressed(self._archive, name, self._date_time, _FILE, Deflated.of(data))
+        self._records[name] = _digest(hashlib.sha256(data).hexdigest()), len(data)
+
+    def flush(self) -> None:
+        """Write out what was added, so that a full disk is met here and not by hatchling.
+
+        Raises:
+            OSError: the wheel cannot be written.
+        """
+        self._file.flush()
+
+    def finish(
+        self, base: Path, final: Path, drop: Collection[str], note: Callable[[str], None]
+    ) -> int:
+        """Add the base wheel's members and a RECORD, and put the result in its place.
+
+        Args:
+            base: the wheel that the build system made.
+            final: the place, in this wheel's directory; the base wheel itself, or none yet.
+            drop: members of it that are not to be in the wheel.
+            note: is told of members that are too large to deflate again.
+
+        Returns:
+            The wheel's size in bytes.
+
+        Raises:
+            WazcacheError: the base wheel is not a wheel as the specification has it.
+            OSError: the wheel cannot be written.
+        """
+        with base.open("rb") as opened, zipfile.ZipFile(opened) as archive:
+            mode = os.fstat(opened.fileno()).st_mode & 0o777
+            record = _record_member(archive, base)
+            rows = _read_record(archive, record)
+            for info in archive.infolist():
+                name = info.filename
+                if name == record.filename or name in self._records or name in drop:
+                    continue
+                if info.file_size > _LARGEST_IN_MEMORY:
+                    note(
+                        f"{name} ({info.file_size / 1e6:.0f} MB) is kept as the build system "
+                        "compressed it; its bytes depend on the zlib at hand"
+                    )
+                    self._copy(archive, info)
+                else:
+                    data = Deflated.of(archive.read(info))
+                    add_compressed(self._archive, name, info.date_time, info.external_attr, data)
+            kept = set(self._archive.NameToInfo)
+            ours = [(name, *about) for name, about in self._records.items()]
+            theirs = [row for row in rows if row[0] in kept and row[0] not in self._records]
+            name, date_time, mode_bits = record.filename, record.date_time, record.external_attr
+            text = _write_record([*ours, *theirs, (name, "", "")])
+            add_compressed(self._archive, name, date_time, mode_bits, Deflated.of(text))
+        self._archive.close()
+        self._file.truncate()  # what is left of the room
+        self._file.flush()
+        size = os.fstat(self._file.fileno()).st_size
+        os.chmod(self.path, mode)
+        temporary_files.place(self.path, self._file, final)
+        atexit.unregister(self.abandon)
+        return size
+
+    def _copy(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        """Copy a member of another archive as it lies there, compressed or stored."""
+        copy = member_info(
+            info.filename,
+            info.date_time,
+            info.external_attr,
+            size=info.file_size,
+            crc32=info.CRC,
+            stream_size=info.compress_size,
+        )
+        copy.compress_type = info.compress_type
+        with archive.open(info) as member:
+            # Where the stream begins: zipfile has read the local header and stands behind it.
+            file = member._fileobj  # type: ignore[attr-defined]  # noqa: SLF001
+            add_member(self._archive, copy, _chunks(file, info.compress_size))
+
+    def abandon(self) -> None:
+        """Remove what has been written. Can be called at any time, and twice."""
+        atexit.unregister(self.abandon)
+        self._archive.fp = None  # else its __del__ writes to the closed file, and shows a traceback
+        with suppress(OSError, ValueError):
+            self._file.close()
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def _chunks(file: io.BufferedIOBase, size: int) -> Iterator[bytes]:
+    while size:
+        chunk = file.read(min(size, _CHUNK))
+        if not chunk:
+            raise OSError("the base wheel is cut short")
+        size -= len(chunk)
+        yield chunk
+
+
+def _record_member(archive: zipfile.ZipFile, base: Path) -> zipfile.ZipInfo:
+    records = [
+        info
+        for info in archive.infolist()
+        if info.filename.count("/") == 1 and info.filename.endswith(".dist-info/RECORD")
+    ]
+    if len(records) != 1:
+        raise WazcacheError(f"{base}: no wheel: it has {len(records)} RECORD files, not one")
+    return records[0]
+
+
+def _read_record(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> list[list[str]]:
+    text = archive.read(record).decode("utf-8")
+    return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+
+
+def _write_record(rows: Iterable[Sequence[str | int]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _digest(sha256: str) -> str:
+    encoded = base64.urlsafe_b64encode(bytes.fromhex(sha256))
+    return "sha256=" + encoded.decode("ascii").rstrip("=")
