@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import set_up
-from conftest import EXAMPLE, ROOT, Built
 from packaging.utils import parse_wheel_filename
 
 from hatch_wazcache.targets import SYSTEMS, TARGETS
+from tests.platforms import set_up
+from tests.support.paths import EXAMPLE, ROOT
+from tests.support.projects import Built
 
 Result = TypeVar("Result")
 

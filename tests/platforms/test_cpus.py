@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import machines
 import pytest
-from conftest import ANSWER, Project, unpack
-from machines import Machine
+
+from tests.platforms import machines
+from tests.platforms.machines import Machine
+from tests.support.projects import Project
+from tests.support.wasm import ANSWER
+from tests.support.wheels import unpack
 
 LOAD = """
 import json, warnings

@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
-import machines
 import pytest
-from conftest import unpack
-from machines import Machine
+
+from tests.platforms import machines
+from tests.platforms.machines import Machine
+from tests.support.wheels import unpack
 
 OTHERS = ["aarch64-linux", "x86_64-windows"]
 """Platforms that have a Python of their own here."""

@@ -6,8 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-import machines
-from conftest import EXAMPLE
+from tests.platforms import machines
+from tests.support.paths import EXAMPLE
 
 
 def test_the_cache_keeps_its_promises_on_windows(tmp_path: Path):

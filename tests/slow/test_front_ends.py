@@ -12,21 +12,19 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import (
-    ANSWER,
+
+from tests.support.environments import environment_with, newest
+from tests.support.paths import ROOT
+from tests.support.projects import (
     FRONT_ENDS,
     PYPROJECT,
-    ROOT,
     Built,
     IsolatedProject,
     Project,
-    environment_with,
-    members,
-    newest,
-    ours,
     run_python,
-    unpack,
 )
+from tests.support.wasm import ANSWER
+from tests.support.wheels import members, ours, unpack
 
 USE = """
 import wasmtime

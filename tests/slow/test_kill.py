@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from conftest import Project
+from tests.support.projects import Project
 
 KILLS = 50
 ASSETS = {

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL, Project, run_python, unpack
 
 import corpus
+from tests.support.paths import ROOT
+from tests.support.projects import Project, run_python
+from tests.support.wasm import SMALL
+from tests.support.wheels import unpack
 
 README = (ROOT / "README.md").read_text("utf-8")
 CACHE = (ROOT / "docs" / "cache.md").read_text("utf-8")

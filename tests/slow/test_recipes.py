@@ -11,7 +11,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Built, IsolatedProject, members
+
+from tests.support.paths import ROOT
+from tests.support.projects import Built, IsolatedProject
+from tests.support.wheels import members
 
 DOCS = (ROOT / "docs" / "setuptools.md").read_text("utf-8")
 

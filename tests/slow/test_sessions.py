@@ -7,10 +7,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from conftest import Compilers
-
 import corpus
 from hatch_wazcache.cache import records, upkeep
+from tests.support.compilers import Compilers
 
 PROCESSES = 20
 

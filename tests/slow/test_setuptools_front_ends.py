@@ -8,25 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import (
-    ANSWER,
-    EXAMPLE,
+
+from tests.support.environments import environment_of, environment_with, find_python, newest
+from tests.support.paths import EXAMPLE
+from tests.support.projects import (
     SETUPTOOLS_PYPROJECT,
-    TARGET,
     IsolatedProject,
     SetuptoolsProject,
-    environment_of,
-    environment_with,
-    find_python,
-    members,
-    newest,
-    ours,
-    precompiled,
     run_python,
-    unpack,
     unpack_sdist,
-    wheel_contents,
 )
+from tests.support.wasm import ANSWER
+from tests.support.wheels import TARGET, members, ours, precompiled, unpack, wheel_contents
 
 FRONT_ENDS = ["pip", "uv", "build", "build, by way of an sdist"]
 OLDEST = '"setuptools==69.0.*", "wheel<0.46"'

@@ -8,27 +8,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import (
-    ANSWER,
-    PYPROJECT,
-    TARGET,
-    Built,
-    Project,
-    environment_of,
-    environment_with,
-    find_python,
-    members,
-    newest,
-    ours,
-    precompiled,
-    run_python,
-    unpack,
-    unpack_sdist,
-)
+
+from tests.support.environments import environment_of, environment_with, find_python, newest
+from tests.support.projects import PYPROJECT, Built, Project, run_python, unpack_sdist
+from tests.support.wasm import ANSWER, COMPONENT
+from tests.support.wheels import TARGET, members, ours, precompiled, unpack
 
 WASMTIME = "wasmtime==48.0.0"
 OLD_HATCHLINGS = ["1.26.3", "1.27.0", "1.29.0", "1.31.0"]
-COMPONENT = bytes.fromhex("0061736d0d000100")
 """A component that holds nothing."""
 
 

@@ -1,0 +1,87 @@
+"""Artifacts are compiled again and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.audits import ARTIFACT, answer, findings, run, with_artifact
+from tests.support.doctored import Wheel
+from tests.support.environments import environment_with
+from tests.support.projects import Project
+from tests.support.wasm import tiny
+
+
+def test_an_artifact_of_other_code_is_found_by_compiling_again(
+    project: Project, good: Path, tmp_path: Path
+):
+    """Another module's artifact, with every digest fixed: only the compiler can tell."""
+    project.write("demo/a.wasm", tiny("another"))
+    other = Wheel(project.build().wheel).members[ARTIFACT]
+    wheel = Wheel(good)
+    size = len(wheel.members[ARTIFACT])
+    path = with_artifact(wheel, other, tmp_path)
+    assert findings(path) == []
+    answered = answer("audit", "--recompile", path, status=3)
+    (found,) = answered["findings"]
+    assert found["member"] == ARTIFACT
+    assert found["finding"].startswith(
+        "is not what wasmtime makes of the .wasm with the profile default: it differs from byte "
+    )
+    assert found["finding"].endswith(f"and has {len(other)} bytes, not {size}")
+
+
+def test_a_setting_that_the_header_does_not_tell_is_found_by_compiling_again(
+    wheel: Wheel, tmp_path: Path
+):
+    wheel.manifest(lambda m: m["profiles"]["default"].update({"consume-fuel": True}))
+    path = wheel.write(tmp_path)
+    assert findings(path) == []
+    (found,) = answer("audit", "--recompile", path, status=3)["findings"]
+    assert found["member"] == ARTIFACT
+
+
+def test_compiling_again_compares_where_others_could_write_to_the_temporary_folder(
+    wheel: Wheel, project: Project, tmp_path: Path
+):
+    """No cache is trusted there, so what is compiled is kept aside."""
+    project.append("[tool.hatch.build.hooks.wazcache.profiles.default]\nwasm-threads = false\n")
+    other = project.build().read(ARTIFACT)
+    path = with_artifact(wheel, other, tmp_path)
+    assert findings(path) == []
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod(0o777)
+    done = run("audit", "--recompile", path, TMPDIR=str(folder))
+    assert done.returncode == 3, done.stdout
+    assert done.stdout.endswith("1 wheel audited, 1 artifact, 1 compiled again: 1 finding\n")
+
+
+def test_compiling_again_needs_the_engine_of_the_manifest(good: Path):
+    python = environment_with("50.0.1")
+    done = run("audit", "--recompile", good, python=python)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"hatch-wazcache: {good}: {ARTIFACT}: is compiled by wasmtime 48.0.0; installed is the "
+        "engine 50.0.0: install that one\n"
+    )
+    done = run("audit", "--recompile", good, python=environment_with(""))
+    assert done.returncode == 1
+    assert "hatch-wazcache: wasmtime is not installed" in done.stderr
+    assert run("audit", good, python=environment_with("")).returncode == 0
+
+
+def test_a_compiler_of_nobody_is_one_message(good: Path):
+    words = ["audit", "--recompile", good]
+    by_option = run(*words, "--compiler", "~nobody.here/wasmtime")
+    by_variable = run(*words, WAZCACHE_WASMTIME="~nobody.here/wasmtime")
+    for done, name in ((by_option, "--compiler"), (by_variable, "WAZCACHE_WASMTIME")):
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"hatch-wazcache: {name} ~nobody.here/wasmtime: there is no such user\n"
+        )
+
+
+def test_a_compiler_is_for_compiling_again(good: Path):
+    done = run("audit", "--compiler", ".", good)
+    assert done.returncode == 1
+    assert done.stderr == "hatch-wazcache: --compiler is for --recompile\n"

@@ -1,0 +1,143 @@
+"""Which cache and which project a command works on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import answer, entries, refused, run, said
+from tests.support.environments import environment_with
+from tests.support.marks import as_root
+from tests.support.projects import PYPROJECT, Project
+
+# where the cache is
+
+
+COMMANDS = (
+    ["info"], ["list"], ["why", "a.wasm"], ["verify"], ["prune"], ["prune", "--ci"],
+    ["prune", "--unused", "--dry-run"], ["clear"], ["dir"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_asking_makes_no_cache(filled: Project, words: list[str]):
+    shutil.rmtree(filled.cache)
+    assert answer(filled, *words)["cache"] == str(filled.cache)
+    assert not filled.cache.exists()
+
+
+def test_a_missing_cache_is_said_to_be_missing(filled: Project):
+    shutil.rmtree(filled.cache)
+    assert "(not made yet)" in said(filled, "info")
+    assert said(filled, "list") == "the cache is empty\n"
+    assert "the cache is empty" in refused(filled, "show", "abc")
+
+
+@pytest.mark.parametrize("words", [*COMMANDS[:-1], ["warm"]], ids=" ".join)
+def test_a_cache_that_others_can_write_is_refused(filled: Project, words: list[str]):
+    filled.cache.chmod(0o777)
+    assert "can be written by others" in refused(filled, *words)
+    assert len(entries(filled)) == 4
+
+
+@as_root
+def test_a_cache_of_another_user_is_refused(filled: Project):
+    os.chown(filled.cache, 1234, 1234)
+    assert "belongs to another user" in refused(filled, "clear")
+    assert len(entries(filled)) == 4
+
+
+def test_a_cache_that_is_a_file_is_refused(filled: Project, tmp_path: Path):
+    (tmp_path / "file").touch()
+    message = refused(filled, "info", "--cache-dir", tmp_path / "file")
+    assert f"{tmp_path / 'file'} is not a directory" in message
+
+
+def test_the_option_is_stronger_than_the_variable_and_that_than_the_project(
+    filled: Project, tmp_path: Path
+):
+    filled.append('cache-dir = "build/cache"\n')
+    project = filled.root / "build" / "cache"
+    assert said(filled, "dir", WAZCACHE_DIR="") == f"{project}\n"
+    assert said(filled, "dir") == f"{filled.cache}\n"
+    assert said(filled, "dir", "--cache-dir", "here") == f"{filled.root / 'here'}\n"
+    assert said(filled, "--cache-dir", "here", "dir") == f"{filled.root / 'here'}\n"
+    elsewhere = run(filled, "dir", cwd=tmp_path, WAZCACHE_DIR="").stdout.strip()
+    assert elsewhere != str(project)
+    assert Path(elsewhere).name == "wazcache"
+
+
+def test_a_relative_variable_is_what_a_build_makes_of_it(filled: Project, tmp_path: Path):
+    folder = filled.root / "demo"
+    assert run(filled, "dir", cwd=folder, WAZCACHE_DIR="x").stdout == f"{filled.root / 'x'}\n"
+    assert run(filled, "dir", cwd=tmp_path, WAZCACHE_DIR="x").stdout == f"{tmp_path / 'x'}\n"
+
+
+def test_warm_takes_the_option_too(filled: Project, tmp_path: Path):
+    said(filled, "warm", "--cache-dir", tmp_path / "another")
+    assert list((tmp_path / "another").glob("wasmtime-*/*.zip"))
+
+
+# which project
+
+
+def test_the_project_is_found_from_below(filled: Project):
+    done = run(filled, "why", "a.wasm", cwd=filled.root / "demo" / "sub")
+    assert done.stdout.startswith("demo/a.wasm: hit")
+
+
+def test_a_project_without_the_hook_is_passed_over(filled: Project):
+    filled.write("tools/pyproject.toml", "[project]\nname = 'tools'\nversion = '1'\n")
+    done = run(filled, "why", "a.wasm", cwd=filled.root / "tools")
+    assert done.stdout.startswith("demo/a.wasm: hit")
+
+
+def test_the_project_can_be_named(filled: Project, tmp_path: Path):
+    for words in (("why", "a.wasm", "-p", "project"), ("--project", filled.root, "warm")):
+        done = run(filled, *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_project_is_needed(filled: Project, tmp_path: Path):
+    for words in (["warm"], ["why", "a.wasm"]):
+        done = run(filled, *words, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "no pyproject.toml with the build hook wazcache" in done.stderr
+    assert "there is no pyproject.toml" in refused(filled, "warm", "-p", tmp_path)
+    filled.write("other/pyproject.toml", "[project]\nname = 'other'\nversion = '1'\n")
+    assert "has no build hook wazcache" in refused(filled, "warm", "-p", filled.root / "other")
+
+
+@pytest.mark.parametrize("words", [("warm",), ("why", "a.wasm")])
+def test_the_engine_of_this_environment_is_needed(filled: Project, words: tuple[str, ...]):
+    filled.python = environment_with("")
+    assert "wasmtime is not installed in this environment; install the one" in refused(
+        filled, *words
+    )
+    filled.python = environment_with("36.0.0")
+    assert "wasmtime 36.0.0 is installed in this environment, but" in refused(filled, *words)
+
+
+def test_a_wrong_configuration_is_one_message(filled: Project):
+    filled.append("compresion = 3\n")
+    assert "there is no such option" in refused(filled, "warm")
+    filled.write("pyproject.toml", "[project\n")
+    assert f"{filled.root / 'pyproject.toml'}: " in refused(filled, "warm")
+    filled.write("pyproject.toml", PYPROJECT.replace('version = "1.0"', ""))
+    assert f"{filled.root / 'pyproject.toml'}: " in refused(filled, "warm")
+    filled.write("pyproject.toml", PYPROJECT.replace('name = "demo"', "name = 3"))
+    assert f"{filled.root / 'pyproject.toml'}: " in refused(filled, "why", "a.wasm")
+
+
+def test_a_plugin_that_is_not_installed_is_one_message(filled: Project):
+    """Whoever only asks can do without; hatch itself would install what build-system requires."""
+    filled.append("[tool.hatch.build.hooks.unknown]\n")
+    assert "demo/a.wasm: hit" in said(filled, "why", "a.wasm")
+    assert "Unknown build hook: unknown" in refused(filled, "warm")
+    text = PYPROJECT.replace('version = "1.0"', 'dynamic = ["version"]')
+    filled.write("pyproject.toml", f"{text}[tool.hatch.version]\nsource = 'unknown'\n")
+    assert "demo/a.wasm: hit" in said(filled, "why", "a.wasm")
+    assert "Unknown version source: unknown" in refused(filled, "warm")

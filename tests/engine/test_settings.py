@@ -1,0 +1,19 @@
+"""The settings of an engine, by their names."""
+
+from __future__ import annotations
+
+from hatch_wazcache.engine import SETTINGS
+
+
+def test_settings_have_the_names_of_wasmtime_in_kebab_case():
+    import wasmtime
+
+    attributes = {
+        name.replace("_", "-")
+        for name, value in vars(wasmtime.Config).items()
+        if isinstance(value, property) and value.fset is not None
+    }
+    elsewhere = {"cache", "target"}
+    assert attributes - elsewhere <= set(SETTINGS)
+    newer = {"wasm-component-model-implements", "wasm-component-model-map"}
+    assert set(SETTINGS) - attributes <= newer | {"address-map"}  # which only the program knows

@@ -1,0 +1,38 @@
+"""What importing a front end imports."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.paths import ROOT as OURS
+from tests.support.projects import Project, run_python
+
+HEAVY = ("wasmtime", "deflate", "filelock", "platformdirs")
+
+
+def test_importing_the_hook_imports_nothing_heavy():
+    code = "import sys, hatch_wazcache.hooks; print(*[m for m in sys.modules if '.' not in m])"
+    imported = run_python(code, OURS).output.split()
+    assert "hatchling" in imported
+    assert "hatch_wazcache" in imported
+    assert not {*HEAVY, "json.tool", "zipfile", "subprocess", "asyncio"} & set(imported)
+
+
+def test_asking_for_requirements_imports_nothing_heavy(project: Project):
+    code = f"import os, sys, hatchling.build as b; os.chdir({str(project.root)!r}); "
+    code += "print(*b.get_requires_for_build_wheel(), *sys.modules)"
+    imported = run_python(code, project.root).output.split()
+    assert "wasmtime<49,>=48" in imported
+    assert not set(HEAVY) & set(imported)
+
+
+@pytest.mark.parametrize("cache", ["cold", "warm"])
+def test_the_process_that_builds_never_imports_wasmtime(project: Project, cache):
+    if cache == "warm":
+        assert project.build().status == 0
+    built = project.build(PYTHONPROFILEIMPORTTIME="1")
+    assert built.status == 0, built.output
+    imports = [line.split("|")[-1].strip() for line in built.output.splitlines() if "|" in line]
+    assert "hatch_wazcache.build" in imports
+    assert not [name for name in imports if name.split(".")[0] == "wasmtime"]
+    assert ("hatch_wazcache.compile.pool" in imports) == (cache == "cold")

@@ -1,0 +1,379 @@
+"""The options: each one's meaning and default, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from hatch_wazcache.config import Config, read_config
+from hatch_wazcache.engine import SETTINGS
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.targets import SYSTEMS, native_target
+from tests.support.options import TABLE
+
+ROOT = Path("/project").absolute()
+NATIVE = native_target().name
+FOREIGN = "aarch64-macos" if NATIVE != "aarch64-macos" else "aarch64-windows"
+
+
+def read(environment: dict[str, str] | None = None, /, **options: object) -> Config:
+    """Read options, with `_` for `-` in their names."""
+    table = {"assets": ["demo/*.wasm"]}
+    table |= {name.replace("_", "-"): value for name, value in options.items()}
+    return read_config(table, TABLE, environment or {}, ROOT)
+
+
+def problems(environment: dict[str, str] | None = None, /, **options: object) -> list[str]:
+    with pytest.raises(WazcacheError) as caught:
+        read(environment, **options)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith((f"{TABLE}.", "WAZCACHE_")) for line in lines)
+    return [line.removeprefix(f"{TABLE}.") for line in lines]
+
+
+def test_only_assets_has_no_default():
+    config = read()
+    assert [(pattern.glob, pattern.profiles) for pattern in config.assets] == [
+        ("demo/*.wasm", ("default",))
+    ]
+    assert [target.name for target in config.targets] == [NATIVE]
+    assert config.target.name == NATIVE
+    assert {name: dict(p.settings) for name, p in config.profiles.items()} == {"default": {}}
+    assert (config.cpus, config.keep_wasm, config.strict) == (("baseline",), True, False)
+    assert config.compiler is None
+    assert (config.loader, config.cache_dir, config.engine) == ("", None, None)
+    assert config.timeout == 1800
+    assert config.strip == ()
+    with pytest.raises(
+        WazcacheError, match=r"wazcache\.assets is missing: must be a list of globs"
+    ):
+        read_config({}, TABLE, {}, ROOT)
+
+
+def test_every_option_is_taken():
+    config = read(
+        assets=["a/**/*.wasm", {"path": "b\\c.wasm", "profiles": ["fuel"]}],
+        targets=[FOREIGN, "native"],
+        profiles={"plain": {}, "fuel": {"consume-fuel": True, "memory-guard-size": 65536}},
+        cpu=["x86-64-v3", "baseline"],
+        compiler="tools/wasmtime",
+        loader="a/_wasm.py",
+        keep_wasm=False,
+        cache_dir="../cache",
+        timeout=2.5,
+        engine="wasmtime>=48,<49",
+        strict=True,
+        strip=["debug", "name"],
+    )
+    assert [(pattern.glob, pattern.profiles) for pattern in config.assets] == [
+        ("a/**/*.wasm", ("plain", "fuel")),
+        ("b/c.wasm", ("fuel",)),
+    ]
+    assert [target.name for target in config.targets] == [FOREIGN, NATIVE]
+    assert config.profiles["fuel"].settings == {"consume-fuel": True, "memory-guard-size": 65536}
+    assert (config.loader, config.keep_wasm, config.strict) == ("a/_wasm.py", False, True)
+    assert (config.cache_dir, config.timeout) == (ROOT.parent / "cache", 2.5)
+    assert (config.cpus, config.compiler) == (("x86-64-v3", "baseline"), ROOT / "tools/wasmtime")
+    assert config.engine == "wasmtime>=48,<49"
+    assert config.strip == ("name", "debug")
+
+
+def test_a_wheel_is_built_for_this_machine_if_it_is_among_the_targets():
+    assert read(targets=[FOREIGN, "native"]).target.name == NATIVE
+    assert read(targets=[FOREIGN, NATIVE]).target.name == NATIVE
+    assert read(targets=[FOREIGN]).target.name == FOREIGN
+    assert read(targets=[FOREIGN, "any"]).target.name == "any"
+
+
+def test_all_is_wherever_wasmtime_can_be_installed_and_any():
+    names = [target.name for target in read(targets="all").targets]
+    assert names == [target.name for target in read(targets=["all"]).targets]
+    assert names == [*SYSTEMS, "any"]
+
+
+def test_the_environment_is_stronger_than_the_options():
+    environment = {
+        "WAZCACHE_DIR": "elsewhere",
+        "WAZCACHE_TARGET": FOREIGN,
+        "WAZCACHE_STRICT": "1",
+        "WAZCACHE_TIMEOUT": "0.5",
+        "WAZCACHE_WASMTIME": "/opt/wasmtime",
+    }
+    options = {"cache_dir": "here", "targets": ["native"], "strict": False, "timeout": 9}
+    config = read(environment, compiler="tools", **options)
+    assert config.compiler == Path("/opt/wasmtime")
+    assert (config.cache_dir, config.target.name) == (ROOT / "elsewhere", FOREIGN)
+    assert (config.strict, config.timeout) == (True, 0.5)
+    assert read({"WAZCACHE_STRICT": "0"}, strict=True).strict is False
+    assert read({"WAZCACHE_TARGET": "native"}, targets=[FOREIGN]).target.name == NATIVE
+
+
+def test_an_empty_variable_is_as_none():
+    names = ("DIR", "TARGET", "STRICT", "TIMEOUT", "WASMTIME")
+    options = {"cache_dir": "here", "targets": [FOREIGN], "strict": True, "timeout": 9}
+    options["compiler"] = "tools"
+    assert read({f"WAZCACHE_{name}": "" for name in names}, **options) == read(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("WAZCACHE_TARGET", "amd64-linux", "one of native, x86_64-linux,"),
+        ("WAZCACHE_STRICT", "maybe", "1 or true, 0 or false"),
+        ("WAZCACHE_TIMEOUT", "soon", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "0", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "-1", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "nan", "a number of seconds greater than 0"),
+        ("WAZCACHE_TIMEOUT", "inf", "a number of seconds greater than 0"),
+        ("WAZCACHE_DIR", "~no such user/cache", "a path; there is no such user"),
+        ("WAZCACHE_DIR", ".", "a folder of its own, not one that holds the project"),
+        ("WAZCACHE_DIR", "/", "a folder of its own, not one that holds the project"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_what_is_allowed(name, value, allowed):
+    (problem,) = problems({name: value})
+    assert problem.startswith(f'{name} = "{value}": must be {allowed}')
+
+
+WRONG = [
+    ("assets", "demo/*.wasm", 'assets = "demo/*.wasm": must be a list of globs'),
+    ("assets", [], "assets = []: must be a list of globs"),
+    ("assets", {}, "assets = {}: must be a list of globs"),
+    ("assets", [3], "assets[0] = 3: must be a glob, or a table"),
+    ("assets", ["a", ""], 'assets[1] = "": must be a glob relative to the project'),
+    ("assets", ["/etc/a.wasm"], 'assets[0] = "/etc/a.wasm": must be a glob relative to'),
+    ("assets", ["C:\\a.wasm"], 'assets[0] = "C:\\\\a.wasm": must be a glob relative to'),
+    ("assets", ["a/../../b.wasm"], 'assets[0] = "a/../../b.wasm": must be a glob relative to'),
+    ("assets", ["~/a.wasm"], 'assets[0] = "~/a.wasm": must be a glob relative to'),
+    ("assets", ["a\0"], 'assets[0] = "a\\u0000": must be a glob relative to'),
+    ("assets", [{}], "assets[0].path is missing: must be a glob relative to"),
+    ("assets", [{"path": 1}], "assets[0].path = 1: must be a glob relative to"),
+    (
+        "assets",
+        [{"path": "a", "profile": []}],
+        "assets[0].profile: there is no such option; did you mean assets[0].profiles?",
+    ),
+    (
+        "assets",
+        [{"path": "a", "profiles": "default"}],
+        'assets[0].profiles = "default": must be a list out of default',
+    ),
+    (
+        "assets",
+        [{"path": "a", "profiles": [["default"]]}],
+        'assets[0].profiles = [["default"]]: must be a list out of default',
+    ),
+    ("assets", [{"path": "a", "profiles": []}], "assets[0].profiles = []: must be a list out of"),
+    (
+        "targets",
+        "native",
+        'targets = "native": must be a list out of "native", "all", x86_64-linux',
+    ),
+    ("targets", [], "targets = []: must be a list out of"),
+    ("targets", [3], "targets[0] = 3: must be one of native, all, x86_64-linux"),
+    (
+        "targets",
+        ["native", "linux"],
+        'targets[1] = "linux": must be one of native, all, x86_64-linux',
+    ),
+    ("targets", ["native", NATIVE], f'targets[1] = "{NATIVE}": must be there once'),
+    ("targets", ["all", "any"], 'targets[1] = "any": must be there once'),
+    ("profiles", [], "profiles = []: must be tables of engine settings"),
+    ("profiles", {}, "profiles = {}: must be tables of engine settings"),
+    ("profiles", {"a": 1}, "profiles.a = 1: must be a table of engine settings"),
+    ("profiles", {"A": {}}, "profiles.A = {}: must be named with a-z, 0-9 and -"),
+    ("profiles", {"a/b": {}}, 'profiles."a/b" = {}: must be named with a-z, 0-9 and -'),
+    ("profiles", {"": {}}, 'profiles."" = {}: must be named with a-z, 0-9 and -'),
+    ("profiles", {"x86_64-linux": {}}, "profiles.x86_64-linux = {}: must be named with"),
+    ("profiles", {"native": {}}, "profiles.native = {}: must be named with"),
+    (
+        "cpu",
+        "haswell",
+        'cpu = "haswell": must be one of "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4"',
+    ),
+    ("cpu", [], 'cpu = []: must be one of "baseline"'),
+    ("cpu", ["baseline", 3], 'cpu = ["baseline", 3]: must be one of "baseline"'),
+    ("cpu", ["baseline", "x86-64-v3"], 'cpu = ["baseline", "x86-64-v3"]: must be in another order'),
+    (
+        "cpu",
+        ["x86-64-v2", "native", "x86-64-v3"],
+        'cpu = ["x86-64-v2", "native", "x86-64-v3"]: must be in another order',
+    ),
+    ("cpu", ["baseline", "native"], 'cpu = ["baseline", "native"]: must be in another order'),
+    ("cpu", ["baseline", "baseline"], 'cpu = ["baseline", "baseline"]: must be one of "baseline"'),
+    ("compiler", 3, "compiler = 3: must be a path"),
+    ("loader", True, 'loader = true: must be a path such as "src/package/_wazcache.py", or false'),
+    ("loader", 3, "loader = 3: must be a path such as"),
+    ("loader", "a/loader.txt", 'loader = "a/loader.txt": must be a path such as'),
+    ("loader", "a/two words.py", 'loader = "a/two words.py": must be a path such as'),
+    ("loader", "../a.py", 'loader = "../a.py": must be a path such as'),
+    ("loader", "/a.py", 'loader = "/a.py": must be a path such as'),
+    ("keep_wasm", "no", 'keep-wasm = "no": must be true or false'),
+    ("keep_wasm", 1, "keep-wasm = 1: must be true or false"),
+    ("cache_dir", 3, "cache-dir = 3: must be a path"),
+    ("cache_dir", "", 'cache-dir = "": must be a path'),
+    ("cache_dir", "~no such user", 'cache-dir = "~no such user": must be a path; there is no such'),
+    ("cache_dir", ".", 'cache-dir = ".": must be a folder of its own, not one that holds the proj'),
+    ("cache_dir", "a/../..", 'cache-dir = "a/../..": must be a folder of its own, not one that'),
+    ("timeout", "1800", 'timeout = "1800": must be a number of seconds greater than 0'),
+    ("timeout", True, "timeout = true: must be a number of seconds greater than 0"),
+    ("timeout", 0, "timeout = 0: must be a number of seconds greater than 0"),
+    ("timeout", -1.5, "timeout = -1.5: must be a number of seconds greater than 0"),
+    ("timeout", math.nan, "timeout = nan: must be a number of seconds greater than 0"),
+    ("timeout", math.inf, "timeout = inf: must be a number of seconds greater than 0"),
+    ("engine", 48, 'engine = 48: must be a requirement such as "wasmtime>=48,<49"'),
+    ("engine", ">=48", 'engine = ">=48": must be a requirement such as "wasmtime>=48,<49"'),
+    ("engine", "wasmer>=3", 'engine = "wasmer>=3": must be a requirement such as "wasmtime'),
+    ("strict", "yes", 'strict = "yes": must be true or false'),
+    ("strip", "name", 'strip = "name": must be a list out of "name", "debug", each once'),
+    ("strip", True, "strip = true: must be a list out of"),
+    ("strip", [True], "strip = [true]: must be a list out of"),
+    ("strip", [["name"]], 'strip = [["name"]]: must be a list out of'),
+    ("strip", ["name", "names"], 'strip = ["name", "names"]: must be a list out of'),
+    ("strip", ["name", "name"], 'strip = ["name", "name"]: must be a list out of'),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "message"), WRONG)
+def test_a_wrong_value_is_named_with_what_is_allowed(option, value, message):
+    (problem,) = problems(**{option: value})
+    assert problem.startswith(message)
+
+
+def test_debug_information_is_not_made_out_of_what_is_stripped():
+    profiles = {"plain": {}, "a": {"debug-info": True}, "b": {"debug-info": True}}
+    told = problems(profiles=profiles, strip=["name", "debug"])
+    assert told == [
+        f'strip = ["name", "debug"]: must be without "debug" for {TABLE}.profiles.{name}.debug-info'
+        " = true: debug information is made out of those sections"
+        for name in ("a", "b")
+    ]
+    assert read(profiles=profiles, strip=["name"]).strip == ("name",)
+    assert read(profiles={"a": {"debug-info": False}}, strip=["debug"]).strip == ("debug",)
+
+
+def test_what_is_wrong_is_told_at_once():
+    options = {
+        "assets": ["/x", {"path": "../y", "profiles": ["z"]}],
+        "targets": ["here"],
+        "profiles": {"a": {"consume-fule": True, "memory-guard-size": "1"}, "b": {"wasm_gc": 1}},
+        "cpu": 3,
+        "loader": 3,
+        "keep_wasm": 3,
+        "cache_dir": 3,
+        "timeout": "3",
+        "engine": 3,
+        "strict": 3,
+        "strip": 3,
+        "asset": 3,
+    }
+    environment = {"WAZCACHE_STRICT": "x", "WAZCACHE_TIMEOUT": "x", "WAZCACHE_DIR": "~no one"}
+    told = {line.split(" = ")[0].split(":")[0] for line in problems(environment, **options)}
+    assert told == {
+        "assets[0]", "assets[1].path", "assets[1].profiles", "targets[0]",
+        "profiles.a.consume-fule", "profiles.a.memory-guard-size", "profiles.b.wasm_gc",
+        "cpu", "loader", "keep-wasm", "cache-dir", "timeout", "engine", "strict", "strip", "asset",
+        "WAZCACHE_STRICT", "WAZCACHE_TIMEOUT", "WAZCACHE_DIR",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "near"),
+    [
+        ("asset", "did you mean assets?"),
+        ("keep_wasm", "did you mean keep-wasm?"),
+        ("cachedir", "did you mean cache-dir?"),
+        ("time-out", "did you mean timeout?"),
+        (
+            "zzz",
+            "known are assets, cache-dir, compiler, cpu, engine, keep-wasm, loader, max-size",
+        ),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_nearest(option, near):
+    with pytest.raises(WazcacheError) as caught:
+        read_config({"assets": ["a"], option: 1}, TABLE, {}, ROOT)
+    assert str(caught.value).startswith(f"{TABLE}.{option}: there is no such option; {near}")
+
+
+def test_each_problem_is_one_line_whatever_the_names_and_values():
+    with pytest.raises(WazcacheError) as caught:
+        read_config({"assets": ["a"], "o\nne": 1, "cpu": "t\nwo"}, TABLE, {}, ROOT)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f'{TABLE}."o\\nne": there is no such option')
+    assert second.startswith(f'{TABLE}.cpu = "t\\nwo": must be')
+
+
+def test_a_long_value_is_told_in_short():
+    (problem,) = problems(cpu="x" * 10_000)
+    assert len(problem) < 250
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_setting_takes_its_own_type_only(name):
+    setting = SETTINGS[name]
+    right = {bool: True, int: setting.minimum, str: "".join(setting.choices[:1])}[setting.type]
+    assert read(profiles={"p": {name: right}}).profiles["p"].settings == {name: right}
+    for wrong in (True, 1.5, -1, 1 << 47, "x", None, [right]):
+        if wrong is not right:
+            (problem,) = problems(profiles={"p": {name: wrong}})
+            assert problem.startswith(f"profiles.p.{name} = ")
+            assert problem.endswith(setting.allowed())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("consume_fuel", "did you mean consume-fuel?"),
+        ("epoch-interuption", "did you mean epoch-interruption?"),
+        ("target", "the option targets says what to compile for"),
+        ("cache", "the loader's engine(profile, cache=True) turns wasmtime's own cache on"),
+        ("fuel", "the names are those of wasmtime-py's Config attributes, with hyphens"),
+    ],
+)
+def test_an_unknown_setting_is_told_with_the_nearest(name, hint):
+    assert problems(profiles={"p": {name: True}}) == [
+        f"profiles.p.{name}: there is no such option; {hint}"
+    ]
+
+
+@pytest.mark.parametrize("target", [name for name in SYSTEMS if not name.startswith("x86_64")])
+def test_a_cpu_level_of_another_architecture_is_refused(target):
+    (problem,) = problems(targets=[target], cpu="x86-64-v2")
+    assert problem == (
+        'cpu = "x86-64-v2": must be "baseline", or a list with it, '
+        f"for the target {target}: the level is x86_64's"
+    )
+
+
+def test_each_system_gets_the_cpu_levels_that_fit_it():
+    config = read(targets="all", cpu=["x86-64-v3", "baseline"])
+    for system in SYSTEMS.values():
+        levels = ("x86-64-v3", "baseline") if system.arch == "x86_64" else ("baseline",)
+        assert config.cpus_for(system) == levels
+
+
+@pytest.mark.parametrize("targets", [["any"], "all", ["riscv64-linux"]])
+def test_a_wheel_without_artifacts_keeps_its_wasm(targets):
+    (problem,) = problems(targets=targets, keep_wasm=False)
+    name = targets[0] if targets != "all" else "any"
+    assert problem.startswith(f"keep-wasm = false: must be true for the target {name}")
+
+
+def test_the_cpu_of_this_machine_is_for_this_machine_only():
+    assert read(cpu="native").cpus == ("native",)
+    (problem,) = problems(targets=[FOREIGN], cpu="native")
+    assert problem.startswith('cpu = "native": must be "baseline", or a list with it, for ')
+    assert problem.endswith(f"the target {FOREIGN}: it is not this machine")
+
+
+def test_the_longest_timeout_is_long():
+    assert read(timeout=10**400).timeout > 10**8
+    assert read({"WAZCACHE_TIMEOUT": "1e300"}).timeout > 10**8
+
+
+def test_a_cache_may_lie_in_the_project_or_at_home():
+    assert read(cache_dir=".cache").cache_dir == ROOT / ".cache"
+    assert read(cache_dir="~/waz").cache_dir == Path.home() / "waz"

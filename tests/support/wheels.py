@@ -1,0 +1,86 @@
+"""What is in a wheel, and which of its artifacts load."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from installer.sources import WheelFile
+
+from hatch_wazcache.targets import native_target
+from tests.support.projects import Built
+
+TARGET = native_target().name
+"""What artifacts made here are named after."""
+
+
+def unpack(wheel: Path, folder: Path) -> Path:
+    """Unpack a wheel, which is how its files lie once it is installed."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def ours(package: str, *assets: str) -> set[str]:
+    """Name what a wheel holds for assets of a package, given without their suffix."""
+    names = {f"{package}/_wazcache.py", f"{package}/_wazcache.json"}
+    for asset in assets:
+        names |= {f"{package}/{asset}.wasm", f"{package}/{asset}.{TARGET}.cwasm"}
+    return names
+
+
+def members(built: Built) -> set[str]:
+    """Name what is in a wheel outside of its .dist-info, after holding it against its RECORD."""
+    assert built.status == 0, built.output
+    assert built.wheel is not None, built.output
+    with WheelFile.open(built.wheel) as wheel:
+        wheel.validate_record(validate_contents=True)
+    assert len(built.names) == len(set(built.names))
+    return {name for name in built.names if ".dist-info/" not in name}
+
+
+def wheel_contents(wheel: Path) -> dict[str, tuple[int, int]]:
+    """Take down what is in a wheel outside of its .dist-info: CRC and compressed size."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            info.filename: (info.CRC, info.compress_size)
+            for info in archive.infolist()
+            if ".dist-info/" not in info.filename
+        }
+
+
+_LOAD_ALL = """
+import importlib, json, os, pathlib, sys
+root = pathlib.Path(sys.argv[1])
+loaded = {}
+for manifest in sorted(root.rglob("*.json")):
+    folder = manifest.parent
+    if not manifest.with_suffix(".py").exists() or "profiles" not in manifest.read_text("utf-8"):
+        continue
+    name = ".".join([*folder.relative_to(root).parts, manifest.stem])
+    loader = importlib.import_module(name)
+    for asset in loader.assets():
+        about = json.loads(manifest.read_text("utf-8"))["assets"][asset]
+        for profile in sorted({artifact["profile"] for artifact in about["artifacts"]}):
+            loader.load_module(asset, profile=profile, strict=True)
+            path = loader.status(asset, profile=profile).artifact
+            place = (folder / asset).relative_to(root).as_posix()
+            found = pathlib.Path(path).relative_to(root).as_posix()
+            loaded[place if profile == "default" else f"{place}:{profile}"] = found
+print(json.dumps(loaded))
+"""
+
+
+def precompiled(folder: Path) -> dict[str, str]:
+    """Load every asset below a folder, strictly, and tell by which artifact each was loaded."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _LOAD_ALL, folder],
+        env={**os.environ, "PYTHONPATH": str(folder)}, text=True, encoding="utf-8",
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return json.loads(done.stdout)
