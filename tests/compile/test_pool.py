@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import corpus
-from hatch_wazcache.targets import native_system
+from hatch_wazcache.engine.targets import native_system
 from tests.support.projects import Built, Project
 from tests.support.wasm import ANSWER, tiny
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import corpus
-from hatch_wazcache.engine import CPU_LEVELS, SETTINGS
-from hatch_wazcache.targets import SYSTEMS, native_system
+from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS
+from hatch_wazcache.engine.targets import SYSTEMS, native_system
 from tests.support.disks import mounted
 from tests.support.projects import Project, run_python
 from tests.support.wasm import ANSWER, COMPONENT, SMALL
@@ -322,14 +322,14 @@ def artifacts(project: Project, program: Path, **env: str) -> dict[str, bytes]:
 _COMPILE = """
 import json, sys
 from pathlib import Path
-from hatch_wazcache.compile.compilers import Program, by_program, by_wasmtime_py
-from hatch_wazcache.engine import installed_engine
+from hatch_wazcache.compile.compilers import WasmtimeCli, by_wasmtime_cli, by_wasmtime_py
+from hatch_wazcache.engine.installed import installed_engine
 package = str(installed_engine().package)
 wasm = open(sys.argv[1], "rb").read()
 program, kind, hows = json.loads(sys.argv[2])
 for how in hows:
     ours = by_wasmtime_py(wasm, kind, package, parallel=False, **how)
-    same = ours == by_program(wasm, Program.at(Path(program)), parallel=True, **how)
+    same = ours == by_wasmtime_cli(wasm, WasmtimeCli.at(Path(program)), parallel=True, **how)
     print("same" if same else "other", json.dumps(how))
 """
 
@@ -361,7 +361,7 @@ _PAIRS = [
     (name, value)
     for name, setting in SETTINGS.items()
     for value in values(name)
-    if setting.in_code and not setting.program_only
+    if setting.in_code and not setting.cli_only
     if (name, value) != ("wasm-simd", False) and name != "wasm-component-model-implements"
 ]
 

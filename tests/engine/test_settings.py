@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hatch_wazcache.engine import SETTINGS
+from hatch_wazcache.engine.settings import SETTINGS
 
 
 def test_settings_have_the_names_of_wasmtime_in_kebab_case():

@@ -15,15 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatch_wazcache.artifact import ArtifactHeader, BrokenArtifactError, read_artifact
-from hatch_wazcache.engine import CPU_LEVELS, installed_engine
-from hatch_wazcache.targets import native_system
+from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.settings import CPU_LEVELS
+from hatch_wazcache.engine.targets import native_system
+from hatch_wazcache.formats.artifact import ArtifactHeader, BrokenArtifactError, read_artifact
 from tests.support.doctored import SECTION, engine_of, of_aarch64, said, sections, with_engine
 from tests.support.wasm import ANSWER, COMPONENT
 
 _COMPILE = """
 import json, sys, wasmtime
-from hatch_wazcache.engine import make_config
+from hatch_wazcache.engine.settings import make_config
 from wasmtime import component
 for name, (kind, wasm, triple, flags, settings) in json.loads(sys.argv[1]).items():
     engine = wasmtime.Engine(make_config(triple, flags, settings, parallel=False))

@@ -33,6 +33,6 @@ def test_the_process_that_builds_never_imports_wasmtime(project: Project, cache)
     built = project.build(PYTHONPROFILEIMPORTTIME="1")
     assert built.status == 0, built.output
     imports = [line.split("|")[-1].strip() for line in built.output.splitlines() if "|" in line]
-    assert "hatch_wazcache.build" in imports
+    assert "hatch_wazcache.packing.build" in imports
     assert not [name for name in imports if name.split(".")[0] == "wasmtime"]
     assert ("hatch_wazcache.compile.pool" in imports) == (cache == "cold")

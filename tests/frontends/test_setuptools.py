@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.targets import TARGETS
+from hatch_wazcache.engine.targets import TARGETS
 from tests.support.environments import environment_of
 from tests.support.paths import EXAMPLE
 from tests.support.projects import (

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.artifact import read_artifact
+from hatch_wazcache.engine.targets import SYSTEMS, TARGETS, find_targets, native_system
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.targets import SYSTEMS, TARGETS, find_targets, native_system
-from hatch_wazcache.wasm import WasmReader
+from hatch_wazcache.formats.artifact import read_artifact
+from hatch_wazcache.formats.wasm import WasmReader
 from tests.support.environments import environment_with
 from tests.support.projects import Built, Project, run_python
 from tests.support.wheels import members, precompiled, unpack

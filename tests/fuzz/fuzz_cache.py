@@ -37,12 +37,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hatch_wazcache import tempfiles
-from hatch_wazcache.cache import upkeep
+from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry, write_entry
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
-from hatch_wazcache.zipmember import Deflated
+from hatch_wazcache.formats.zip_members import Deflated
+from hatch_wazcache.util import temporary_files
 
 CHUNK = 1 << 20
 SLACK = 1 << 14
@@ -387,7 +387,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.used[which].clear()
         self.caches[which] = CacheDirectory(self.root, self.warnings.append)
 
-    # upkeep
+    # maintenance
 
     @rule(
         max_size=st.sampled_from([None, 0, 4096, 20_000, 100_000, 1 << 40]),
@@ -395,9 +395,9 @@ class CacheMachine(RuleBasedStateMachine):
     )
     def prune(self, max_size: int | None, wanted: set[int]) -> None:
         digests = {KEYS[number].digest for number in wanted}
-        before = upkeep.items(self.root)
-        pruned = upkeep.prune(self.root, max_size=max_size, wanted=lambda i: i.key in digests)
-        after = upkeep.items(self.root)
+        before = maintenance.items(self.root)
+        pruned = maintenance.prune(self.root, max_size=max_size, wanted=lambda i: i.key in digests)
+        after = maintenance.items(self.root)
         # What could not be removed, a folder with something in it, is what a build trips over.
         removed = {item.path for item in before} - {item.path for item in after}
         assert pruned.removed == len(removed)
@@ -416,16 +416,16 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule()
     def clear(self) -> None:
-        before = {item.path for item in upkeep.items(self.root)}
-        upkeep.clear(self.root)
-        after = {item.path for item in upkeep.items(self.root)}
+        before = {item.path for item in maintenance.items(self.root)}
+        maintenance.clear(self.root)
+        after = {item.path for item in maintenance.items(self.root)}
         self._forget(before - after)
         if not any(cache._lease for cache in self.caches):
             assert not any(self._can_go(path) for path in after)
 
     @rule(repair=st.booleans())
     def verify(self, repair: bool) -> None:
-        broken = {item.path for item, _why in upkeep.verify(self.root, repair=repair)}
+        broken = {item.path for item, _why in maintenance.verify(self.root, repair=repair)}
         for number, state in self.state.items():
             assert state == BROKEN or self.path(number) not in broken
         if repair:
@@ -484,7 +484,7 @@ class CacheMachine(RuleBasedStateMachine):
         """Leave what a process leaves that is killed while it writes."""
         for name in ("tmp", "leases"):
             (self.root / name).mkdir(mode=0o700, exist_ok=True)
-            path, file = tempfiles.create(self.root / name)
+            path, file = temporary_files.create(self.root / name)
             self.crashed.add(path)
             with file:
                 file.write(ENTRIES[number][: int(part * len(ENTRIES[number]))])

@@ -59,7 +59,7 @@ def test_artifacts_manifest_and_loader_lie_next_to_the_wasm_and_load(project):
     assert set(project.tree()) == before | WROTE
     assert precompiled(project.root) == {"demo/a.wasm": ARTIFACT}
     assert (project.root / "demo/_wazcache.py").read_bytes() == (
-        ROOT / "hatch_wazcache/loader.py"
+        ROOT / "hatch_wazcache/resources/loader.py"
     ).read_bytes()
 
 

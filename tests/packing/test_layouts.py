@@ -137,7 +137,10 @@ def test_an_old_loader_of_ours_in_the_tree_is_replaced_by_the_current_one(projec
     project.write("demo/_wazcache.py", "# The loader of hatch-wazcache: old\nraise OSError\n")
     built = project.build()
     assert members(built) == DEMO
-    assert built.read("demo/_wazcache.py") == (ROOT / "hatch_wazcache/loader.py").read_bytes()
+    assert (
+        built.read("demo/_wazcache.py")
+        == (ROOT / "hatch_wazcache/resources/loader.py").read_bytes()
+    )
 
 
 def test_a_module_of_the_loaders_name_that_is_not_ours_is_never_replaced(project):

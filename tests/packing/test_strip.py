@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import corpus
-from hatch_wazcache.targets import native_system
+from hatch_wazcache.engine.targets import native_system
 from tests.support.doctored import Wheel
 from tests.support.projects import Built, Project, SetuptoolsProject, run_python
 from tests.support.sections import binary, content, custom, section
@@ -158,10 +158,12 @@ def test_the_program_gets_the_stripped_module_too(project: Project, program: Pat
     assert content(foreign, ".name.wasm") is None
     by_wasmtime_py = made(project).read(ARTIFACT)
     project.append("profiles.default.address-map = false\n")
-    by_program = made(project, **env)
-    assert content(by_program.read(ARTIFACT), ".text") == content(by_wasmtime_py, ".text")
-    assert content(by_program.read(ARTIFACT), ".name.wasm") is None
-    assert precompiled(unpack(by_program.wheel, tmp_path / "site")) == {"demo/a.wasm": ARTIFACT}
+    by_wasmtime_cli = made(project, **env)
+    assert content(by_wasmtime_cli.read(ARTIFACT), ".text") == content(by_wasmtime_py, ".text")
+    assert content(by_wasmtime_cli.read(ARTIFACT), ".name.wasm") is None
+    assert precompiled(unpack(by_wasmtime_cli.wheel, tmp_path / "site")) == {
+        "demo/a.wasm": ARTIFACT
+    }
 
 
 def test_a_damaged_section_is_one_message_of_the_compilers(project: Project):

@@ -18,7 +18,7 @@ from typing import TypeVar
 import pytest
 from packaging.utils import parse_wheel_filename
 
-from hatch_wazcache.targets import SYSTEMS, TARGETS
+from hatch_wazcache.engine.targets import SYSTEMS, TARGETS
 from tests.platforms import set_up
 from tests.support.paths import EXAMPLE, ROOT
 from tests.support.projects import Built

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache import CompilationCache, tempfiles
-from hatch_wazcache.cache import records, upkeep
+from hatch_wazcache import CompilationCache
+from hatch_wazcache.cache import maintenance, records
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import Entry, write_entry
 from hatch_wazcache.cache.key import SourceKey
-from hatch_wazcache.targets import native_target
+from hatch_wazcache.engine.targets import native_target
+from hatch_wazcache.util import temporary_files
 
 GOFMT = Path(os.environ["GOFMT"])
 """The example's `.wasm`: a compilation of seconds."""
@@ -140,16 +141,16 @@ def test_an_entry_that_is_read_for_long_stays_and_the_new_one_is_used_all_the_sa
 
 def test_prune_leaves_what_is_being_read(cache: CacheDirectory):
     with put(cache, 1).path.open("rb"):
-        assert upkeep.prune(cache.root, max_size=0).failed == 1
-    assert upkeep.prune(cache.root, max_size=0).removed == 1
+        assert maintenance.prune(cache.root, max_size=0).failed == 1
+    assert maintenance.prune(cache.root, max_size=0).removed == 1
 
 
 def test_prune_leaves_what_a_running_build_has_looked_up(cache: CacheDirectory):
     put(cache, 1)
     assert cache.get(key(1)) is not None
-    assert upkeep.prune(cache.root, max_size=0).in_use == 1
+    assert maintenance.prune(cache.root, max_size=0).in_use == 1
     cache.close()
-    assert upkeep.clear(cache.root).removed == 1
+    assert maintenance.clear(cache.root).removed == 1
     assert os.listdir(cache.root / "leases") == []
 
 
@@ -157,15 +158,15 @@ def test_prune_leaves_what_a_running_build_has_looked_up(cache: CacheDirectory):
 
 
 def test_a_leftover_is_swept_and_a_file_that_somebody_holds_or_moves_is_not(tmp_path: Path):
-    held, holder = tempfiles.create(tmp_path)
-    moving, file = tempfiles.create(tmp_path)
+    held, holder = temporary_files.create(tmp_path)
+    moving, file = temporary_files.create(tmp_path)
     file.close()
-    left, file = tempfiles.create(tmp_path)
+    left, file = temporary_files.create(tmp_path)
     file.close()
     before = time.time() - 3600
     for path in (held, left):
         os.utime(path, (before, before))
-    tempfiles.sweep(tmp_path)
+    temporary_files.sweep(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([held, moving])
     holder.close()
 
@@ -192,7 +193,7 @@ def test_4_builds_at_once_compile_each_asset_once(project: Path):
     assert "warning" not in "".join(outputs)
     wheels = {next(copy.glob("dist/*.whl")).read_bytes() for copy in copies}
     assert len(wheels) == 1
-    assert upkeep.verify(project.parent / "cache") == []
+    assert maintenance.verify(project.parent / "cache") == []
 
 
 def test_a_build_that_was_killed_is_right_when_run_again(project: Path):
@@ -231,7 +232,7 @@ def test_a_folder_of_any_name_will_do(project: Path, tmp_path: Path):
     shutil.unpack_archive(wheel, odd / "site", "zip")
     code = "from demo._wazcache import load_module; load_module('a.wasm', strict=True)"
     subprocess.run([sys.executable, "-c", code], cwd=odd / "site", check=True)
-    assert upkeep.verify(odd.parent / "cache") == []
+    assert maintenance.verify(odd.parent / "cache") == []
 
 
 def test_an_artifact_that_is_loaded_is_not_replaced_and_that_is_said(project: Path):

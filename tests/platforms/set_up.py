@@ -126,7 +126,7 @@ def _run(*words: str | Path, **env: str) -> None:
 
 def _set_up_program() -> None:
     """Have cargo build the program, of the version that the engine here has."""
-    from hatch_wazcache.engine import installed_engine
+    from hatch_wazcache.engine.installed import installed_engine
 
     version = installed_engine().read_version()
     given = os.environ.get("WAZCACHE_WASMTIME")

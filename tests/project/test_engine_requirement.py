@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.requirement import EngineRequirement
+from hatch_wazcache.project.engine_requirement import EngineRequirement
 from tests.support.options import requirements
 from tests.support.projects import Project
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.config import Config, read_config
-from hatch_wazcache.engine import SETTINGS
+from hatch_wazcache.engine.settings import SETTINGS
+from hatch_wazcache.engine.targets import SYSTEMS, native_target
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.targets import SYSTEMS, native_target
+from hatch_wazcache.project.options import Config, read_config
 from tests.support.options import TABLE
 
 ROOT = Path("/project").absolute()

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import corpus
-from hatch_wazcache.targets import SYSTEMS
+from hatch_wazcache.engine.targets import SYSTEMS
 from tests.support.projects import Built, Project, run_python
 from tests.support.wheels import unpack
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.cache import upkeep
+from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, read_entry, write_entry
 from hatch_wazcache.cache.key import SourceKey
@@ -97,8 +97,8 @@ def as_without_faults(project: Project) -> bytes:
 
 def assert_sound(project: Project) -> None:
     """Check that all entries are, and that nothing was left in the writing."""
-    assert upkeep.verify(project.cache) == []
-    upkeep.prune(project.cache)
+    assert maintenance.verify(project.cache) == []
+    maintenance.prune(project.cache)
     assert [*project.cache.glob("tmp/*"), *project.cache.glob("leases/.*")] == []
 
 
@@ -125,7 +125,7 @@ def test_prune_and_clear_in_the_middle_of_4_builds_cost_none_of_them_anything(pr
     for _ in range(6):
         builds = [begin(copy) for copy in projects]
         while any(build.poll() is None for build in builds):
-            for do in (lambda root: upkeep.prune(root, max_size=0), upkeep.clear):
+            for do in (lambda root: maintenance.prune(root, max_size=0), maintenance.clear):
                 done = do(project.cache)
                 pruned += done.removed
                 in_use += done.in_use
@@ -188,8 +188,8 @@ def test_writers_killed_70_times_leave_whole_entries_or_none(
     for _ in range(70):
         assert killed_at_random(write, 0.1, chance)
         left += len(list((directory.root / "tmp").glob("*")))
-        assert upkeep.verify(directory.root) == []
-        upkeep.prune(directory.root)
+        assert maintenance.verify(directory.root) == []
+        maintenance.prune(directory.root)
         assert list((directory.root / "tmp").glob("*")) == []
         put(directory, 0)
         assert b"".join(directory.get(key(0)).data()) == DATA
@@ -209,15 +209,15 @@ def test_prunes_killed_70_times_lose_nothing_that_is_in_use(
         for number in range(3):
             put(CacheDirectory(directory.root, warnings.append), number)
             os.utime(directory.path(key(number)), (0, 0))
-        upkeep.prune(directory.root, max_size=0)
+        maintenance.prune(directory.root, max_size=0)
 
     for _ in range(70):
         assert killed_at_random(prune, 0.05, chance)
-        assert upkeep.verify(directory.root) == []
+        assert maintenance.verify(directory.root) == []
         assert b"".join(directory.get(key(3)).data()) == DATA
     directory.close()
-    assert upkeep.prune(directory.root, max_size=0).in_use == 0
-    assert upkeep.items(directory.root) == []
+    assert maintenance.prune(directory.root, max_size=0).in_use == 0
+    assert maintenance.items(directory.root) == []
     assert warnings == []
 
 
@@ -243,7 +243,7 @@ def test_compilers_killed_60_times_are_right_the_next_time(
         stopped += process.poll() is None
         process.kill()
         process.communicate()
-        assert upkeep.verify(tmp_path / "cache") == []
+        assert maintenance.verify(tmp_path / "cache") == []
         if not number % 4:
             done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
             assert (done.stdout, done.stderr) == ("1\n", "")
@@ -471,8 +471,8 @@ def test_entries_of_another_time_are_found_and_can_be_pruned(project: Project, y
     assert built.wheel.read_bytes() == expected
     for path in project.cache.rglob("*"):
         os.utime(path, (then, then))
-    assert upkeep.prune(project.cache, max_size=0).in_use == 0
-    assert upkeep.items(project.cache) == []
+    assert maintenance.prune(project.cache, max_size=0).in_use == 0
+    assert maintenance.items(project.cache) == []
 
 
 def test_a_clock_that_is_set_back_in_a_build_costs_it_nothing(directory: CacheDirectory):
@@ -486,8 +486,8 @@ def test_a_clock_that_is_set_back_in_a_build_costs_it_nothing(directory: CacheDi
     assert directory.get(key(1)) is not None
     put(directory, 4)
     used = {directory.path(key(number)) for number in (0, 1, 4)}
-    upkeep.prune(directory.root, max_size=0)
-    assert used <= {item.path for item in upkeep.items(directory.root)}
+    maintenance.prune(directory.root, max_size=0)
+    assert used <= {item.path for item in maintenance.items(directory.root)}
 
 
 # deleted

@@ -234,7 +234,7 @@ def test_our_own_wheel_holds_the_package_and_nothing_else(release: Path):
     (wheel,) = release.glob("*.whl")
     held = members(Built(0, "", wheel))
     assert held == source_files("hatch_wazcache")
-    assert {"hatch_wazcache/py.typed", "hatch_wazcache/loader.py"} <= held
+    assert {"hatch_wazcache/py.typed", "hatch_wazcache/resources/loader.py"} <= held
     metadata = Built(0, "", wheel).read(
         f"{wheel.name[: -len('-py3-none-any.whl')]}.dist-info/METADATA"
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.audit import Audit
-from hatch_wazcache.targets import native_target
-from hatch_wazcache.wheelfile import BrokenWheelError, WheelFile
+from hatch_wazcache.audit.checks import Audit
+from hatch_wazcache.engine.targets import native_target
+from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 from tests.support.commands import QUICK, read_answer, run_command
 from tests.support.doctored import Wheel
 from tests.support.wheels import TARGET
@@ -34,7 +34,7 @@ def answer(*words: str | Path, status: int = 0, **env: str) -> dict:
 def findings(path: Path) -> list[tuple[str | None, str]]:
     """Audit one wheel in this process."""
     try:
-        with WheelFile(path) as opened:
+        with WheelReader(path) as opened:
             return [(finding.member, finding.text) for finding in Audit(opened).findings]
     except BrokenWheelError as error:
         return [(None, str(error))]

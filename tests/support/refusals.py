@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hatch_wazcache.cache.entry import read_entry
-from hatch_wazcache.targets import native_target
+from hatch_wazcache.engine.targets import native_target
 from tests.support.projects import Built, Project, SetuptoolsProject, run_python
 from tests.support.wheels import unpack
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from installer.sources import WheelFile
 
-from hatch_wazcache.targets import native_target
+from hatch_wazcache.engine.targets import native_target
 from tests.support.projects import Built
 
 TARGET = native_target().name

@@ -48,7 +48,7 @@ def test_the_artifact_loads_from_the_installed_wheel(project: Project, tmp_path)
 
 _WITH_ENTRIES = """
 import sys
-from hatch_wazcache import job
+from hatch_wazcache.compile import job
 job._SMALL = 0
 sys.argv[1:] = ["build", "-t", "wheel"]
 from hatchling.cli import hatchling

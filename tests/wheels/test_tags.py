@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hatch_wazcache.targets import native_target
+from hatch_wazcache.engine.targets import native_target
 from tests.support.layouts import DEMO
 from tests.support.projects import Project
 from tests.support.wheels import members

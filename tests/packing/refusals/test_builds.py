@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from hatch_wazcache.targets import TARGETS
+from hatch_wazcache.engine.targets import TARGETS
 from tests.support.refusals import NATIVE, Refusing, of_hatchling, state
 from tests.support.wasm import COMPONENT
 
