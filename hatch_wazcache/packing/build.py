@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.formats.zip_members import DateTime
-    from hatch_wazcache.project.engine_requirement import EngineRequirement
-    from hatch_wazcache.project.options import Config
-    from hatch_wazcache.project.packages import Layout
+    from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
 __all__ = ["Build", "plan_build", "warm"]
@@ -44,49 +42,41 @@ class Build:
     """
 
     def __init__(
-        self,
-        config: Config,
-        target: Target,
-        layout: Layout,
-        requirement: EngineRequirement,
-        report: Report,
-        earlier: Build | None = None,
+        self, project: Project, target: Target, report: Report, first: Build | None = None
     ) -> None:
         """Plan a build.
 
         Args:
-            config: the options.
-            target: what the wheel is for.
-            layout: where the build system puts files.
-            requirement: what the project says of wasmtime.
-            report: what is said to the person who builds.
-            earlier: a build with the same options for another target, still open: its cache is
-                used, and what that has not taken too.
+            project: what to build.
+            target: the system that the wheel is for.
+            report: shows progress and warnings.
+            first: a build of the same project for another target, still open. This build uses its
+                cache, and its entries that the cache could not store.
 
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
         """
-        self._config = config
-        self._layout = layout
+        self._project = project
+        self._config = project.config
         self._report = report
         self._temporary: TemporaryDirectory[str] | None = None
         self._engine = installed_engine()
-        warning = requirement.check(self._engine.distribution_version)
-        if warning and earlier is None:
+        warning = project.requirement.check(self._engine.distribution_version)
+        if warning and first is None:
             report.warn(warning)
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, as that of `any` does")
-        self._earlier = earlier
-        self.cache: CacheDirectory = self._open_cache() if earlier is None else earlier.cache
+        self._first = first
+        self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
         self._version = self.cache.engine_version(self._engine)
         self._targets = [target]
-        self.reader: WasmReader = WasmReader() if earlier is None else earlier.reader
+        self.reader: WasmReader = WasmReader() if first is None else first.reader
         self.plan: Plan = self._plan(target)
         self.entries: dict[str, Entry] = {}
 
     def _plan(self, target: Target) -> Plan:
-        config, layout, engine = self._config, self._layout, self._engine
-        return make_plan(config, target, layout, engine, self._version, self.reader)
+        config, layout = self._config, self._project.layout
+        return make_plan(config, target, layout, self._engine, self._version, self.reader)
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
@@ -98,18 +88,14 @@ class Build:
             self._temporary = TemporaryDirectory(prefix="wazcache-")
             return CacheDirectory(Path(self._temporary.name), self._report.warn)
 
-    def record_and_prune(self, project: str) -> None:
-        """Keep what the build came to, and the cache within its bounds. For a build that is done.
-
-        Args:
-            project: the project's name.
-        """
+    def record_and_prune(self) -> None:
+        """Record a finished build, and remove entries until the cache is within its bounds."""
         from hatch_wazcache.cache.records import BuildRecord, record_and_prune
 
         report = self._report
         used = BuildRecord(
             time=time.time(),
-            project=project,
+            project=self._project.name,
             hits=report.found,
             misses=report.compiled,
             seconds_saved=report.saved,
@@ -127,7 +113,7 @@ class Build:
 
     def close(self) -> None:
         """Release the cache, unless it is another's."""
-        if self._earlier is not None:
+        if self._first is not None:
             return
         self.cache.close()
         if self._temporary is not None:
@@ -149,8 +135,8 @@ class Build:
             jobs += [asset.job for asset in self.plan.assets if not asset.job.is_small]
         distinct = {job.key.digest: job for job in reversed(jobs)}
         found = self.cache.find(job.key for job in distinct.values())
-        if self._earlier is not None:
-            known = self._earlier.entries
+        if self._first is not None:
+            known = self._first.entries
             found = {digest: known[digest] for digest in distinct if digest in known} | found
         for digest, entry in found.items():
             self._take(distinct[digest], entry)
@@ -249,21 +235,23 @@ class Build:
             raise
         return wheel
 
-    def write_editable(self, project: str) -> None:
+    def write_editable(self) -> None:
         """Write artifacts, manifests and loaders beside the sources.
-
-        Args:
-            project: the project's name.
 
         Raises:
             WazcacheError: the source tree cannot be written.
         """
         try:
             editable.write(
-                self.plan, self._layout.root, project, loader_text(), self.copy, self._digest
+                self.plan,
+                self._project.layout.root,
+                self._project.name,
+                loader_text(),
+                self.copy,
+                self._digest,
             )
         except OSError as error:
-            where = error.filename or self._layout.root  # a full disk is met without a name
+            where = error.filename or self._project.layout.root  # a full disk is met without a name
             raise WazcacheError(
                 f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
                 "artifacts beside the .wasm files"
@@ -308,42 +296,36 @@ class Build:
         return entry.sha256, entry.size
 
 
-def plan_build(config: Config, layout: Layout, requirement: EngineRequirement) -> Plan:
-    """Return what a build would put into the wheel; no cache is asked.
+def plan_build(project: Project) -> Plan:
+    """Return what a build would put into the wheel, without a look into the cache.
 
     Args:
-        config: the options.
-        layout: where the build system puts files.
-        requirement: what the project says of wasmtime.
+        project: what to build, for the target that its options choose.
 
     Raises:
         WazcacheError: an asset or the engine is not fit to build.
     """
     engine = installed_engine()
-    requirement.check(engine.distribution_version)
+    project.requirement.check(engine.distribution_version)
     version = engine.read_version()
-    return make_plan(config, config.target, layout, engine, version, WasmReader())
+    config = project.config
+    return make_plan(config, config.target, project.layout, engine, version, WasmReader())
 
 
-def warm(
-    config: Config, layout: Layout, requirement: EngineRequirement, report: Report, project: str
-) -> None:
-    """Compile what a build would; counts as a build.
+def warm(project: Project, report: Report) -> None:
+    """Compile what a build would compile. Counts as a build in the statistics.
 
     Args:
-        config: the options.
-        layout: where the build system puts files.
-        requirement: what the project says of wasmtime.
-        report: what is said meanwhile, and the counts.
-        project: its name.
+        project: what to build, for the target that its options choose.
+        report: shows progress and warnings, and counts.
 
     Raises:
-        WazcacheError: an asset cannot be compiled, or the cache does not keep it.
+        WazcacheError: an asset cannot be compiled, or the cache cannot store it.
     """
-    build = Build(config, config.target, layout, requirement, report)
+    build = Build(project, project.config.target, report)
     try:
         build.make_entries()
-        build.record_and_prune(project)
+        build.record_and_prune()
     finally:
         build.close()
     if not build.is_kept():

@@ -88,7 +88,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
                     return
                 first = first or builder.shared
             if first is not None:
-                first.record_and_prune(self.metadata.core.name)
+                first.record_and_prune()
         finally:
             if first is not None:
                 first.close()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.engine_requirement import EngineRequirement
     from hatch_wazcache.project.options import Config
     from hatch_wazcache.project.packages import Layout
+    from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
     from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 
@@ -101,13 +102,13 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         hatchlings = _identity(base)
         try:
             if version == "editable":
-                self._build.write_editable(self.metadata.core.name)
+                self._build.write_editable()
                 self._report.is_done("beside the .wasm files, for an editable install")
             else:
                 size = self._finish_wheel(base, build_data)
                 self._report.is_done(f"{base.name} ({size_text(size)})")
             if self.shared is None and (self.earlier is None or self._report.compiled):
-                self._build.record_and_prune(self.metadata.core.name)
+                self._build.record_and_prune()
         except BaseException as error:
             if _identity(base) == hatchlings:  # else it is another build's by now
                 base.unlink(missing_ok=True)
@@ -131,12 +132,10 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         config = self.options
         self._report = Report(self.app.display_info, self.app.display_warning, strict=config.strict)
         date_time = _date_time()
-        layout = self._layout(build_data)
+        project = self.project(build_data)
         editable = version == "editable"
         target = native_target() or TARGETS["any"] if editable else self._target(config)
-        self._build = build = Build(
-            config, target, layout, self._requirement(config), self._report, self.earlier
-        )
+        self._build = build = Build(project, target, self._report, self.earlier)
         self.shared = build if self.ahead else None
         if not editable:
             earlier = build_data.get("tag")
@@ -152,7 +151,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             self._wheel = build.begin_wheel(
                 Path(self.directory), date_time, reproducible=reproducible
             )
-            self._keep_out(build, layout, build_data)
+            self._keep_out(build, project.layout, build_data)
 
     def _target(self, config: Config) -> Target:
         """Choose what to build for; where the front end asks for one wheel, say what that is."""
@@ -318,6 +317,20 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         config = read_config(table, location, os.environ, Path(self.root))
         refuse_shared_folder(config, Path(self.root))
         return config
+
+    def project(self, build_data: dict[str, Any]) -> Project:
+        """Read the project.
+
+        Args:
+            build_data: as hatchling gives it to hooks.
+
+        Raises:
+            WazcacheError: all that is wrong with its options, one line each.
+        """
+        from hatch_wazcache.project.project import Project
+
+        config, name = self.options, self.metadata.core.name
+        return Project(name, config, self._layout(build_data), self._requirement(config))
 
     def _requirement(self, config: Config) -> EngineRequirement:
         from hatch_wazcache.project.engine_requirement import EngineRequirement

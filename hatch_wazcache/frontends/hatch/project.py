@@ -102,14 +102,12 @@ class _Hook(WazcacheBuildHook):
     def plan(self, build_data: dict[str, Any]) -> Plan:
         from hatch_wazcache.packing.build import plan_build
 
-        config = self.options
-        return plan_build(config, self._layout(build_data), self._requirement(config))
+        return plan_build(self.project(build_data))
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         from hatch_wazcache.packing.build import warm
 
-        config, layout = self.options, self._layout(build_data)
-        warm(config, layout, self._requirement(config), self.report, self.metadata.core.name)
+        warm(self.project(build_data), self.report)
 
 
 class _Builder(WheelBuilder):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.engine_requirement import EngineRequirement
     from hatch_wazcache.project.options import Config
     from hatch_wazcache.project.packages import Layout
+    from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
 __all__ = ["NAME", "BuildWazcache", "build_wazcache", "one_message"]
@@ -82,20 +83,20 @@ class BuildWazcache(Command):
 
         with one_message():
             target = self._target()
-            self.build = Build(self.config, target, self.layout(), self.requirement, self.report)
+            self.build = Build(self.project(), target, self.report)
             self._plan = self.build.plan
             try:
                 self.build.make_entries()
                 if not self.for_wheel:
                     self._write(self.build)
-                    self.build.record_and_prune(self.distribution.get_name())
+                    self.build.record_and_prune()
             finally:
                 if not self.for_wheel:
                     self.close()
 
     def _write(self, build: Build) -> None:
         if self.editable_mode:
-            build.write_editable(self.distribution.get_name())
+            build.write_editable()
             self._filter_data_files(Path.is_file)  # it may have removed some
             self.report.is_done("beside the .wasm files, for an editable install")
         else:
@@ -177,6 +178,13 @@ class BuildWazcache(Command):
             return lambda text: self.distribution.announce(text, level)
 
         return Report(announce(INFO), announce(WARNING), strict=self.config.strict)
+
+    def project(self) -> Project:
+        """Return the project as setuptools knows it now."""
+        from hatch_wazcache.project.project import Project
+
+        name = self.distribution.get_name()
+        return Project(name, self.config, self.layout(), self.requirement)
 
     # what goes where
 

@@ -183,7 +183,7 @@ class _BdistWheel(bdist_wheel):
         made = self.distribution.dist_files
         made[:] = [(*row[:2], str(final) if row[2] == str(base) else row[2]) for row in made]
         step.report.is_done(f"{final.name} ({size_text(size)})")
-        step.build.record_and_prune(self.distribution.get_name())
+        step.build.record_and_prune()
 
 
 _OURS: dict[str, type] = {

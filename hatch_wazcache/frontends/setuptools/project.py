@@ -54,7 +54,7 @@ class SetuptoolsProject:
         from hatch_wazcache.packing.build import plan_build
 
         with self._step() as step:
-            return plan_build(step.config, step.layout(), step.requirement)
+            return plan_build(step.project())
 
     def warm(self, report: Report) -> None:
         """Compile what a build of the files that are there now would; make no wheel.
@@ -68,8 +68,7 @@ class SetuptoolsProject:
         from hatch_wazcache.packing.build import warm
 
         with self._step() as step:
-            name = step.distribution.get_name()
-            warm(step.config, step.layout(), step.requirement, report, name)
+            warm(step.project(), report)
 
     @contextmanager
     def _step(self) -> Iterator[BuildWazcache]:
