@@ -33,6 +33,8 @@ class Setting(NamedTuple):
     """One engine setting, named as wasmtime-py's `Config` attribute in kebab-case."""
 
     name: str
+    description: str
+    """A few words for the docs: what `true`, or the value, does."""
     type: type[bool] | type[int] | type[str] = bool
     choices: tuple[str, ...] = ()
     """For a string: all that are allowed."""
@@ -45,6 +47,8 @@ class Setting(NamedTuple):
     """What the program calls it, after `wasmtime compile`, where its name does not tell."""
     words: Mapping[object, str] = MappingProxyType({})
     """Values that the program knows by other words; an empty one is what it does untold."""
+    since: int = 36
+    """The first major version of wasmtime-py whose `Config` has it, from 36 on."""
     cli_only: bool = False
     """Whether only the program knows it; what it makes loads in any engine."""
 
@@ -85,64 +89,154 @@ _MOST_MEMORY = 1 << 46
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("address-map", option="-D address-map", words={True: ""}, cli_only=True),
+        Setting(
+            "address-map",
+            "keep the map from machine code to wasm; without it, backtraces of traps lack offsets",
+            option="-D address-map",
+            words={True: ""},
+            cli_only=True,
+        ),
         # The number is what a run gets; the code is the same for any.
-        Setting("consume-fuel", option="-W fuel", words={True: "1", False: ""}),
-        Setting("cranelift-debug-verifier", option="-C cranelift-debug-verifier"),
-        Setting("cranelift-nan-canonicalization", option="-W nan-canonicalization"),
+        Setting(
+            "consume-fuel",
+            "count fuel while wasm runs, so that a run can be limited",
+            option="-W fuel",
+            words={True: "1", False: ""},
+        ),
+        Setting(
+            "cranelift-debug-verifier",
+            "check the compiler's intermediate code; compiling gets slower",
+            option="-C cranelift-debug-verifier",
+        ),
+        Setting(
+            "cranelift-nan-canonicalization",
+            "give every NaN the same bits, on every machine",
+            option="-W nan-canonicalization",
+            since=45,
+        ),
         Setting(
             "cranelift-opt-level",
+            "how much to optimize",
             str,
             choices=("none", "speed", "speed_and_size"),
             option="-O opt-level",
             words={"none": "0", "speed": "2", "speed_and_size": "s"},
         ),
-        Setting("debug-info", option="-D debug-info"),
-        Setting("epoch-interruption"),
-        Setting("gc-support"),
-        Setting("macos-use-mach-ports", in_code=False),
-        Setting("max-wasm-stack", int, minimum=1, maximum=2 << 20, in_code=False),
-        Setting("memory-guard-size", int, maximum=_MOST_MEMORY, option="-O memory-guard-size"),
-        Setting("memory-init-cow", option="-O memory-init-cow"),
-        Setting("memory-may-move", option="-O memory-may-move"),
-        Setting("memory-reservation", int, maximum=_MOST_MEMORY, option="-O memory-reservation"),
+        Setting(
+            "debug-info",
+            "translate the debug information of the `.wasm` for native debuggers and profilers",
+            option="-D debug-info",
+        ),
+        Setting("epoch-interruption", "stop running wasm when the engine's epoch changes"),
+        Setting("gc-support", "support garbage-collected references", since=45),
+        Setting(
+            "macos-use-mach-ports",
+            "catch traps through Mach ports on macOS, instead of Unix signals",
+            in_code=False,
+            since=45,
+        ),
+        Setting(
+            "max-wasm-stack",
+            "the most stack that wasm may use, in bytes",
+            int,
+            minimum=1,
+            maximum=2 << 20,
+            in_code=False,
+            since=45,
+        ),
+        Setting(
+            "memory-guard-size",
+            "the size of the guard region behind a linear memory, in bytes",
+            int,
+            maximum=_MOST_MEMORY,
+            option="-O memory-guard-size",
+            since=45,
+        ),
+        Setting(
+            "memory-init-cow",
+            "initialize linear memories by copy-on-write mappings",
+            option="-O memory-init-cow",
+            since=45,
+        ),
+        Setting(
+            "memory-may-move",
+            "let a linear memory move when it grows",
+            option="-O memory-may-move",
+            since=45,
+        ),
+        Setting(
+            "memory-reservation",
+            "the address space to reserve for a linear memory, in bytes",
+            int,
+            maximum=_MOST_MEMORY,
+            option="-O memory-reservation",
+            since=45,
+        ),
         Setting(
             "memory-reservation-for-growth",
+            "the address space to reserve for growth when a linear memory moves, in bytes",
             int,
             maximum=_MOST_MEMORY,
             option="-O memory-reservation-for-growth",
+            since=45,
         ),
-        Setting("native-unwind-info", option="-C native-unwind-info"),
-        Setting("parallel-compilation", in_code=False),
-        Setting("profiler", str, choices=("none", "jitdump", "vtune", "perfmap"), in_code=False),
-        Setting("shared-memory", in_code=False),
-        Setting("signals-based-traps", option="-O signals-based-traps"),
+        Setting(
+            "native-unwind-info",
+            "write unwind information for native debuggers and profilers",
+            option="-C native-unwind-info",
+            since=45,
+        ),
+        Setting(
+            "parallel-compilation",
+            "compile the functions of a module on several threads",
+            in_code=False,
+        ),
+        Setting(
+            "profiler",
+            "the native profiler to inform of loaded code",
+            str,
+            choices=("none", "jitdump", "vtune", "perfmap"),
+            in_code=False,
+        ),
+        Setting("shared-memory", "allow the creation of shared memories", in_code=False, since=40),
+        Setting(
+            "signals-based-traps",
+            "detect traps by signals; without them the code has explicit checks",
+            option="-O signals-based-traps",
+            since=45,
+        ),
         Setting(
             "strategy",
+            "the compiler; `auto` is Cranelift",
             str,
             choices=("auto", "cranelift"),
             option="-C compiler",
             words={"auto": ""},
         ),
-        Setting("wasm-bulk-memory"),
-        Setting("wasm-component-model"),
-        Setting("wasm-component-model-implements"),
-        Setting("wasm-component-model-map"),
-        Setting("wasm-custom-page-sizes"),
-        Setting("wasm-exceptions"),
-        Setting("wasm-function-references"),
-        Setting("wasm-gc"),
-        Setting("wasm-memory64"),
-        Setting("wasm-multi-memory"),
-        Setting("wasm-multi-value"),
-        Setting("wasm-reference-types"),
-        Setting("wasm-relaxed-simd"),
-        Setting("wasm-relaxed-simd-deterministic"),
-        Setting("wasm-simd"),
-        Setting("wasm-stack-switching"),
-        Setting("wasm-tail-call"),
-        Setting("wasm-threads"),
-        Setting("wasm-wide-arithmetic"),
+        Setting("wasm-bulk-memory", "bulk memory operations"),
+        Setting("wasm-component-model", "the component model", since=45),
+        Setting("wasm-component-model-implements", "`implements` in the component model", since=49),
+        Setting("wasm-component-model-map", "map types in the component model", since=45),
+        Setting("wasm-custom-page-sizes", "memories with other page sizes than 64 KiB", since=45),
+        Setting("wasm-exceptions", "exception handling", since=39),
+        Setting("wasm-function-references", "typed function references", since=45),
+        Setting("wasm-gc", "garbage-collected structs and arrays", since=45),
+        Setting("wasm-memory64", "64-bit memories"),
+        Setting("wasm-multi-memory", "several memories in one module"),
+        Setting("wasm-multi-value", "several results of functions and blocks"),
+        Setting("wasm-reference-types", "reference types"),
+        Setting("wasm-relaxed-simd", "relaxed SIMD"),
+        Setting(
+            "wasm-relaxed-simd-deterministic",
+            "make relaxed SIMD give the same results on every machine",
+        ),
+        Setting("wasm-simd", "SIMD"),
+        Setting("wasm-stack-switching", "stack switching", since=45),
+        Setting("wasm-tail-call", "tail calls"),
+        Setting("wasm-threads", "threads: atomics and shared memories"),
+        Setting(
+            "wasm-wide-arithmetic", "wide arithmetic: 128-bit addition and multiplication", since=45
+        ),
     )
 }
 
