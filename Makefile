@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV = .venv/bin/python
 WORK = .work
 
-.PHONY: test test-slow test-platforms platforms wasmtime lint example bench bench-quick clean
+# actionlint needs Go 1.25 or newer.
+GO ?= go
+ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+.PHONY: test test-slow test-platforms platforms wasmtime lint check example bench bench-quick clean
 
 test: .venv/made
 	$(VENV) -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms tests
@@ -26,6 +30,11 @@ lint: .venv/made
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
+
+# Everything that needs no test: lint, types, spelling, the sdist's files, the workflows.
+check: .venv/made $(WORK)/bin/actionlint
+	$(VENV) -m pre_commit run --all-files
+	$(WORK)/bin/actionlint
 
 # Builds this project and the example, installs the example alone, and times its first call.
 example: $(WORK)/build/made
@@ -52,8 +61,12 @@ clean:
 .venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(VENV) -m pip install -q --upgrade pip
-	$(VENV) -m pip install -q --editable . --group dev
+	$(VENV) -m pip install -q --editable . --group dev --group check
 	touch $@
+
+$(WORK)/bin/actionlint:
+	@$(GO) version >/dev/null || { echo "actionlint needs Go 1.25: install it, or run make GO=/path/to/go" >&2; exit 1; }
+	GOBIN=$(CURDIR)/$(WORK)/bin $(GO) install $(ACTIONLINT)
 
 # yowasp-runtime admits no wasmtime of 48 yet; what is measured of it runs there.
 .venv/bench: .venv/made

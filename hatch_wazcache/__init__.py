@@ -9,7 +9,9 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from hatch_wazcache.compilation_cache import CompilationCache
 
-__all__ = ["CompilationCache", "WazcacheError"]
+__all__ = ["CompilationCache", "WazcacheError", "__version__"]
+
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

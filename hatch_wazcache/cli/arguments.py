@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from hatch_wazcache import __version__
 from hatch_wazcache.cli import cache_commands, project_commands, wheel_commands
 from hatch_wazcache.util.sizes_and_times import parse_size
 
@@ -44,9 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_CACHE + _STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--version", action="version", version=f"hatch-wazcache {version('hatch-wazcache')}"
-    )
+    parser.add_argument("--version", action="version", version=f"hatch-wazcache {__version__}")
     _add_place(parser, None)
     _add_json(parser, default=False)
     adding = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
