@@ -36,7 +36,7 @@ from hatch_wazcache.cache.records import PROCESS, BuildRecord, record_and_prune
 from hatch_wazcache.compile.job import Job
 from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.memory import Room, job_memory
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import SETTINGS, apply_settings, code_settings
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
@@ -110,8 +110,7 @@ class CompilationCache:
         self._locks: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
         self._room = Room()
-        self._installed = installed_engine()
-        self._version = self._directory.engine_version(self._installed)
+        self._installed = installed_wasmtime().engine(self._directory)
 
     @classmethod
     def in_directory(
@@ -249,9 +248,9 @@ class CompilationCache:
         system = native_system()
         if system is None:
             raise WazcacheError("wasmtime-py has no wheels for this machine")
-        triple = self._installed.triple(system)
+        version, triple = self._installed.version, self._installed.triple(system)
         code = code_settings(settings)
-        return ArtifactKey(sha256, self._version, system.name, triple, "baseline", (), code)
+        return ArtifactKey(sha256, version, system.name, triple, "baseline", (), code)
 
     def _artifact(self, job: Job) -> bytes:
         """Return the artifact's bytes, from the directory or from a compiler."""

@@ -12,7 +12,7 @@ from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.job import Job
 from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
@@ -49,13 +49,13 @@ class Recompiler:
         """
         self._report = report
         self._compiler = compiler
-        self._installed = installed_engine()
+        installed = installed_wasmtime()
         self._folder = tempfile.TemporaryDirectory(prefix="wazcache-")
         root = Path(self._folder.name)
         self._cache = CacheDirectory(root / "cache", report.warn)
         self._sources = root / "sources"
         self._sources.mkdir()
-        self._version = self._cache.engine_version(self._installed)
+        self._engine = installed.engine(self._cache)
         self._entries: dict[str, Entry] = {}
         self.compared = 0
         """The artifacts that were held against what was compiled now."""
@@ -113,10 +113,10 @@ class Recompiler:
         Raises:
             BrokenWheelError, WazcacheError: it cannot be made here.
         """
-        if claims.engine != self._version:
+        if claims.engine != self._engine.version:
             raise WazcacheError(
                 f"is compiled by wasmtime {claims.engine}; installed is the engine "
-                f"{self._version}: install that one"
+                f"{self._engine.version}: install that one"
             )
         if asset.member is None or asset.member not in wheel:
             raise WazcacheError("its .wasm is not in the wheel")
@@ -153,8 +153,7 @@ class Recompiler:
             program = find_wasmtime_cli(
                 self._compiler,
                 missing,
-                self._installed,
-                self._version,
+                self._engine,
                 self._cache,
                 DEFAULT_TIMEOUT,
             )

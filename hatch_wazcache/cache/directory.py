@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import filelock
 
     from hatch_wazcache.cache.key import ArtifactKey, SourceKey
-    from hatch_wazcache.engine.installed import InstalledEngine
 
     Key = ArtifactKey | SourceKey
 
@@ -292,17 +291,6 @@ class CacheDirectory:
                     return None
                 claim.callback(_release, lock)
         return claim
-
-    def engine_version(self, engine: InstalledEngine) -> str:
-        """Return the engine's own version, remembered from when it was last read: that takes 20 ms.
-
-        It is noted under what names the library's bytes.
-        """
-        version = self.recall(engine.library_id)
-        if version is None:
-            version = engine.read_version()
-            self.remember(engine.library_id, version)
-        return version
 
     def recall(self, name: str) -> str | None:
         """Return what was noted under a name, if it was."""

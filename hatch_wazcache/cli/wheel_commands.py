@@ -12,7 +12,7 @@ from hatch_wazcache.audit.checks import Audit, Finding
 from hatch_wazcache.audit.load_check import why_not_loaded
 from hatch_wazcache.cli.display import compiling, table
 from hatch_wazcache.cli.result import Result
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.sizes_and_times import size_text
@@ -119,7 +119,7 @@ class _Inspection:
         self._engine: str | None = None
         self._no_engine = ""
         try:
-            self._engine = installed_engine().distribution_version
+            self._engine = installed_wasmtime().version
         except WazcacheError as error:
             self._no_engine = str(error)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.memory import free_memory, job_memory, usable_cores
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Pool:
         self._alive = alive
         self._cores = usable_cores()
         self._memory = free_memory()
-        self._package = str(installed_engine().package)
+        self._package = str(installed_wasmtime().package)
         self._answers: queue.SimpleQueue[tuple[_Worker, str | None]] = queue.SimpleQueue()
         self._busy: dict[_Worker, deque[Task]] = {}
         """What each was sent: the first it is at, the others are small and wait there."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hatch_wazcache.cache.directory import CacheDirectory
-    from hatch_wazcache.engine.installed import InstalledEngine
+    from hatch_wazcache.engine.installed import Engine
 
 __all__ = ["find_wasmtime_cli"]
 
@@ -59,8 +59,7 @@ _PROBE = bytes.fromhex(
 def find_wasmtime_cli(
     named: Path | None,
     jobs: Iterable[Job],
-    engine: InstalledEngine,
-    version: str,
+    engine: Engine,
     cache: CacheDirectory,
     timeout: float,
 ) -> WasmtimeCli | None:
@@ -70,7 +69,6 @@ def find_wasmtime_cli(
         named: a program, or a folder with some; None for what is on PATH.
         jobs: what is to be made.
         engine: the installed wasmtime.
-        version: the engine's own.
         cache: remembers which programs and profiles agreed.
         timeout: seconds that one compilation may take.
 
@@ -85,9 +83,9 @@ def find_wasmtime_cli(
     if not keys:
         return None
     needs = f"the wasmtime program is needed for {_needs(keys)}"
-    path = _find(named, needs, version)
+    path = _find(named, needs, engine.version)
     try:
-        trial = _Trial(WasmtimeCli.at(path), engine, version, min(timeout, _PATIENCE))
+        trial = _Trial(WasmtimeCli.at(path), engine, min(timeout, _PATIENCE))
         trial.check_version(needs)
         for settings in {json.dumps(dict(key.settings), sort_keys=True): None for key in keys}:
             trial.check_bytes(json.loads(settings), cache)
@@ -146,9 +144,7 @@ class _Trial:
     """A program that is to stand in for the installed wasmtime-py, held against it."""
 
     program: WasmtimeCli
-    engine: InstalledEngine
-    version: str
-    """The engine's, and so the one that the program must be of."""
+    engine: Engine
     patience: float
     """Seconds to wait for what takes a hundredth of one."""
 
@@ -167,9 +163,9 @@ class _Trial:
             self._refuse(
                 f"{needs}, but {self.program.path} is none: it answers {said!r} to --version"
             )
-        if found[1] != self.version:
+        if found[1] != self.engine.version:
             self._refuse(
-                f"{needs}, of version {self.version} as the installed wasmtime-py is, but "
+                f"{needs}, of version {self.engine.version} as the installed wasmtime-py is, but "
                 f"{self.program.path} is of version {found[1]}"
             )
 
@@ -221,7 +217,7 @@ class _Trial:
         assert system is not None  # an engine is installed
         known = {name: v for name, v in settings.items() if not SETTINGS[name].cli_only}
         wasm, triple = hashlib.sha256(_PROBE).hexdigest(), self.engine.triple(system)
-        key = ArtifactKey(wasm, self.version, system.name, triple, "baseline", (), known)
+        key = ArtifactKey(wasm, self.engine.version, system.name, triple, "baseline", (), known)
         library = self.engine.library_id
         pair = f"{_digest_of(Path(self.program.path))} {library} {key.digest}"
         note = f"program={hashlib.sha256(pair.encode()).hexdigest()}" if library else ""
@@ -230,8 +226,9 @@ class _Trial:
         ours, theirs = self._compile_probe(key)
         if ours != theirs:
             self._refuse(
-                f"{self.program.path}, which says that it is wasmtime {self.version}, compiles a "
-                f"small module{with_settings(known)} to other bytes than the installed wasmtime-py "
+                f"{self.program.path}, which says that it is wasmtime {self.engine.version}, "
+                f"compiles a small module{with_settings(known)} to other bytes than the installed "
+                f"wasmtime-py "
                 f"{self.engine.distribution_version} does: it was built otherwise"
             )
         cache.remember(note, "same")
@@ -262,7 +259,7 @@ class _Trial:
         return digests
 
     def _refuse(self, problem: str) -> NoReturn:
-        raise WazcacheError(f"{problem}; {_how_to_get(self.version)}")
+        raise WazcacheError(f"{problem}; {_how_to_get(self.engine.version)}")
 
 
 def _kill(process: subprocess.Popen[bytes], late: threading.Event) -> None:

@@ -6,7 +6,7 @@ import mmap
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
@@ -14,40 +14,78 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import System
 
-__all__ = ["InstalledEngine", "installed_engine"]
+__all__ = ["Engine", "InstalledWasmtime", "Notes", "installed_wasmtime"]
 
 
-class InstalledEngine(NamedTuple):
-    """The wasmtime that this Python would import."""
+class Notes(Protocol):
+    """Remembers short texts from one build to the next; a cache directory does it."""
 
+    def recall(self, name: str) -> str | None:
+        """Return the text that was noted under this name, or None."""
+
+    def remember(self, name: str, value: str) -> None:
+        """Note a text without spaces under a name; an empty name notes nothing."""
+
+
+class Engine(NamedTuple):
+    """The wasmtime that artifacts are compiled for: an installed wasmtime-py with its library."""
+
+    version: str
+    """The engine's own version, which artifacts depend on. Wheel 50.0.1 has engine 50.0.0."""
     distribution_version: str
-    """The wheel's version, which a requirement speaks of."""
-    library: Path
+    """The version of wasmtime-py's wheel, which a requirement names."""
+    package: Path
+    """The folder `wasmtime` in site-packages."""
     library_id: str
-    """Names the library's bytes: the digest that the wheel's own RECORD gives; else empty."""
+    """The SHA-256 of the library as the wheel's RECORD gives it; empty without a RECORD."""
     musl: bool
-    """Whether it is a wheel for musl."""
-
-    @property
-    def package(self) -> Path:
-        """Its folder, which holds the library's."""
-        return self.library.parent.parent
+    """Whether the wheel is one for musl."""
 
     def triple(self, system: System) -> str:
-        """Return the triple to compile for; this machine's own is the one this wasmtime knows."""
+        """Return the triple to compile for.
+
+        A musl build of wasmtime-py knows only the musl triple of its own system.
+        """
         if self.musl and system == native_system():
             return system.musl_triple or system.triple
         return system.triple
 
-    def read_version(self) -> str:
-        """Read the engine's own version out of the library.
 
-        It is not always the wheel's: 50.0.1 has 50.0.0. It stands in the library as a bare string.
+class InstalledWasmtime(NamedTuple):
+    """The wasmtime that this Python would import, before its library is read."""
+
+    version: str
+    """The version of the wheel."""
+    library: Path
+    library_id: str
+    """As for `Engine`."""
+    musl: bool
+    """As for `Engine`."""
+
+    @property
+    def package(self) -> Path:
+        """The folder `wasmtime` in site-packages, which holds the folder of the library."""
+        return self.library.parent.parent
+
+    def engine(self, notes: Notes | None = None) -> Engine:
+        """Return the engine, with the version that its library states.
+
+        Args:
+            notes: remembers the version, since reading it takes 20 ms.
 
         Raises:
-            WazcacheError: it is not there, so the library is of another version than the wheel.
+            WazcacheError: the library does not belong to the wheel's version.
         """
-        major = self.distribution_version.partition(".")[0]
+        version = notes.recall(self.library_id) if notes else None
+        if version is None:
+            version = self._read_version()
+            if notes:
+                notes.remember(self.library_id, version)
+        return Engine(version, self.version, self.package, self.library_id, self.musl)
+
+    def _read_version(self) -> str:
+        """Read the engine's version from the library, where it is a bare string."""
+        major = self.version.partition(".")[0]
         pattern = re.compile(rb"(?<![\d.-])%s\.\d+\.\d+(?![\d.])" % re.escape(major.encode()))
         needle = f"{major}.".encode()
         found: set[str] = set()
@@ -62,19 +100,19 @@ class InstalledEngine(NamedTuple):
                 at = data.find(needle, at + 1)
         if len(found) == 1:
             return found.pop()
-        if self.distribution_version in found:
-            return self.distribution_version
+        if self.version in found:
+            return self.version
         raise WazcacheError(
-            f"wasmtime {self.distribution_version} is installed, but {self.library} does not say "
-            f"that it is of version {major}; install wasmtime again"
+            f"wasmtime {self.version} is installed, but {self.library} does not say that it is of "
+            f"version {major}; install wasmtime again"
         )
 
 
-def installed_engine() -> InstalledEngine:
+def installed_wasmtime() -> InstalledWasmtime:
     """Find the installed wasmtime without importing it.
 
     Raises:
-        WazcacheError: none is installed, or its library is missing or not its own.
+        WazcacheError: wasmtime is not installed, or its library is missing or another one.
     """
     from importlib.metadata import distributions
 
@@ -106,4 +144,4 @@ def installed_engine() -> InstalledEngine:
             "that version came with; install wasmtime again"
         )
     musl = "musllinux" in (distribution.read_text("WHEEL") or "")
-    return InstalledEngine(distribution.version, library, record[1] if record else "", musl)
+    return InstalledWasmtime(distribution.version, library, record[1] if record else "", musl)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hatch_wazcache.cache.directory import CacheDirectory, default_directory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import WasmReader
 from hatch_wazcache.formats.zip_members import Deflated
@@ -60,23 +60,22 @@ class Build:
         self._config = project.config
         self._report = report
         self._temporary: TemporaryDirectory[str] | None = None
-        self._engine = installed_engine()
-        warning = project.requirement.check(self._engine.distribution_version)
+        wasmtime = installed_wasmtime()
+        warning = project.requirement.check(wasmtime.version)
         if warning and first is None:
             report.warn(warning)
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, as that of `any` does")
         self._first = first
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
-        self._version = self.cache.engine_version(self._engine)
+        self._engine = wasmtime.engine(self.cache)
         self._targets = [target]
         self.reader: WasmReader = WasmReader() if first is None else first.reader
         self.plan: Plan = self._plan(target)
         self.entries: dict[str, Entry] = {}
 
     def _plan(self, target: Target) -> Plan:
-        config, layout = self._config, self._project.layout
-        return make_plan(config, target, layout, self._engine, self._version, self.reader)
+        return make_plan(self._config, target, self._project.layout, self._engine, self.reader)
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
@@ -158,9 +157,7 @@ class Build:
         from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 
         compiler, timeout = self._config.compiler, self._config.timeout
-        program = find_wasmtime_cli(
-            compiler, jobs, self._engine, self._version, self.cache, timeout
-        )
+        program = find_wasmtime_cli(compiler, jobs, self._engine, self.cache, timeout)
         make_entries(
             jobs,
             self.cache,
@@ -305,11 +302,10 @@ def plan_build(project: Project) -> Plan:
     Raises:
         WazcacheError: an asset or the engine is not fit to build.
     """
-    engine = installed_engine()
-    project.requirement.check(engine.distribution_version)
-    version = engine.read_version()
-    config = project.config
-    return make_plan(config, config.target, project.layout, engine, version, WasmReader())
+    wasmtime = installed_wasmtime()
+    project.requirement.check(wasmtime.version)
+    config, engine = project.config, wasmtime.engine()
+    return make_plan(config, config.target, project.layout, engine, WasmReader())
 
 
 def warm(project: Project, report: Report) -> None:

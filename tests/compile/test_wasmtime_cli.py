@@ -323,8 +323,8 @@ _COMPILE = """
 import json, sys
 from pathlib import Path
 from hatch_wazcache.compile.compilers import WasmtimeCli, by_wasmtime_cli, by_wasmtime_py
-from hatch_wazcache.engine.installed import installed_engine
-package = str(installed_engine().package)
+from hatch_wazcache.engine.installed import installed_wasmtime
+package = str(installed_wasmtime().package)
 wasm = open(sys.argv[1], "rb").read()
 program, kind, hows = json.loads(sys.argv[2])
 for how in hows:

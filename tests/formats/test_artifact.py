@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import CPU_LEVELS
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.formats.artifact import ArtifactHeader, BrokenArtifactError, read_artifact
@@ -74,7 +74,7 @@ def test_it_says_what_it_was_compiled_for(artifact: bytes):
     header, system = read(artifact), native_system()
     assert (header.kind, header.arch, header.system) == ("module", system.arch, system.os)
     assert header.triple == TRIPLE
-    assert header.made_by(installed_engine().read_version())
+    assert header.made_by(installed_wasmtime().engine().version)
     assert not header.made_by("1.0.0")
 
 

@@ -126,9 +126,9 @@ def _run(*words: str | Path, **env: str) -> None:
 
 def _set_up_program() -> None:
     """Have cargo build the program, of the version that the engine here has."""
-    from hatch_wazcache.engine.installed import installed_engine
+    from hatch_wazcache.engine.installed import installed_wasmtime
 
-    version = installed_engine().read_version()
+    version = installed_wasmtime().engine().version
     given = os.environ.get("WAZCACHE_WASMTIME")
     if given or _version(PROGRAM) == version:
         print(f"wasmtime: {given or PROGRAM}")

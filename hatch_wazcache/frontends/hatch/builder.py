@@ -14,7 +14,7 @@ from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
 
-from hatch_wazcache.engine.installed import installed_engine
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import TARGETS, find_targets
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook
@@ -132,7 +132,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         if ".targets." not in config.location:
             return
         try:
-            installed_engine()
+            installed_wasmtime()
         except WazcacheError as error:
             self._stop(
                 f"{config.location}: {error}, but for `hatch build -t wazcache` only if this table "
