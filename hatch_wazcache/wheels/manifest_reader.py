@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.formats.wasm import STRIP_ALLOWED, read_strip
+from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.wheels.manifest import SCHEMA
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
@@ -100,25 +101,26 @@ def check_manifest(wheel: WheelReader, member: str) -> tuple[Manifest | None, li
 
 
 class _Reader:
-    """Takes claims out of a manifest and collects what is wrong with them."""
+    """Takes values out of a manifest and collects what is wrong with them."""
 
     def __init__(self, member: str) -> None:
         self._member = member
         self._folder = posixpath.dirname(member)
-        self._problems: list[str] = []
+        self._problems = Problems(_shown)
+        self._take = self._problems.take
 
     def read(self, manifest: dict[str, Any]) -> tuple[Manifest, list[str]]:
         if "editable" in manifest:
-            self._problems.append("it was written for an editable install, not for a wheel")
+            self._problems.add("it was written for an editable install, not for a wheel")
         profiles = dict(self._profiles(manifest, "profiles", cli_only=False))
         compiler = dict(self._profiles({"compiler": {}, **manifest}, "compiler", cli_only=True))
         strip = self._take({"strip": [], **manifest}, "strip", "", _is_strip, STRIP_ALLOWED)
         tables = self._table(manifest, "assets", "")
         assets = [self._asset(name, about, profiles) for name, about in tables.items()]
         believed = tuple(asset for asset in assets if asset is not None)
-        engine = self._take(manifest, "wasmtime", "", _is_version, "a version as 48.0.0")
+        engine = self._take(manifest, "wasmtime", "", _is_version, "a version such as 48.0.0")
         if not engine and any(asset.artifacts for asset in believed):
-            self._problems.append('wasmtime = "": must be a version as 48.0.0')
+            self._problems.wrong("wasmtime", "", "a version such as 48.0.0")
         claims = Manifest(
             member=self._member,
             engine=engine or "",
@@ -127,25 +129,7 @@ class _Reader:
             strip=read_strip(strip) or (),
             assets=believed,
         )
-        return claims, self._problems
-
-    def _take(
-        self,
-        table: Mapping[str, Any],
-        field: str,
-        where: str,
-        check: Callable[[Any], bool],
-        allowed: str,
-    ) -> Any:
-        """Return a field's value, or None if it is not sane."""
-        if field not in table:
-            self._problems.append(f"{where}{field} is missing: must be {allowed}")
-            return None
-        if not check(table[field]):
-            value = _shown(table[field])
-            self._problems.append(f"{where}{field} = {value}: must be {allowed}")
-            return None
-        return table[field]
+        return claims, self._problems.lines
 
     def _table(self, table: Mapping[str, Any], field: str, where: str) -> dict[str, Any]:
         return self._take(table, field, where, _is_table, "a table") or {}
@@ -156,39 +140,37 @@ class _Reader:
         for name, settings in self._table(manifest, field, "").items():
             where = f"{field}[{_shown(name)}]"
             if not isinstance(settings, Mapping):
-                self._problems.append(f"{where} = {_shown(settings)}: must be a table of settings")
+                self._problems.wrong(where, settings, "a table of settings")
                 continue
-            wrong = []
+            before = len(self._problems.lines)
             for setting, value in settings.items():
                 known = SETTINGS.get(setting)
                 if known is None or known.cli_only != cli_only:
-                    wrong.append(f"{where}.{setting}: there is no such setting")
+                    self._problems.add(f"{where}.{setting}: there is no such setting")
                 elif not known.accepts(value):
-                    allowed = known.allowed()
-                    wrong.append(f"{where}.{setting} = {_shown(value)}: must be {allowed}")
-            self._problems += wrong
-            if not wrong:
+                    self._problems.wrong(f"{where}.{setting}", value, known.allowed())
+            if len(self._problems.lines) == before:
                 yield name, settings
 
     def _asset(self, name: str, about: Any, profiles: Mapping[str, Any]) -> ManifestAsset | None:
-        where = f"assets[{_shown(name)}]."
+        where = f"assets[{_shown(name)}]"
         if not isinstance(about, Mapping):
-            self._problems.append(f"{where[:-1]} = {_shown(about)}: must be a table")
+            self._problems.wrong(where, about, "a table")
             return None
-        before = len(self._problems)
+        before = len(self._problems.lines)
         kind = self._take(about, "kind", where, _is_kind, '"module" or "component"')
         wasm = self._take(about, "wasm", where, _is_path_or_null, "a path in the package, or null")
         sha256, size = self._digest(about, where)
         artifacts = self._take(about, "artifacts", where, _is_list, "a list of tables")
         if "mtime_ns" in about:
-            self._problems.append(f"{where}mtime_ns: is for an editable install, not for a wheel")
+            self._problems.add(f"{where}.mtime_ns: is for an editable install, not for a wheel")
         claims = [
-            self._artifact(artifact, f"{where}artifacts[{number}]", profiles)
+            self._artifact(artifact, f"{where}.artifacts[{number}]", profiles)
             for number, artifact in enumerate(artifacts or [])
         ]
         believed = tuple(claim for claim in claims if claim is not None)
-        if wasm is None and not claims and before == len(self._problems):
-            self._problems.append(f"{where}artifacts = []: there is no wasm either")
+        if wasm is None and not claims and before == len(self._problems.lines):
+            self._problems.add(f"{where}.artifacts = []: there is no wasm either")
         if kind is None or sha256 is None or size is None:
             return None
         member = None if wasm is None else self._path(wasm)
@@ -198,9 +180,8 @@ class _Reader:
         self, about: Any, where: str, profiles: Mapping[str, Any]
     ) -> ManifestArtifact | None:
         if not isinstance(about, Mapping):
-            self._problems.append(f"{where} = {_shown(about)}: must be a table")
+            self._problems.wrong(where, about, "a table")
             return None
-        where += "."
         file = self._take(about, "file", where, _is_path, "a path in the package")
         systems, profile_names = ", ".join(SYSTEMS), ", ".join(profiles)
         system = self._take(about, "target", where, _is_one_of(SYSTEMS), f"one of {systems}")

@@ -52,8 +52,8 @@ def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: by
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        (lambda m: m.update(wasmtime="new"), 'wasmtime = "new": must be a version as 48.0.0'),
-        (lambda m: m.update(wasmtime=""), 'wasmtime = "": must be a version as 48.0.0'),
+        (lambda m: m.update(wasmtime="new"), 'wasmtime = "new": must be a version such as 48.0.0'),
+        (lambda m: m.update(wasmtime=""), 'wasmtime = "": must be a version such as 48.0.0'),
         (lambda m: m.pop("profiles"), "profiles is missing: must be a table"),
         (lambda m: m.update(assets=[]), "assets = []: must be a table"),
         (lambda m: m.update(editable={}), "it was written for an editable install, not for a"),
