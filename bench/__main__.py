@@ -54,7 +54,7 @@ def measure(names: list[str], *, quick: bool) -> list[Row]:
     named = os.environ.get("WAZCACHE_WASMTIME")
     program: Path | None = Path(named or ROOT / ".work" / "wasmtime" / "bin" / "wasmtime")
     if program is not None and not program.is_file():
-        print("without the wasmtime program, which `make wasmtime` builds", file=sys.stderr)
+        print("without the wasmtime CLI, which `make wasmtime` downloads", file=sys.stderr)
         program = None
     bench = Bench(work, program, quick=quick)
     rows: list[Row] = []

