@@ -1,1 +1,5 @@
-"""One build: the plan, the jobs, the wheel or the files of an editable install."""
+"""Everything between a project that a front end has read, and its wheel or editable install.
+
+`plan` decides, `entries` looks up and compiles, `build` runs both. `wheel`, `tree` and `editable`
+write the result. How to read a project and what to show is left to the front ends.
+"""

@@ -1,64 +1,70 @@
-"""What an editable install writes into the source tree: writes it, finds it again, removes it.
+"""The files of an editable install in the source tree: writes, finds and removes them.
 
-The manifest that lies there names it all, and is written first, so that whatever a killed
-installation leaves behind can be found.
+The manifest names them all and is written first. So the next install finds every file that a
+killed one left behind.
 """
 
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.targets import SYSTEMS
+from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.project.packages import is_loader, manifest_name
+from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util import temporary_files
 from hatch_wazcache.wheels.manifest import manifest_for_editable, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from hatch_wazcache.cache.entry import Entry
-    from hatch_wazcache.compile.job import Job
-    from hatch_wazcache.packing.plan import Plan
-    from hatch_wazcache.wheels.manifest import DigestOf
+    from hatch_wazcache.packing.build import Build
+    from hatch_wazcache.project.packages import Package
 
-__all__ = ["leftovers", "remove", "write"]
+__all__ = ["leftovers", "remove", "write_editable"]
 
 _DEFAULT_MANIFEST = manifest_name(None)
 
 _NO_SOURCES = (".git", ".hg", ".hatch", ".nox", ".tox", ".venv", "__pycache__", "node_modules")
-"""Folders that are not searched."""
+"""Folders without sources, which are not searched."""
 
 
-def write(
-    plan: Plan,
-    root: Path,
-    project: str,
-    loader: bytes,
-    copy: Callable[[Job, Callable[[Entry], None]], None],
-    digest: DigestOf,
-) -> None:
+def write_editable(build: Build) -> None:
     """Write artifacts, manifests and loaders beside the sources, each file at once or not at all.
 
-    What stood there before goes first: an old artifact must never stand beside a new manifest,
-    wherever this is killed.
+    Files of an earlier install go first. So an old artifact never lies beside a new manifest, even
+    if this process is killed.
 
     Args:
-        plan: the build's plan.
-        root: the project's root.
-        project: the project's name.
-        loader: the loader's text.
-        copy: calls its second argument with the job's entry, again if that was broken.
-        digest: tells an artifact's SHA-256 (hexadecimal) and size in bytes.
+        build: its entries are made.
 
     Raises:
-        OSError: the source tree cannot be written.
+        WazcacheError: the source tree cannot be written.
     """
+    try:
+        committed = _remove_old(build)
+        for package in build.plan.packages:
+            _write_package(build, package, committed)
+    except OSError as error:
+        where = error.filename or build.project.layout.root  # a full disk has no name
+        raise WazcacheError(
+            f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
+            "artifacts beside the .wasm files"
+        ) from error
+
+
+def _remove_old(build: Build) -> set[Path]:
+    """Remove what earlier installs wrote, but for the files that are replaced in one step.
+
+    Returns:
+        The loaders that no install wrote. They are committed files, so `remove` never removes them.
+    """
+    root, plan = build.project.layout.root, build.plan
     committed, kept = set(), set()
     for package in plan.packages:
-        before = list(_wrote(package.source / package.manifest, root))
+        before = list(_written_by(package.source / package.manifest, root))
         kept.add(package.source / package.manifest)
         if package.loader:
             path = package.source / package.loader
@@ -67,27 +73,31 @@ def write(
                 committed.add(path)
         _unlink(path for path in before if path not in kept)
     for manifest in dict.fromkeys(package.manifest for package in plan.packages):
-        remove(root, project, manifest, kept)
+        remove(root, build.project.name, manifest, kept)
     _unlink(artifact.asset.package.source / artifact.name for artifact in plan.artifacts)
-    for package in plan.packages:
-        artifacts = [a for a in plan.artifacts if a.asset.package == package]
-        wrote = [artifact.name for artifact in artifacts]
-        if package.loader and package.source / package.loader not in committed:
-            wrote.append(package.loader)
-        wrote.append(package.manifest)
-        text = manifest_for_editable(plan, package, digest, project, wrote)
-        temporary_files.write_file(package.source / package.manifest, [text])
-        for artifact in artifacts:
-            path = package.source / artifact.name
-            copy(artifact.job, partial(_write_data, path))
-        if package.loader:
-            temporary_files.write_file(package.source / package.loader, [loader])
+    return committed
+
+
+def _write_package(build: Build, package: Package, committed: Container[Path]) -> None:
+    """Write the files of one package, the manifest first."""
+    plan, entries = build.plan, build.entries
+    artifacts = [artifact for artifact in plan.artifacts if artifact.asset.package == package]
+    wrote = [artifact.name for artifact in artifacts]
+    if package.loader and package.source / package.loader not in committed:
+        wrote.append(package.loader)
+    wrote.append(package.manifest)
+    manifest = manifest_for_editable(plan, package, entries.digest, build.project.name, wrote)
+    temporary_files.write_file(package.source / package.manifest, [manifest])
+    for artifact in artifacts:
+        entries.write(artifact.job, package.source / artifact.name)
+    if package.loader:
+        temporary_files.write_file(package.source / package.loader, [loader_text()])
 
 
 def leftovers(
     root: Path, files: Mapping[str, str], assets: Iterable[str], manifest: str
 ) -> Iterator[str]:
-    """Find what editable installs left among the files of a distribution; it has no place there.
+    """Find files of editable installs among those of a distribution, which must not hold them.
 
     Args:
         root: the project's root.
@@ -112,16 +122,18 @@ def leftovers(
                 yield distribution
     for folder in {os.path.dirname(source) for source in files}:
         for path in _manifests(Path(folder), manifest):
-            for written in _wrote(path, root):
+            for written in _written_by(path, root):
                 if str(written) in files:
                     yield files[str(written)]
 
 
 def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) -> None:
-    """Remove exactly what editable installs of this project wrote; assets may be gone by now.
+    """Remove exactly the files that editable installs of this project wrote.
+
+    The assets need not exist any more.
 
     Args:
-        root: the project's root; a folder below it with a project of its own is left alone.
+        root: the project's root. Folders below it with a project of their own are left alone.
         project: the project's name.
         manifest: the name of the manifests.
         keep: files to leave.
@@ -137,18 +149,18 @@ def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) 
         for path in _manifests(folder, manifest):
             about = read_manifest(path).get("editable")
             if isinstance(about, dict) and about.get("project") == project:
-                _unlink(written for written in _wrote(path, root) if written not in keep)
+                _unlink(written for written in _written_by(path, root) if written not in keep)
 
 
 def _manifests(folder: Path, manifest: str) -> Iterator[Path]:
-    """Find the manifests in a folder, also those of the option `loader` as it was before."""
+    """Find the manifests in a folder, also those of an earlier value of the option `loader`."""
     for path in folder.glob("*.json"):
         if path.name in (manifest, _DEFAULT_MANIFEST) or is_loader(path.with_suffix(".py")):
             yield path
 
 
-def _wrote(manifest: Path, root: Path) -> Iterator[Path]:
-    """Yield the files that a manifest says were written, itself last; none outside its folder."""
+def _written_by(manifest: Path, root: Path) -> Iterator[Path]:
+    """Yield the files that a manifest lists, itself last, but none outside its folder."""
     about = read_manifest(manifest).get("editable")
     names = about.get("wrote") if isinstance(about, dict) else None
     for name in names if isinstance(names, list) else ():
@@ -163,10 +175,6 @@ def _wrote(manifest: Path, root: Path) -> Iterator[Path]:
                 yield written
     if isinstance(names, list):
         yield manifest
-
-
-def _write_data(path: Path, entry: Entry) -> None:
-    temporary_files.write_file(path, entry.data())
 
 
 def _unlink(paths: Iterable[Path]) -> None:

@@ -12,20 +12,18 @@ import csv
 import hashlib
 import io
 import os
-import stat
-import time
 import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.zip_members import (
+    Compressed,
     DateTime,
     Deflated,
     add_compressed,
     add_member,
     member_info,
-    zip_time,
 )
 from hatch_wazcache.util import temporary_files
 
@@ -33,9 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.engine.targets import Target
-    from hatch_wazcache.packing.plan import Artifact, Asset
 
 __all__ = ["PlatformWheel", "wheel_tag"]
 
@@ -45,7 +41,7 @@ _LARGEST_IN_MEMORY = 8 << 20
 _ROOM_FOR_THE_REST = 4 << 20
 """Bytes that are set aside for the base wheel's members."""
 
-_FILE = 0o100644 << 16
+_FILE_MODE = 0o100644
 _CHUNK = 1 << 20
 
 
@@ -125,43 +121,34 @@ class PlatformWheel:
             with suppress(OSError):  # a full disk is met as it is written
                 os.posix_fallocate(self._file.fileno(), 0, size + _ROOM_FOR_THE_REST)
 
-    def add_artifact(self, artifact: Artifact, entry: Entry) -> None:
-        """Copy an artifact's compressed bytes.
-
-        Raises:
-            BrokenEntryError: the entry is not what was published; the wheel is as before.
-            OSError: the wheel cannot be written.
-        """
-        name = artifact.distribution
-        add_compressed(self._archive, name, self._date_time, _FILE, entry)
-        self._records[name] = _digest(entry.sha256), entry.size
-
-    def add_asset(self, asset: Asset, data: Entry | Deflated, *, reproducible: bool) -> None:
-        """Copy an asset's compressed bytes.
+    def add_member(
+        self,
+        name: str,
+        data: Compressed,
+        sha256: str,
+        *,
+        date_time: DateTime | None = None,
+        mode: int = _FILE_MODE,
+    ) -> None:
+        """Add a member by copying its compressed bytes.
 
         Args:
-            asset: what the bytes are of.
-            data: an entry, or what was deflated for this wheel.
-            reproducible: the wheel's time stamp and a mode of 644 or 755; else the file's own.
+            name: its path in the wheel.
+            data: its compressed bytes.
+            sha256: of the uncompressed bytes, hexadecimal.
+            date_time: its time stamp; by default that of generated members.
+            mode: its Unix mode, with the file's type.
 
         Raises:
-            BrokenEntryError: the entry is not what was published; the wheel is as before.
-            OSError: the wheel cannot be written.
+            OSError: the wheel cannot be written. After this and any exception out of `data`, the
+                wheel is as before.
         """
-        status = asset.source.stat()
-        date_time, mode = self._date_time, status.st_mode
-        if reproducible:
-            mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
-        else:
-            date_time = zip_time(time.localtime(status.st_mtime))
-        name = asset.distribution
-        add_compressed(self._archive, name, date_time, mode << 16, data)
-        self._records[name] = _digest(asset.wasm.sha256), data.size
+        add_compressed(self._archive, name, date_time or self._date_time, mode << 16, data)
+        self._records[name] = _digest(sha256), data.size
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Add a small generated file."""
-        add_compressed(self._archive, name, self._date_time, _FILE, Deflated.of(data))
-        self._records[name] = _digest(hashlib.sha256(data).hexdigest()), len(data)
+        self.add_member(name, Deflated.of(data), hashlib.sha256(data).hexdigest())
 
     def flush(self) -> None:
         """Write out what was added, so that a full disk is met here and not by hatchling.

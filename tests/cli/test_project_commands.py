@@ -164,5 +164,6 @@ def test_warm_of_a_cache_that_keeps_nothing_is_an_error(filled: Project):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == (
-        "hatch-wazcache: the cache does not keep what was compiled, so nothing is warm"
+        "hatch-wazcache: the cache could not store the artifacts, so the next build compiles them "
+        "again"
     )

@@ -94,6 +94,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Put the heavy members into hatchling's wheel, or the artifacts beside the sources."""
+        from hatch_wazcache.packing.editable import write_editable
         from hatch_wazcache.util.sizes_and_times import size_text
 
         if self._build is None:
@@ -102,7 +103,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         hatchlings = _identity(base)
         try:
             if version == "editable":
-                self._build.write_editable()
+                write_editable(self._build)
                 self._report.is_done("beside the .wasm files, for an editable install")
             else:
                 size = self._finish_wheel(base, build_data)
@@ -126,6 +127,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _initialize_wheel(self, version: str, build_data: dict[str, Any]) -> None:
         from hatch_wazcache.packing.build import Build
+        from hatch_wazcache.packing.wheel import begin_wheel
         from hatch_wazcache.report import Report
         from hatch_wazcache.wheels.platform_wheel import wheel_tag
 
@@ -148,8 +150,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             build_data["tag"], build_data["infer_tag"] = self._tag, False
             build_data["pure_python"] = build_data["pure_python"] and target.name == "any"
             reproducible = self.build_config.reproducible
-            self._wheel = build.begin_wheel(
-                Path(self.directory), date_time, reproducible=reproducible
+            self._wheel = begin_wheel(
+                build, Path(self.directory), date_time, reproducible=reproducible
             )
             self._keep_out(build, project.layout, build_data)
 

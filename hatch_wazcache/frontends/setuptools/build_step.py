@@ -95,12 +95,15 @@ class BuildWazcache(Command):
                     self.close()
 
     def _write(self, build: Build) -> None:
+        from hatch_wazcache.packing.editable import write_editable
+        from hatch_wazcache.packing.tree import write_tree
+
         if self.editable_mode:
-            build.write_editable()
+            write_editable(build)
             self._filter_data_files(Path.is_file)  # it may have removed some
             self.report.is_done("beside the .wasm files, for an editable install")
         else:
-            build.write_tree(Path(self.build_lib))
+            write_tree(build, Path(self.build_lib))
             self.report.is_done(self.build_lib)
 
     def _target(self) -> Target:

@@ -165,13 +165,14 @@ class _BdistWheel(bdist_wheel):
         self.root_is_pure = pure
 
     def _finish(self, base: Path, final: Path, date_time: DateTime) -> None:
+        from hatch_wazcache.packing.wheel import begin_wheel
         from hatch_wazcache.util.sizes_and_times import size_text
 
         step = self._step
         assert step is not None
         assert step.build is not None
         reproducible = "SOURCE_DATE_EPOCH" in os.environ  # as setuptools has it
-        wheel = step.build.begin_wheel(final.parent, date_time, reproducible=reproducible)
+        wheel = begin_wheel(step.build, final.parent, date_time, reproducible=reproducible)
         try:
             assets = [asset.distribution for asset in step.build.plan.assets]
             drop = {*assets, *step.strays(step.files(), assets)}

@@ -1,0 +1,164 @@
+"""The cache entries of a build: looked up, compiled if missing, made again if broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
+
+from hatch_wazcache.cache.directory import CacheDirectory, default_directory
+from hatch_wazcache.cache.entry import BrokenEntryError, Entry
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util import temporary_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from hatch_wazcache.compile.job import Job
+    from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
+    from hatch_wazcache.packing.plan import Artifact
+    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.report import Report
+
+__all__ = ["Entries"]
+
+Result = TypeVar("Result")
+
+
+class Entries:
+    """The entries of one build, and the cache that holds them."""
+
+    def __init__(
+        self,
+        config: Config,
+        wasmtime: InstalledWasmtime,
+        report: Report,
+        first: Entries | None = None,
+    ) -> None:
+        """Open the cache.
+
+        Args:
+            config: the options.
+            wasmtime: the installed one.
+            report: shows progress and warnings, and counts hits and misses.
+            first: the entries of a build for another target, still open. Their cache is used, and
+                what it could not store.
+        """
+        self._config = config
+        self._report = report
+        self._first = first
+        self._temporary: TemporaryDirectory[str] | None = None
+        self.by_key: dict[str, Entry] = {}
+        """All entries that were found or made."""
+        self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
+        self.engine: Engine = wasmtime.engine(self.cache)
+
+    def _open_cache(self) -> CacheDirectory:
+        if self._config.cache_dir is not None:
+            return CacheDirectory(self._config.cache_dir, self._report.warn)
+        try:
+            return CacheDirectory(default_directory(), self._report.warn)
+        except WazcacheError as error:  # the default, so nobody can correct an option
+            self._report.warn(f"{error}; what is compiled now is not kept")
+            self._temporary = TemporaryDirectory(prefix="wazcache-")
+            return CacheDirectory(Path(self._temporary.name), self._report.warn)
+
+    def close(self) -> None:
+        """Release the cache, unless it belongs to the first build."""
+        if self._first is not None:
+            return
+        self.cache.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    @property
+    def are_stored(self) -> bool:
+        """Whether the cache has stored all entries. If not, some last until `close` only."""
+        root = self.cache.root
+        in_it = all(entry.path.is_relative_to(root) for entry in self.by_key.values())
+        return in_it and self._temporary is None
+
+    def stream_size(self, jobs: Iterable[Job]) -> int:
+        """Return the compressed bytes of the entries that jobs have; small sources have none."""
+        digests = (job.key.digest for job in jobs)
+        return sum(self.by_key[key].stream_size for key in digests if key in self.by_key)
+
+    def digest(self, artifact: Artifact) -> tuple[str, int]:
+        """Return an artifact's SHA-256 and its size in bytes, for its manifest."""
+        entry = self.by_key[artifact.key.digest]
+        return entry.sha256, entry.size
+
+    def make(self, jobs: Sequence[Job]) -> None:
+        """Look up every job, and compile those that are missing.
+
+        Raises:
+            WazcacheError: an asset cannot be compiled; names each of them.
+        """
+        distinct = {job.key.digest: job for job in reversed(jobs)}
+        found = self.cache.find(job.key for job in distinct.values())
+        if self._first is not None:
+            known = self._first.by_key
+            found = {digest: known[digest] for digest in distinct if digest in known} | found
+        for digest, entry in found.items():
+            self._take_found(distinct[digest], entry)
+        if missing := [job for digest, job in distinct.items() if digest not in found]:
+            self._compile(missing)
+
+    def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
+        """Copy the job's entry. If it is broken or gone, make it again first.
+
+        Args:
+            job: one that was made.
+            copy: copies the entry, which is checked meanwhile. A broken entry is copied twice.
+
+        Raises:
+            WazcacheError: the entry cannot be made, or is broken again.
+        """
+        entry = self.by_key[job.key.digest]
+        try:
+            return copy(entry)
+        except BrokenEntryError as error:
+            self._report.say(f"{error}; making it again")
+        if job.compiles:
+            self._report.is_lost(entry.seconds)
+        self._compile([job], again=True)
+        try:
+            return copy(self.by_key[job.key.digest])
+        except BrokenEntryError as error:
+            raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+
+    def write(self, job: Job, path: Path) -> None:
+        """Write the data of the job's entry to a file, at once, as `copy` copies it.
+
+        Raises:
+            OSError: the file cannot be written.
+            WazcacheError: the entry cannot be made, or is broken again.
+        """
+        self.copy(job, lambda entry: temporary_files.write_file(path, entry.data()))
+
+    def _compile(self, jobs: list[Job], *, again: bool = False) -> None:
+        # Imported here, because a build that finds everything does not need them.
+        from hatch_wazcache.compile.make_entries import make_entries
+        from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
+
+        compiler, timeout = self._config.compiler, self._config.timeout
+        program = find_wasmtime_cli(compiler, jobs, self.engine, self.cache, timeout)
+        make_entries(
+            jobs,
+            self.cache,
+            timeout,
+            self._report,
+            self._take_found,
+            self._take,
+            program=program,
+            again=again,
+        )
+
+    def _take_found(self, job: Job, entry: Entry) -> None:
+        """Use an entry that this build did not make."""
+        self._take(job, entry)
+        if job.compiles:
+            self._report.is_found(entry.seconds)
+
+    def _take(self, job: Job, entry: Entry) -> None:
+        self.by_key[job.key.digest] = entry

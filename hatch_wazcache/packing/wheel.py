@@ -1,0 +1,82 @@
+"""The platform wheel of a build, with all large members, before the build system makes its own."""
+
+from __future__ import annotations
+
+import stat
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.formats.zip_members import Deflated, zip_time
+from hatch_wazcache.wheels.platform_wheel import PlatformWheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.formats.zip_members import DateTime
+    from hatch_wazcache.packing.build import Build
+    from hatch_wazcache.packing.plan import Artifact, Asset
+
+__all__ = ["begin_wheel"]
+
+
+def begin_wheel(
+    build: Build, directory: Path, date_time: DateTime, *, reproducible: bool
+) -> PlatformWheel:
+    """Begin the wheel with its assets and artifacts, and the loader and manifest of each package.
+
+    Args:
+        build: its entries are made.
+        directory: the folder of the finished wheel.
+        date_time: the time stamp of generated members.
+        reproducible: whether assets get that time stamp too, and the mode 644 or 755. If not, they
+            keep their own.
+
+    Raises:
+        WazcacheError: the directory or the wheel cannot be written.
+    """
+    wheel = PlatformWheel(directory, date_time)
+    plan, entries = build.plan, build.entries
+    assets = plan.assets if build.project.config.keep_wasm else ()
+    jobs = [asset.job for asset in assets] + [artifact.job for artifact in plan.artifacts]
+    wheel.reserve(entries.stream_size(jobs))
+    try:
+        for asset in assets:
+            add = partial(_add_asset, wheel, asset, reproducible=reproducible)
+            if asset.job.is_small:
+                add(Deflated.of(asset.read()))
+            else:
+                entries.copy(asset.job, add)
+        for artifact in plan.artifacts:
+            entries.copy(artifact.job, partial(_add_artifact, wheel, artifact))
+        for name, data in build.generated_files():
+            wheel.add_bytes(name, data)
+        wheel.flush()
+    except OSError as error:
+        wheel.abandon()
+        raise WazcacheError(
+            f"the wheel cannot be written to {directory}: {error.strerror or error}"
+        ) from error
+    except BaseException:
+        wheel.abandon()
+        raise
+    return wheel
+
+
+def _add_asset(
+    wheel: PlatformWheel, asset: Asset, data: Entry | Deflated, *, reproducible: bool
+) -> None:
+    status = asset.source.stat()
+    mode = status.st_mode
+    date_time = None
+    if reproducible:
+        mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
+    else:
+        date_time = zip_time(time.localtime(status.st_mtime))
+    wheel.add_member(asset.distribution, data, asset.wasm.sha256, date_time=date_time, mode=mode)
+
+
+def _add_artifact(wheel: PlatformWheel, artifact: Artifact, entry: Entry) -> None:
+    wheel.add_member(artifact.distribution, entry, entry.sha256)
