@@ -39,7 +39,7 @@ def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def program() -> Path:
+def wasmtime_cli() -> Path:
     """The wasmtime CLI, which compiles for all systems."""
     named = os.environ.get("WAZCACHE_WASMTIME")
     found = Path(named) if named else WORK / "wasmtime" / "bin" / "wasmtime"

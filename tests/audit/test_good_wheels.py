@@ -74,11 +74,11 @@ def test_a_link_to_a_wheel_is_that_wheel(good: Path, tmp_path: Path):
 
 
 @pytest.fixture(scope="module")
-def every(tmp_path_factory: pytest.TempPathFactory, program: Path) -> dict[str, Path]:
+def every(tmp_path_factory: pytest.TempPathFactory, wasmtime_cli: Path) -> dict[str, Path]:
     """A wheel of every target, by the target's name."""
     folder = tmp_path_factory.mktemp("every")
     project = Project(folder / "project", folder / "cache")
-    project.environment = {"WAZCACHE_WASMTIME": str(program)}
+    project.environment = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
     project.write("pyproject.toml", PYPROJECT)
     project.append("targets = " + json.dumps(list(TARGETS)))
     project.write("demo/__init__.py")
@@ -91,12 +91,12 @@ def every(tmp_path_factory: pytest.TempPathFactory, program: Path) -> dict[str, 
 
 
 def test_the_wheel_of_every_target_has_no_finding_compiled_again_or_not(
-    every: dict[str, Path], program: Path
+    every: dict[str, Path], wasmtime_cli: Path
 ):
     assert every.keys() == TARGETS.keys()
     for path in every.values():
         assert findings(path) == []
-    done = run("audit", "--recompile", "--compiler", program, *every.values())
+    done = run("audit", "--recompile", "--compiler", wasmtime_cli, *every.values())
     assert done.returncode == 0, done.stderr
     count = sum(len(target.systems) for target in TARGETS.values())
     assert done.stdout == (
@@ -141,13 +141,13 @@ def test_a_real_artifact_of_another_system_is_found(every: dict[str, Path], tmp_
 
 
 def test_an_artifact_without_an_address_map_is_compiled_again_by_the_program(
-    project: Project, program: Path
+    project: Project, wasmtime_cli: Path
 ):
-    project.environment = {"WAZCACHE_WASMTIME": str(program)}
+    project.environment = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
     project.append("[tool.hatch.build.hooks.wazcache.profiles.default]\naddress-map = false\n")
     built = project.build()
     assert built.status == 0, built.output
     assert findings(built.wheel) == []
-    done = run("audit", "--recompile", built.wheel, WAZCACHE_WASMTIME=str(program))
+    done = run("audit", "--recompile", built.wheel, WAZCACHE_WASMTIME=str(wasmtime_cli))
     assert done.returncode == 0, done.stderr
     assert loads(built.wheel) == [(True, None)]

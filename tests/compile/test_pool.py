@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the program is 
 
 
 @pytest.fixture
-def many(project: Project, program: Path, tmp_path: Path) -> Project:
+def many(project: Project, wasmtime_cli: Path, tmp_path: Path) -> Project:
     """A project of small modules, whose compiler does as a module's text says."""
     script = tmp_path / "tools" / "wasmtime"
     script.parent.mkdir()
@@ -38,7 +38,7 @@ if does slow; then sleep 1; fi
 if does crash; then kill -SEGV $PPID; sleep 100; fi
 if does greedy; then kill -KILL $PPID; sleep 100; fi
 if does unlucky && mkdir {tmp_path}/once; then kill -KILL $PPID; sleep 100; fi
-exec {program} "$@"
+exec {wasmtime_cli} "$@"
 """)
     script.chmod(0o755)
     (project.root / "demo/a.wasm").unlink()

@@ -1,4 +1,4 @@
-"""The second compiler, the `wasmtime` program: what makes it trusted, and what it is told."""
+"""The second compiler, the wasmtime program: what makes it trusted, and what it is told."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the programs are she
 
 
 @pytest.fixture
-def cross(project: Project, program: Path) -> Project:
+def cross(project: Project, wasmtime_cli: Path) -> Project:
     """A project that is built for another system than this."""
-    project.environment = {"WAZCACHE_TARGET": FOREIGN, "WAZCACHE_WASMTIME": str(program)}
+    project.environment = {"WAZCACHE_TARGET": FOREIGN, "WAZCACHE_WASMTIME": str(wasmtime_cli)}
     return project
 
 
@@ -82,10 +82,12 @@ def test_without_the_program_the_message_says_who_needs_it_and_how_to_get_it(cro
 
 @pytest.mark.parametrize("named", ["wasmtime", "wasmtime-48.0.0"])
 @pytest.mark.parametrize("by", ["option", "variable", "PATH"])
-def test_the_program_is_found(cross: Project, program: Path, tmp_path: Path, by: str, named: str):
+def test_the_program_is_found(
+    cross: Project, wasmtime_cli: Path, tmp_path: Path, by: str, named: str
+):
     folder = tmp_path / "some tools"
     folder.mkdir()
-    (folder / named).symlink_to(program)
+    (folder / named).symlink_to(wasmtime_cli)
     env = {"WAZCACHE_WASMTIME": ""}
     if by == "option":
         cross.append(f"compiler = '{os.path.relpath(folder, cross.root)}'\n")
@@ -98,10 +100,10 @@ def test_the_program_is_found(cross: Project, program: Path, tmp_path: Path, by:
 
 
 def test_of_several_in_a_folder_the_one_of_the_engines_version_is_taken(
-    cross: Project, program: Path, tmp_path: Path
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     script(tmp_path / "tools", "exit 3")
-    (tmp_path / "tools" / "wasmtime-48.0.0").symlink_to(program)
+    (tmp_path / "tools" / "wasmtime-48.0.0").symlink_to(wasmtime_cli)
     built = cross.build(WAZCACHE_WASMTIME=str(tmp_path / "tools"))
     assert built.status == 0, built.output
 
@@ -168,8 +170,10 @@ def test_a_path_that_is_no_program_is_refused(cross: Project, tmp_path: Path, wh
 
 @posix
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_program_that_may_not_be_read_is_refused(cross: Project, program: Path, tmp_path: Path):
-    path = Path(shutil.copy(program, tmp_path / "wasmtime"))
+def test_a_program_that_may_not_be_read_is_refused(
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
+):
+    path = Path(shutil.copy(wasmtime_cli, tmp_path / "wasmtime"))
     path.chmod(0o111)
     refused(cross, f"{path} cannot be read: Permission denied", WAZCACHE_WASMTIME=str(path))
 
@@ -189,12 +193,12 @@ def test_a_program_that_may_not_be_read_is_refused(cross: Project, program: Path
     ],
 )
 def test_a_program_that_does_not_compile_as_wasmtime_py_is_refused(
-    cross: Project, program: Path, tmp_path: Path, text: str, told: str
+    cross: Project, wasmtime_cli: Path, tmp_path: Path, text: str, told: str
 ):
-    real = f'{program} "$@"'
+    real = f'{wasmtime_cli} "$@"'
     path = script(
         tmp_path / "tools",
-        f'[ "$1" = --version ] && exec {program} --version\n'
+        f'[ "$1" = --version ] && exec {wasmtime_cli} --version\n'
         'for word; do [ "$last" = -o ] && out=$word; last=$word; done\n'
         + text.replace("{real}", real),
     )
@@ -213,19 +217,21 @@ def test_a_program_that_does_not_compile_as_wasmtime_py_is_refused(
         ("sleep 1000", "not done after 5 s"),
         ('{real}; head -c 5000 "$out" > "$out.2"; cat "$out.2" > "$out"', "has not written"),
         (
-            '{program} compile --target s390x-unknown-linux-gnu -o "$out" "$last"',
+            '{wasmtime_cli} compile --target s390x-unknown-linux-gnu -o "$out" "$last"',
             "has written a module for s390x-unknown-linux-gnu",
         ),
     ],
 )
 def test_a_program_that_fails_for_the_asset_is_named_with_it(
-    cross: Project, program: Path, tmp_path: Path, text: str, told: str
+    cross: Project, wasmtime_cli: Path, tmp_path: Path, text: str, told: str
 ):
     triple = SYSTEMS[FOREIGN].triple
-    text = text.replace("{real}", f'{program} "$@"').replace("{program}", str(program))
+    text = text.replace("{real}", f'{wasmtime_cli} "$@"').replace(
+        "{wasmtime_cli}", str(wasmtime_cli)
+    )
     path = script(
         tmp_path / "tools",
-        f'case "$*" in *{triple}*) ;; *) exec {program} "$@";; esac\n'
+        f'case "$*" in *{triple}*) ;; *) exec {wasmtime_cli} "$@";; esac\n'
         'for word; do [ "$last" = -o ] && out=$word; last=$word; done\n' + text,
     )
     refused(
@@ -236,25 +242,25 @@ def test_a_program_that_fails_for_the_asset_is_named_with_it(
 
 @posix
 def test_it_is_asked_for_its_version_in_the_folder_that_it_compiles_in(
-    cross: Project, program: Path, tmp_path: Path
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     # The shims of version managers run the version that the folder is configured for.
     path = script(
         tmp_path / "tools",
-        f'case "$PWD" in {cross.root}*) exec {program} "$@";; esac\n'
-        f'[ "$1" = --version ] && echo wasmtime 48.0.1 || exec {program} "$@"',
+        f'case "$PWD" in {cross.root}*) exec {wasmtime_cli} "$@";; esac\n'
+        f'[ "$1" = --version ] && echo wasmtime 48.0.1 || exec {wasmtime_cli} "$@"',
     )
     refused(cross, f"{path} is of version 48.0.1", WAZCACHE_WASMTIME=str(path))
 
 
 @posix
 def test_a_program_that_is_replaced_meanwhile_makes_nothing(
-    cross: Project, program: Path, tmp_path: Path
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     path = script(
         tmp_path / "tools",
-        f'case "$*" in *{SYSTEMS[FOREIGN].triple}*) cp -f {program} "$0";; esac\n'
-        f'exec {program} "$@"',
+        f'case "$*" in *{SYSTEMS[FOREIGN].triple}*) cp -f {wasmtime_cli} "$0";; esac\n'
+        f'exec {wasmtime_cli} "$@"',
     )
     refused(
         cross, f"demo/a.wasm: cannot be compiled for {FOREIGN}",
@@ -280,10 +286,10 @@ def test_a_full_temporary_folder_is_one_message(cross: Project, tmp_path: Path, 
 
 @posix
 def test_it_is_held_against_wasmtime_py_once_for_each_profile(
-    cross: Project, program: Path, tmp_path: Path
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     log = tmp_path / "log"
-    path = script(tmp_path / "tools", f'echo "$*" >> {log}\nexec {program} "$@"')
+    path = script(tmp_path / "tools", f'echo "$*" >> {log}\nexec {wasmtime_cli} "$@"')
     triple = NATIVE.triple
 
     def held() -> int:
@@ -312,9 +318,9 @@ def test_it_is_held_against_wasmtime_py_once_for_each_profile(
 # what it is told
 
 
-def artifacts(project: Project, program: Path, **env: str) -> dict[str, bytes]:
+def artifacts(project: Project, wasmtime_cli: Path, **env: str) -> dict[str, bytes]:
     """Build for this machine and return the artifacts' bytes."""
-    built = project.build(WAZCACHE_WASMTIME=str(program), **env)
+    built = project.build(WAZCACHE_WASMTIME=str(wasmtime_cli), **env)
     assert built.status == 0, built.output
     return {name: built.read(name) for name in built.names if name.endswith(".cwasm")}
 
@@ -334,10 +340,10 @@ for how in hows:
 """
 
 
-def compare(program: Path, wasm: Path, hows: list[dict], kind: str = "module") -> None:
+def compare(wasmtime_cli: Path, wasm: Path, hows: list[dict], kind: str = "module") -> None:
     """Compile by both compilers in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", _COMPILE, wasm, json.dumps([str(program), kind, hows])],
+        [sys.executable, "-c", _COMPILE, wasm, json.dumps([str(wasmtime_cli), kind, hows])],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -366,28 +372,30 @@ _PAIRS = [
 ]
 
 
-def test_every_setting_gives_the_same_bytes_through_both_compilers(program: Path):
-    compare(program, corpus.fetch(SMALL), [how({name: value}) for name, value in _PAIRS])
+def test_every_setting_gives_the_same_bytes_through_both_compilers(wasmtime_cli: Path):
+    compare(wasmtime_cli, corpus.fetch(SMALL), [how({name: value}) for name, value in _PAIRS])
 
 
 @pytest.mark.skipif(NATIVE.arch != "x86_64", reason="the levels are x86_64's")
-def test_every_cpu_level_gives_the_same_bytes_through_both_compilers(program: Path):
-    compare(program, corpus.fetch(SMALL), [how({}, flags) for flags in CPU_LEVELS.values()])
+def test_every_cpu_level_gives_the_same_bytes_through_both_compilers(wasmtime_cli: Path):
+    compare(wasmtime_cli, corpus.fetch(SMALL), [how({}, flags) for flags in CPU_LEVELS.values()])
 
 
-def test_components_give_the_same_bytes_through_both_compilers(program: Path, tmp_path: Path):
+def test_components_give_the_same_bytes_through_both_compilers(wasmtime_cli: Path, tmp_path: Path):
     wasm = tmp_path / "component.wasm"
     wasm.write_bytes(COMPONENT)
-    compare(program, wasm, [how({}), how({"consume-fuel": True})], "component")
+    compare(wasmtime_cli, wasm, [how({}), how({"consume-fuel": True})], "component")
 
 
-def test_a_setting_that_only_the_program_knows_takes_it_here_too(project: Project, program: Path):
-    plain = artifacts(project, program)
+def test_a_setting_that_only_the_program_knows_takes_it_here_too(
+    project: Project, wasmtime_cli: Path
+):
+    plain = artifacts(project, wasmtime_cli)
     project.append("profiles.default.address-map = false\n")
     built = project.build(WAZCACHE_WASMTIME="/nowhere")
     assert built.status != 0
     assert "needed for the setting address-map" in built.output
-    smaller = artifacts(project, program)
+    smaller = artifacts(project, wasmtime_cli)
     assert plain.keys() == smaller.keys()
     assert all(len(smaller[name]) < 0.95 * len(plain[name]) for name in plain)
 
@@ -402,10 +410,10 @@ def test_a_default_that_only_the_program_has_a_word_for_takes_no_program(project
 
 
 def test_what_only_the_program_knows_loads_in_any_engine(
-    project: Project, program: Path, tmp_path: Path
+    project: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     project.append("profiles.default = {address-map = false, consume-fuel = true}\n")
-    built = project.build(WAZCACHE_WASMTIME=str(program))
+    built = project.build(WAZCACHE_WASMTIME=str(wasmtime_cli))
     assert built.status == 0, built.output
     manifest = json.loads(built.read("demo/_wazcache.json"))
     assert manifest["profiles"] == {"default": {"consume-fuel": True}}
@@ -433,12 +441,14 @@ def test_the_users_own_configuration_changes_nothing(cross: Project, tmp_path: P
 
 
 @posix
-def test_a_killed_build_leaves_no_program_running(cross: Project, program: Path, tmp_path: Path):
+def test_a_killed_build_leaves_no_program_running(
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
+):
     note = tmp_path / "pid"
     path = script(
         tmp_path / "tools",
         f'case "$*" in *{SYSTEMS[FOREIGN].triple}*) echo $$ > {note}; exec sleep 1000;; esac\n'
-        f'exec {program} "$@"',
+        f'exec {wasmtime_cli} "$@"',
     )
     process = start(cross, path)
     wait_for(note)
@@ -449,14 +459,14 @@ def test_a_killed_build_leaves_no_program_running(cross: Project, program: Path,
 
 @posix
 def test_where_a_compiler_is_killed_the_program_ends_too(
-    cross: Project, program: Path, tmp_path: Path
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     note = tmp_path / "pid"
     path = script(
         tmp_path / "tools",
         f'case "$*" in *{SYSTEMS[FOREIGN].triple}*)\n'
         f"echo $$ > {note}; kill -KILL $PPID; exec sleep 1000;; esac\n"
-        f'exec {program} "$@"',
+        f'exec {wasmtime_cli} "$@"',
     )
     refused(cross, "the compiler was killed by SIGKILL", WAZCACHE_WASMTIME=str(path))
     assert has_ended(int(note.read_text()))
@@ -477,14 +487,14 @@ def test_an_interrupt_while_the_version_is_asked_for_ends_the_program(
 
 @posix
 def test_what_a_killed_trial_leaves_is_removed_by_the_next(
-    cross: Project, program: Path, tmp_path: Path
+    cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     note, folder = tmp_path / "pid", tmp_path / "tmp"
     folder.mkdir()
     cross.environment["TMPDIR"] = str(folder)
     path = script(
         tmp_path / "tools",
-        f'[ "$1" = --version ] && exec {program} --version\necho $$ > {note}; exec sleep 1000',
+        f'[ "$1" = --version ] && exec {wasmtime_cli} --version\necho $$ > {note}; exec sleep 1000',
     )
     process = start(cross, path)
     wait_for(note)
@@ -496,9 +506,9 @@ def test_what_a_killed_trial_leaves_is_removed_by_the_next(
     assert os.listdir(folder) == []
 
 
-def start(project: Project, program: Path) -> subprocess.Popen[bytes]:
+def start(project: Project, wasmtime_cli: Path) -> subprocess.Popen[bytes]:
     """Start a build with a program."""
-    env = project.env(WAZCACHE_WASMTIME=str(program))
+    env = project.env(WAZCACHE_WASMTIME=str(wasmtime_cli))
     words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
     return subprocess.Popen(words, cwd=project.root, env=env, stderr=subprocess.DEVNULL)
 

@@ -26,9 +26,9 @@ ALL = [*SYSTEMS, "any"]
 
 
 @pytest.fixture
-def many(project: Project, program: Path) -> Project:
+def many(project: Project, wasmtime_cli: Path) -> Project:
     """A project with a program that compiles for every target."""
-    project.environment = {"WAZCACHE_WASMTIME": str(program)}
+    project.environment = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
     return project
 
 
@@ -382,10 +382,10 @@ def test_a_wheel_without_artifacts_compiles_silently(many: Project, tmp_path: Pa
     assert "the wheel has none for this system" in ran.output
 
 
-def test_android_has_the_artifacts_of_linux(program: Path, tmp_path: Path, many: Project):
+def test_android_has_the_artifacts_of_linux(wasmtime_cli: Path, tmp_path: Path, many: Project):
     # wasmtime compares architecture and operating system of the triples, and Android's is Linux.
     out = tmp_path / "a.cwasm"
-    words = [program, "compile", "-C", "collector=drc", "--target", "x86_64-linux-android"]
+    words = [wasmtime_cli, "compile", "-C", "collector=drc", "--target", "x86_64-linux-android"]
     subprocess.run([*words, "-o", out, many.root / "demo/a.wasm"], check=True)
     code = "import sys, wasmtime; wasmtime.Module.deserialize_file(wasmtime.Engine(), sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", code, out], check=False, capture_output=True)

@@ -150,8 +150,10 @@ def test_a_component_and_what_is_in_it_is_stripped(project: Project, tmp_path: P
 
 
 @of_hatchling
-def test_the_program_gets_the_stripped_module_too(project: Project, program: Path, tmp_path: Path):
-    env = {"WAZCACHE_WASMTIME": str(program)}
+def test_the_program_gets_the_stripped_module_too(
+    project: Project, wasmtime_cli: Path, tmp_path: Path
+):
+    env = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
     project.append('strip = ["name"]\n')
     foreign = made(project, WAZCACHE_TARGET=FOREIGN, **env).read(f"demo/a.{FOREIGN}.cwasm")
     assert b"inner" not in foreign

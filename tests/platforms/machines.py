@@ -145,14 +145,14 @@ def build_example(machine: Machine) -> Built:
     return built
 
 
-def make_wheels(program: Path) -> Path:
+def make_wheels(wasmtime_cli: Path) -> Path:
     """Return a folder with the example's wheels for all targets, made here, and wasmtime's.
 
     Args:
-        program: the second compiler.
+        wasmtime_cli: the second compiler.
     """
     made = folder("wheels")
-    told = {"WAZCACHE_WASMTIME": str(program), "WAZCACHE_DIR": str(folder("cache"))}
+    told = {"WAZCACHE_WASMTIME": str(wasmtime_cli), "WAZCACHE_DIR": str(folder("cache"))}
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wazcache:all", "-d", made],
         cwd=EXAMPLE, env={**os.environ, **told}, check=True, stdout=subprocess.DEVNULL,

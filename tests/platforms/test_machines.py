@@ -38,8 +38,8 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 
 @pytest.fixture(scope="session")
-def wheels(program: Path) -> Path:
-    return machines.make_wheels(program)
+def wheels(wasmtime_cli: Path) -> Path:
+    return machines.make_wheels(wasmtime_cli)
 
 
 @pytest.fixture(scope="session")

@@ -57,13 +57,13 @@ def test_all_21_files_in_one_project_20_load_and_one_is_refused_by_name(project:
     assert "20 loaded" in ran.output
 
 
-def test_all_20_files_for_every_target_in_one_build_pass_the_audit(project: Project, program):
+def test_all_20_files_for_every_target_in_one_build_pass_the_audit(project: Project, wasmtime_cli):
     (project.root / "demo" / "a.wasm").unlink()
     names = [name for name in corpus.ROWS if name != corpus.REFUSED]
     for name in names:
         project.wasm(f"demo/{name}", name)
     project.append('targets = "all"\nmax-size = false\n')
-    project.environment = {"WAZCACHE_WASMTIME": str(program)}
+    project.environment = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
     refused = project.run("hatchling", "build", "-t", "wazcache")
     problem = the_problem(refused)
     assert f"demo/{YOSYS}: cannot be compiled for aarch64-windows by" in problem

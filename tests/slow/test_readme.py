@@ -79,7 +79,7 @@ def test_a_build_says_what_the_readme_shows(clone: Path):
     assert said == shown
 
 
-def test_the_builder_says_what_the_readme_shows(clone: Path, program: Path):
+def test_the_builder_says_what_the_readme_shows(clone: Path, wasmtime_cli: Path):
     block = next(block for block in blocks("console") if "-t wazcache" in block)
     (command,) = commands(block)
     cache = str(clone.parent / "cache-for-all")
@@ -92,7 +92,7 @@ def test_the_builder_says_what_the_readme_shows(clone: Path, program: Path):
     uv_links = links.strip().replace(" ", ",")
     output = shell(
         command, clone, project, PIP_FIND_LINKS=links, UV_FIND_LINKS=uv_links,
-        WAZCACHE_DIR=cache, WAZCACHE_WASMTIME=str(program),
+        WAZCACHE_DIR=cache, WAZCACHE_WASMTIME=str(wasmtime_cli),
         HATCH_DATA_DIR=str(clone.parent / "hatch"),
     )  # fmt: skip
     number = re.compile(r"[\d.]+ (s|MB)\b")

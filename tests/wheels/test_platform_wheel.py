@@ -79,7 +79,7 @@ def test_a_small_wasm_has_no_entry_of_its_own_and_the_wheel_is_as_with_one(proje
 @pytest.mark.parametrize("make", [Project, SetuptoolsProject])
 @pytest.mark.parametrize("how", ["another", "gone"])
 def test_a_small_wasm_that_changes_while_it_is_compiled_is_refused(
-    tmp_path: Path, program: Path, make: type[Project], how: str
+    tmp_path: Path, wasmtime_cli: Path, make: type[Project], how: str
 ):
     project = make(tmp_path / "project", tmp_path / "cache")
     project.write("pyproject.toml", project.pyproject)
@@ -92,7 +92,7 @@ def test_a_small_wasm_that_changes_while_it_is_compiled_is_refused(
     script.write_text(f"""#!/bin/sh
 for source; do :; done
 if grep -qs answer -- "$source"; then {change}; fi
-exec {program} "$@"
+exec {wasmtime_cli} "$@"
 """)
     script.chmod(0o755)
     foreign = "aarch64-macos" if TARGET != "aarch64-macos" else "x86_64-linux"
