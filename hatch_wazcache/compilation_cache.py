@@ -32,8 +32,13 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.cache.records import PROCESS, BuildRecord, record_and_prune
-from hatch_wazcache.compile.job import Job
+from hatch_wazcache.cache.records import (
+    DEFAULT_MAX_SIZE,
+    PROCESS,
+    BuildRecord,
+    record_and_prune,
+)
+from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
 from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.memory import Room, job_memory
 from hatch_wazcache.engine.installed import installed_wasmtime
@@ -41,7 +46,6 @@ from hatch_wazcache.engine.settings import SETTINGS, apply_settings, code_settin
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import Kind, read_wasm
-from hatch_wazcache.project.options import DEFAULT_MAX_SIZE, DEFAULT_TIMEOUT
 from hatch_wazcache.report import Report
 from hatch_wazcache.util.sizes_and_times import parse_size
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.audit.checks import Finding, cpu_flags
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.compile.job import Job
+from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
 from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
-from hatch_wazcache.project.options import DEFAULT_TIMEOUT
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.directory import CacheDirectory
 
 __all__ = [
+    "DEFAULT_MAX_SIZE",
     "PROCESS",
     "BuildRecord",
     "Statistics",
@@ -29,6 +30,9 @@ __all__ = [
     "records",
     "statistics",
 ]
+
+DEFAULT_MAX_SIZE = "5 GiB"
+"""The most that a cache holds after a build."""
 
 PROCESS = "(a process)"
 """Stands where a build has its project, for what a process did with a `CompilationCache`."""

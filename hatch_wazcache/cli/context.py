@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.directory import default_directory
+from hatch_wazcache.cache.records import DEFAULT_MAX_SIZE
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.options import DEFAULT_MAX_SIZE
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:

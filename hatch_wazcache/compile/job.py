@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.formats.wasm import Wasm
 
-__all__ = ["Job"]
+__all__ = ["DEFAULT_TIMEOUT", "Job"]
+
+DEFAULT_TIMEOUT = 1800
+"""Seconds that one compilation may need."""
 
 _SMALL = 1 << 14
 """Bytes: libdeflate takes 0.2 ms for so many, and an entry as long to be read."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CPU_LEVELS",
     "SETTINGS",
+    "Profile",
     "Setting",
     "SettingValue",
     "apply_settings",
@@ -27,6 +28,13 @@ __all__ = [
 ]
 
 SettingValue = bool | int | str
+
+
+class Profile(NamedTuple):
+    """A named set of engine settings."""
+
+    name: str
+    settings: Mapping[str, SettingValue] = MappingProxyType({})
 
 
 class Setting(NamedTuple):

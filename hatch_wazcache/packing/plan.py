@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hatch_wazcache.engine.installed import Engine
+    from hatch_wazcache.engine.settings import Profile
     from hatch_wazcache.engine.targets import System, Target
     from hatch_wazcache.formats.wasm import WasmReader
-    from hatch_wazcache.project.options import Config, Profile
+    from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.packages import Layout, Package
 
 __all__ = [

@@ -12,7 +12,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
 
 __all__ = ["caches_in_tree", "refuse_shared_folder"]
 

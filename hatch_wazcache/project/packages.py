@@ -11,7 +11,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
 
 __all__ = [
     "LOADER_MARK",

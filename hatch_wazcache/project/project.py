@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.engine_requirement import EngineRequirement
-    from hatch_wazcache.project.options import Config
     from hatch_wazcache.project.packages import Layout
 
 __all__ = ["Project"]

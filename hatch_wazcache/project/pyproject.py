@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
 
 __all__ = [
     "HATCHLINGS_OPTIONS",

@@ -12,8 +12,8 @@ from hatch_wazcache.engine.settings import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hatch_wazcache.engine.settings import Profile
     from hatch_wazcache.packing.plan import Artifact, Asset, Plan
-    from hatch_wazcache.project.options import Profile
     from hatch_wazcache.project.packages import Package
 
     DigestOf = Callable[[Artifact], tuple[str, int]]

@@ -289,6 +289,6 @@ def test_wrong_options_are_one_message_each(project: Project):
     project.append('strip = ["names"]\ncpu = "z80"\n')
     built = project.build()
     assert built.status != 0
-    for option in ('strip = ["names"]: must be a list out of "name", "debug", each once', "cpu = "):
+    for option in ('strip[0] = "names": must be one of "name", "debug"', "cpu = "):
         assert f"{project.table}.{option}" in built.output
     assert "Traceback" not in built.output

@@ -10,7 +10,8 @@ import pytest
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.engine.targets import SYSTEMS, native_target
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.options import Config, read_config
+from hatch_wazcache.project.config import Config
+from hatch_wazcache.project.options import read_config
 from tests.support.options import TABLE
 
 ROOT = Path("/project").absolute()
@@ -41,7 +42,7 @@ def test_only_assets_has_no_default():
     assert [target.name for target in config.targets] == [NATIVE]
     assert config.target.name == NATIVE
     assert {name: dict(p.settings) for name, p in config.profiles.items()} == {"default": {}}
-    assert (config.cpus, config.keep_wasm, config.strict) == (("baseline",), True, False)
+    assert (config.cpu, config.keep_wasm, config.strict) == (("baseline",), True, False)
     assert config.compiler is None
     assert (config.loader, config.cache_dir, config.engine) == ("", None, None)
     assert config.timeout == 1800
@@ -75,7 +76,7 @@ def test_every_option_is_taken():
     assert config.profiles["fuel"].settings == {"consume-fuel": True, "memory-guard-size": 65536}
     assert (config.loader, config.keep_wasm, config.strict) == ("a/_wasm.py", False, True)
     assert (config.cache_dir, config.timeout) == (ROOT.parent / "cache", 2.5)
-    assert (config.cpus, config.compiler) == (("x86-64-v3", "baseline"), ROOT / "tools/wasmtime")
+    assert (config.cpu, config.compiler) == (("x86-64-v3", "baseline"), ROOT / "tools/wasmtime")
     assert config.engine == "wasmtime>=48,<49"
     assert config.strip == ("name", "debug")
 
@@ -138,7 +139,7 @@ def test_a_wrong_variable_is_named_with_what_is_allowed(name, value, allowed):
 
 
 WRONG = [
-    ("assets", "demo/*.wasm", 'assets = "demo/*.wasm": must be a list of globs'),
+    ("assets", "/demo/*.wasm", 'assets = "/demo/*.wasm": must be a glob relative to the project'),
     ("assets", [], "assets = []: must be a list of globs"),
     ("assets", {}, "assets = {}: must be a list of globs"),
     ("assets", [3], "assets[0] = 3: must be a glob, or a table"),
@@ -153,39 +154,35 @@ WRONG = [
     (
         "assets",
         [{"path": "a", "profile": []}],
-        "assets[0].profile: there is no such option; did you mean assets[0].profiles?",
+        "assets[0].profile: there is no such option; did you mean profiles?",
     ),
     (
         "assets",
-        [{"path": "a", "profiles": "default"}],
-        'assets[0].profiles = "default": must be a list out of default',
+        [{"path": "a", "profiles": "fuel"}],
+        'assets[0].profiles = "fuel": must be one of "default"',
     ),
     (
         "assets",
         [{"path": "a", "profiles": [["default"]]}],
-        'assets[0].profiles = [["default"]]: must be a list out of default',
+        'assets[0].profiles[0] = ["default"]: must be one of "default"',
     ),
     ("assets", [{"path": "a", "profiles": []}], "assets[0].profiles = []: must be a list out of"),
-    (
-        "targets",
-        "native",
-        'targets = "native": must be a list out of "native", "all", x86_64-linux',
-    ),
+    ("targets", {}, 'targets = {}: must be a list out of "native", "all", "x86_64-linux"'),
     ("targets", [], "targets = []: must be a list out of"),
-    ("targets", [3], "targets[0] = 3: must be one of native, all, x86_64-linux"),
+    ("targets", [3], 'targets[0] = 3: must be one of "native", "all", "x86_64-linux"'),
     (
         "targets",
         ["native", "linux"],
-        'targets[1] = "linux": must be one of native, all, x86_64-linux',
+        'targets[1] = "linux": must be one of "native", "all", "x86_64-linux"',
     ),
-    ("targets", ["native", NATIVE], f'targets[1] = "{NATIVE}": must be there once'),
-    ("targets", ["all", "any"], 'targets[1] = "any": must be there once'),
+    ("targets", [NATIVE, "any", NATIVE], f'targets: "{NATIVE}" is listed twice'),
+    ("targets", ["all", "all"], 'targets: "all" is listed twice'),
     ("profiles", [], "profiles = []: must be tables of engine settings"),
     ("profiles", {}, "profiles = {}: must be tables of engine settings"),
     ("profiles", {"a": 1}, "profiles.a = 1: must be a table of engine settings"),
-    ("profiles", {"A": {}}, "profiles.A = {}: must be named with a-z, 0-9 and -"),
-    ("profiles", {"a/b": {}}, 'profiles."a/b" = {}: must be named with a-z, 0-9 and -'),
-    ("profiles", {"": {}}, 'profiles."" = {}: must be named with a-z, 0-9 and -'),
+    ("profiles", {"A": {}}, "profiles.A = {}: must be named with a-z, 0-9, - and _"),
+    ("profiles", {"a/b": {}}, 'profiles."a/b" = {}: must be named with a-z, 0-9, - and _'),
+    ("profiles", {"": {}}, 'profiles."" = {}: must be named with a-z, 0-9, - and _'),
     ("profiles", {"x86_64-linux": {}}, "profiles.x86_64-linux = {}: must be named with"),
     ("profiles", {"native": {}}, "profiles.native = {}: must be named with"),
     (
@@ -193,8 +190,8 @@ WRONG = [
         "haswell",
         'cpu = "haswell": must be one of "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4"',
     ),
-    ("cpu", [], 'cpu = []: must be one of "baseline"'),
-    ("cpu", ["baseline", 3], 'cpu = ["baseline", 3]: must be one of "baseline"'),
+    ("cpu", [], 'cpu = []: must be a list out of "baseline"'),
+    ("cpu", ["baseline", 3], 'cpu[1] = 3: must be one of "baseline"'),
     ("cpu", ["baseline", "x86-64-v3"], 'cpu = ["baseline", "x86-64-v3"]: must be in another order'),
     (
         "cpu",
@@ -202,7 +199,7 @@ WRONG = [
         'cpu = ["x86-64-v2", "native", "x86-64-v3"]: must be in another order',
     ),
     ("cpu", ["baseline", "native"], 'cpu = ["baseline", "native"]: must be in another order'),
-    ("cpu", ["baseline", "baseline"], 'cpu = ["baseline", "baseline"]: must be one of "baseline"'),
+    ("cpu", ["baseline", "baseline"], 'cpu: "baseline" is listed twice'),
     ("compiler", 3, "compiler = 3: must be a path"),
     ("loader", True, 'loader = true: must be a path such as "src/package/_wazcache.py", or false'),
     ("loader", 3, "loader = 3: must be a path such as"),
@@ -227,12 +224,12 @@ WRONG = [
     ("engine", ">=48", 'engine = ">=48": must be a requirement such as "wasmtime>=48,<49"'),
     ("engine", "wasmer>=3", 'engine = "wasmer>=3": must be a requirement such as "wasmtime'),
     ("strict", "yes", 'strict = "yes": must be true or false'),
-    ("strip", "name", 'strip = "name": must be a list out of "name", "debug", each once'),
+    ("strip", "names", 'strip = "names": must be one of "name", "debug"; did you mean name?'),
     ("strip", True, "strip = true: must be a list out of"),
-    ("strip", [True], "strip = [true]: must be a list out of"),
-    ("strip", [["name"]], 'strip = [["name"]]: must be a list out of'),
-    ("strip", ["name", "names"], 'strip = ["name", "names"]: must be a list out of'),
-    ("strip", ["name", "name"], 'strip = ["name", "name"]: must be a list out of'),
+    ("strip", [True], 'strip[0] = true: must be one of "name", "debug"'),
+    ("strip", [["name"]], 'strip[0] = ["name"]: must be one of'),
+    ("strip", ["name", "names"], 'strip[1] = "names": must be one of'),
+    ("strip", ["name", "name"], 'strip: "name" is listed twice'),
 ]
 
 
@@ -272,7 +269,7 @@ def test_what_is_wrong_is_told_at_once():
     environment = {"WAZCACHE_STRICT": "x", "WAZCACHE_TIMEOUT": "x", "WAZCACHE_DIR": "~no one"}
     told = {line.split(" = ")[0].split(":")[0] for line in problems(environment, **options)}
     assert told == {
-        "assets[0]", "assets[1].path", "assets[1].profiles", "targets[0]",
+        "assets[0]", "assets[1].path", "assets[1].profiles[0]", "targets[0]",
         "profiles.a.consume-fule", "profiles.a.memory-guard-size", "profiles.b.wasm_gc",
         "cpu", "loader", "keep-wasm", "cache-dir", "timeout", "engine", "strict", "strip", "asset",
         "WAZCACHE_STRICT", "WAZCACHE_TIMEOUT", "WAZCACHE_DIR",
@@ -288,7 +285,7 @@ def test_what_is_wrong_is_told_at_once():
         ("time-out", "did you mean timeout?"),
         (
             "zzz",
-            "known are assets, cache-dir, compiler, cpu, engine, keep-wasm, loader, max-size",
+            "the options are assets, cache-dir, compiler, cpu, engine, keep-wasm, loader, max-size",
         ),
     ],
 )
@@ -344,7 +341,7 @@ def test_a_cpu_level_of_another_architecture_is_refused(target):
     (problem,) = problems(targets=[target], cpu="x86-64-v2")
     assert problem == (
         'cpu = "x86-64-v2": must be "baseline", or a list with it, '
-        f"for the target {target}: the level is x86_64's"
+        f"for the target {target}: the level exists on x86_64 only"
     )
 
 
@@ -363,10 +360,10 @@ def test_a_wheel_without_artifacts_keeps_its_wasm(targets):
 
 
 def test_the_cpu_of_this_machine_is_for_this_machine_only():
-    assert read(cpu="native").cpus == ("native",)
+    assert read(cpu="native").cpu == ("native",)
     (problem,) = problems(targets=[FOREIGN], cpu="native")
     assert problem.startswith('cpu = "native": must be "baseline", or a list with it, for ')
-    assert problem.endswith(f"the target {FOREIGN}: it is not this machine")
+    assert problem.endswith(f'the target {FOREIGN}: "native" is for this machine only')
 
 
 def test_the_longest_timeout_is_long():

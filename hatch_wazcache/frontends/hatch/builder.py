@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.packing.build import Build
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
 
 __all__ = ["WazcacheBuilder"]
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.formats.zip_members import DateTime
     from hatch_wazcache.packing.build import Build
+    from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.engine_requirement import EngineRequirement
-    from hatch_wazcache.project.options import Config
     from hatch_wazcache.project.packages import Layout
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
     from hatch_wazcache.packing.plan import Plan
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
     from hatch_wazcache.report import Report
 
 __all__ = ["HatchProject"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from setuptools.command.sdist import sdist
 
     from hatch_wazcache.formats.zip_members import DateTime
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
 else:  # what they go in front of is known when a command is looked up
     bdist_wheel = build = develop = egg_info = sdist = object
 

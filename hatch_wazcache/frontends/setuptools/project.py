@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.frontends.setuptools.build_step import BuildWazcache
     from hatch_wazcache.packing.plan import Plan
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
     from hatch_wazcache.report import Report
 
 __all__ = ["SetuptoolsProject"]

@@ -104,9 +104,7 @@ def test_a_setting_that_this_wasmtime_lacks_is_named(project: Refusing):
 
 def test_an_unknown_target_is_refused(project: Refusing):
     project.append('targets = ["native", "ppc64le-linux"]\n')
-    project.refused(
-        f'{project.table}.targets[1] = "ppc64le-linux": must be one of native, all, x86_64-linux'
-    )
+    project.refused(f'{project.table}.targets[1] = "ppc64le-linux": must be one of "native", "all"')
 
 
 def test_settings_that_make_wasmtime_abort_are_named(project: Refusing):

@@ -1,0 +1,92 @@
+"""The options of one build, checked: what every later step works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hatch_wazcache.engine.targets import System, Target, native_system
+from hatch_wazcache.util.toml_text import toml_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hatch_wazcache.engine.settings import Profile
+
+__all__ = ["AssetPattern", "Config"]
+
+
+class AssetPattern(NamedTuple):
+    """One item of `assets`."""
+
+    glob: str
+    """Relative to the project's root, with forward slashes."""
+    profiles: tuple[str, ...]
+
+
+class Config(NamedTuple):
+    """One field for each option, and what the environment says."""
+
+    location: str
+    """The TOML path of the table, for messages."""
+    wanted: Target | None
+    """The target that `WAZCACHE_TARGET` names."""
+    assets: tuple[AssetPattern, ...]
+    targets: tuple[Target, ...]
+    profiles: Mapping[str, Profile]
+    cpu: tuple[str, ...]
+    """Levels, the best first."""
+    strip: tuple[str, ...]
+    """The sections that are left out before a `.wasm` is compiled, in the order of `wasm.STRIP`."""
+    compiler: Path | None
+    """The wasmtime CLI, or a folder that holds it; absolute. None: search `PATH`."""
+    loader: str | None
+    """A path relative to the root. None: no loader. `""`: one in each package with assets."""
+    keep_wasm: bool
+    cache_dir: Path | None
+    """Absolute. None: the user's cache directory."""
+    max_size: int | None
+    """The most bytes that the cache may have after a build. None: no bound."""
+    timeout: float
+    """Seconds."""
+    engine: str | None
+    """A requirement on wasmtime."""
+    strict: bool
+
+    @property
+    def target(self) -> Target:
+        """The target of a build that makes one wheel; if none is named, this machine's."""
+        if self.wanted is not None:
+            return self.wanted
+        fits = [target for target in self.targets if native_system() in target.systems]
+        return [*fits, *(t for t in self.targets if t.name == "any"), *self.targets][0]
+
+    def misfits(self, target: Target) -> list[str]:
+        """Return the options that do not fit a target, one line each."""
+        problems = []
+        if not self.keep_wasm and not target.systems:
+            problems.append(
+                f"{self.location}.keep-wasm = false: must be true for the target {target.name}, "
+                "whose wheel holds nothing else"
+            )
+        value = self.cpu[0] if len(self.cpu) == 1 else list(self.cpu)
+        for system in target.systems:
+            if not self.cpus_for(system):
+                why = "the level exists on x86_64 only"
+                if "native" in self.cpu:
+                    why = '"native" is for this machine only'
+                problems.append(
+                    f'{self.location}.cpu = {toml_value(value)}: must be "baseline", or a list '
+                    f"with it, for the target {system.name}: {why}"
+                )
+        return problems
+
+    def cpus_for(self, system: System) -> tuple[str, ...]:
+        """Return the CPU levels to compile for, the best first."""
+        return tuple(cpu for cpu in self.cpu if _fits(cpu, system))
+
+
+def _fits(cpu: str, system: System) -> bool:
+    if cpu == "native":
+        return system == native_system()
+    return cpu == "baseline" or system.arch == "x86_64"

@@ -1,0 +1,343 @@
+"""Reads one value of the options: each function checks one kind, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS, Profile
+from hatch_wazcache.engine.targets import TARGETS, Target, find_targets
+from hatch_wazcache.formats.wasm import STRIP
+from hatch_wazcache.project.config import AssetPattern
+from hatch_wazcache.util.sizes_and_times import parse_size
+from hatch_wazcache.util.toml_text import toml_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from hatch_wazcache.util.problems import Problems
+
+__all__ = [
+    "CPUS",
+    "PROFILE_NAME",
+    "RESERVED_NAMES",
+    "Field",
+    "nearest",
+    "read_assets",
+    "read_bool",
+    "read_cache_dir",
+    "read_cpus",
+    "read_engine",
+    "read_flag_text",
+    "read_loader",
+    "read_path",
+    "read_profiles",
+    "read_seconds",
+    "read_seconds_text",
+    "read_size",
+    "read_strip",
+    "read_target_name",
+    "read_targets",
+]
+
+CPUS = ("baseline", *CPU_LEVELS, "native")
+
+PROFILE_NAME = r"[a-z0-9]+([_-][a-z0-9]+)*"
+RESERVED_NAMES = (*TARGETS, *CPUS, "all")
+"""Names that no profile may have: an artifact's file name holds target, CPU and profile."""
+
+_LONGEST_TIMEOUT = 1e9
+
+_NOT_SETTINGS = {
+    "cache": "the loader's engine(profile, cache=True) turns wasmtime's own cache on",
+    "target": "the option targets says what to compile for",
+}
+"""Attributes of wasmtime's `Config` that belong to no profile, and what to use instead."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A value, and what is needed to check it."""
+
+    where: str
+    """Its TOML path, or the variable that holds it."""
+    value: Any
+    table: Mapping[str, Any]
+    """All options, for those that name others."""
+    root: Path
+    """Relative paths start here."""
+    problems: Problems
+
+    def wrong(self, allowed: str) -> None:
+        """Report the value; `allowed` completes "must be"."""
+        self.problems.wrong(self.where, self.value, allowed)
+
+    def items(self) -> Iterator[Field]:
+        """Return the items of a list."""
+        for number, item in enumerate(self.value):
+            yield replace(self, where=f"{self.where}[{number}]", value=item)
+
+    def member(self, name: str, default: Any = None) -> Field:
+        """Return a value of a table."""
+        value = self.value.get(name, default)
+        return replace(self, where=f"{self.where}.{toml_key(name)}", value=value)
+
+    def unknown(self, name: str, known: Iterable[str], hint: str = "") -> None:
+        """Report a key of a table that does not exist, with the nearest of those that do."""
+        hint = hint or nearest(name, known) or f"the options are {', '.join(sorted(known))}"
+        self.problems.add(f"{self.where}.{toml_key(name)}: there is no such option; {hint}")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Ask for the known name that is nearest to a wrong one; empty if none is near."""
+    import difflib  # right options do not need it
+
+    near = difflib.get_close_matches(name, known, 1) if isinstance(name, str) else []
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _read_names(field: Field, known: Sequence[str]) -> list[str]:
+    """Read a list of different names; a string is a list of one."""
+    if isinstance(field.value, str):
+        items = [field]
+    elif isinstance(field.value, list) and field.value:
+        items = list(field.items())
+    else:
+        field.wrong(f"a list out of {_quoted(known)}")
+        return []
+    names: list[str] = []
+    for item in items:
+        if item.value not in known:
+            hint = nearest(item.value, known)
+            item.wrong(f"one of {_quoted(known)}" + (f"; {hint}" if hint else ""))
+        elif item.value in names:
+            field.problems.add(f'{field.where}: "{item.value}" is listed twice')
+        else:
+            names.append(item.value)
+    return names
+
+
+def read_bool(field: Field) -> bool:
+    """Read true or false."""
+    if not isinstance(field.value, bool):
+        field.wrong("true or false")
+    return bool(field.value)
+
+
+def read_flag_text(field: Field) -> bool:
+    """Read a variable that is on or off."""
+    if field.value.lower() not in ("0", "1", "false", "true"):
+        field.wrong("1 or true, 0 or false")
+    return field.value.lower() in ("1", "true")
+
+
+def read_seconds(field: Field) -> float:
+    """Read a duration."""
+    value = field.value
+    if type(value) not in (int, float) or not 0 < value < float("inf"):
+        field.wrong("a number of seconds greater than 0")
+        return _LONGEST_TIMEOUT
+    return float(min(value, _LONGEST_TIMEOUT))
+
+
+def read_seconds_text(field: Field) -> float:
+    """Read a variable that is a duration."""
+    try:
+        value = float(field.value)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        field.wrong("a number of seconds greater than 0")
+    return min(value, _LONGEST_TIMEOUT)
+
+
+def read_size(field: Field) -> int | None:
+    """Read a size in bytes; None stands for no bound."""
+    value = field.value
+    if value is False:
+        return None
+    try:
+        if isinstance(value, str | int) and value is not True:
+            return parse_size(value)
+    except ValueError:
+        pass
+    field.wrong('a size such as "5 GiB", or false')
+    return None
+
+
+def read_path(field: Field) -> Path | None:
+    """Read a path, relative to the project's root or to a home."""
+    if not isinstance(field.value, str) or not field.value or "\0" in field.value:
+        field.wrong("a path")
+        return None
+    try:
+        return Path(os.path.abspath(field.root / Path(field.value).expanduser()))
+    except RuntimeError:
+        field.wrong("a path; there is no such user")
+        return None
+
+
+def read_cache_dir(field: Field) -> Path | None:
+    """Read the folder of the cache, which prunes what is in it."""
+    path = read_path(field)
+    if path is not None and field.root.is_relative_to(path):
+        field.wrong("a folder of its own, not one that holds the project")
+    return path
+
+
+def read_engine(field: Field) -> str:
+    """Read a requirement on wasmtime."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        right = Requirement(field.value).name.lower() == "wasmtime"
+    except (InvalidRequirement, TypeError):
+        right = False
+    if not right:
+        field.wrong('a requirement such as "wasmtime>=48,<49"')
+    return str(field.value)
+
+
+def read_loader(field: Field) -> str | None:
+    """Read the path of the loader; None stands for no loader."""
+    if field.value is False:
+        return None
+    text = field.value if isinstance(field.value, str) else ""
+    path = PurePosixPath(text.replace("\\", "/"))
+    if not (_is_inside(text) and path.suffix == ".py" and path.stem.isidentifier()):
+        field.wrong('a path such as "src/package/_wazcache.py", or false')
+    return str(path)
+
+
+def _is_inside(path: str) -> bool:
+    """Say whether a relative path or glob stays inside the root, by its words alone."""
+    parts = PurePosixPath(path.replace("\\", "/"))
+    absolute = parts.is_absolute() or re.match(r"[A-Za-z]:", path) or path.startswith("~")
+    return bool(path) and "\0" not in path and not absolute and ".." not in parts.parts
+
+
+def read_strip(field: Field) -> tuple[str, ...]:
+    """Read section names; the result is in the order of `STRIP`."""
+    if field.value == []:
+        return ()
+    names = _read_names(field, STRIP)
+    return tuple(name for name in STRIP if name in names)
+
+
+def read_cpus(field: Field) -> tuple[str, ...]:
+    """Read the CPU levels; one that comes after a lesser one would never be loaded."""
+    cpus = _read_names(field, CPUS)
+    levels = [CPUS.index(cpu) for cpu in cpus if cpu != "native"]
+    if levels != sorted(levels, reverse=True) or "baseline" in cpus[:-1]:
+        field.wrong("in another order, the best first: the loader uses the first that loads")
+    return tuple(cpus)
+
+
+def read_targets(field: Field) -> tuple[Target, ...]:
+    """Read the targets; a target that `native` or `all` stands for may be listed, too."""
+    targets: dict[str, Target] = {}
+    for name in _read_names(field, ("native", "all", *TARGETS)):
+        found = find_targets(name)
+        if not found:
+            field.wrong(f"out of {_quoted(TARGETS)}: wasmtime-py has no wheels for this machine")
+        targets |= {target.name: target for target in found}
+    return tuple(targets.values())
+
+
+def read_target_name(field: Field) -> Target | None:
+    """Read a variable that names one target."""
+    found = find_targets(field.value) if field.value != "all" else []
+    if not found:
+        hint = nearest(field.value, TARGETS)
+        names = ", ".join(("native", *TARGETS))
+        field.wrong(f"one of {names}" + (f"; {hint}" if hint else ""))
+    return found[0] if found else None
+
+
+def read_assets(field: Field) -> tuple[AssetPattern, ...]:
+    """Read globs, and tables of a glob with names of profiles."""
+    if isinstance(field.value, str):
+        items = [field]
+    elif isinstance(field.value, list) and field.value:
+        items = list(field.items())
+    else:
+        allowed = (
+            'a list of globs such as ["src/package/*.wasm"], or of tables '
+            '{path = "…", profiles = ["…"]}'
+        )
+        if field.value is None:
+            field.problems.missing(field.where, allowed)
+        else:
+            field.wrong(allowed)
+        return ()
+    return tuple(pattern for item in items if (pattern := _read_asset(item)) is not None)
+
+
+def _read_asset(field: Field) -> AssetPattern | None:
+    tables = field.table.get("profiles")
+    known = tuple(tables) if isinstance(tables, dict) and tables else ("default",)
+    if isinstance(field.value, str):
+        return _read_glob(field, known)
+    if not isinstance(field.value, dict):
+        field.wrong("a glob, or a table with path and profiles")
+        return None
+    for name in field.value:
+        if name not in ("path", "profiles"):
+            field.unknown(name, ("path", "profiles"))
+    if "profiles" in field.value:
+        known = tuple(_read_names(field.member("profiles"), known))
+    return _read_glob(field.member("path"), known)
+
+
+def _read_glob(field: Field, profiles: tuple[str, ...]) -> AssetPattern | None:
+    allowed = "a glob relative to the project's root and inside of it"
+    if field.value is None:
+        field.problems.missing(field.where, allowed)
+    elif not isinstance(field.value, str) or not _is_inside(field.value):
+        field.wrong(allowed)
+    else:
+        return AssetPattern(field.value.replace("\\", "/"), profiles)
+    return None
+
+
+def read_profiles(field: Field) -> dict[str, Profile]:
+    """Read tables of engine settings by their names."""
+    if not isinstance(field.value, dict) or not field.value:
+        field.wrong("tables of engine settings, [….profiles.NAME]")
+        return {}
+    return {name: _read_profile(field.member(name), name) for name in field.value}
+
+
+def _read_profile(field: Field, name: str) -> Profile:
+    if not re.fullmatch(PROFILE_NAME, name) or name in RESERVED_NAMES:
+        field.wrong("named with a-z, 0-9, - and _, and not like a target or a cpu")
+    elif not isinstance(field.value, dict):
+        field.wrong("a table of engine settings")
+    else:
+        for setting in field.value:
+            _check_setting(field, setting)
+        return Profile(name, dict(field.value))
+    return Profile(name)
+
+
+def _check_setting(profile: Field, name: str) -> None:
+    if setting := SETTINGS.get(name):
+        field = profile.member(name)
+        if not setting.accepts(field.value):
+            field.wrong(setting.allowed())
+        return
+    kebab = name.replace("_", "-")
+    hint = _NOT_SETTINGS.get(name) or (f"did you mean {kebab}?" if kebab in SETTINGS else "")
+    hint = hint or nearest(name, SETTINGS)
+    profile.unknown(
+        name,
+        SETTINGS,
+        hint or "the names are those of wasmtime-py's Config attributes, with hyphens",
+    )
