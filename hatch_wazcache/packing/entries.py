@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
     from hatch_wazcache.packing.plan import Artifact
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
     from hatch_wazcache.report import Report
 
 __all__ = ["Entries"]
