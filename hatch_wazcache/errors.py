@@ -1,12 +1,38 @@
-"""The expected errors: what a person did or met, said in one message, without a traceback."""
+"""The expected errors, and the exit statuses of the command line."""
 
 from __future__ import annotations
 
-__all__ = ["WazcacheError"]
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ExitStatus", "WazcacheError"]
 
 
 class WazcacheError(Exception):
-    """What stops a build: the text says what is wrong, where, and what to do.
+    """Stops a build or a command. The text says what is wrong, where, and what to do.
 
-    A front end shows the text and exits with a status that is not 0.
+    A front end shows the text without a traceback, and exits with a status that is not 0.
     """
+
+
+class ExitStatus(IntEnum):
+    """How a command of `hatch-wazcache` ended."""
+
+    DONE = 0, "done"
+    ERROR = 1, "an error; standard error says which"
+    WRONG_USAGE = 2, "wrong usage"
+    FINDINGS = 3, "a broken entry is still in the cache, or a wheel is not what it claims to be"
+    INTERRUPTED = 130, "interrupted"
+    BROKEN_PIPE = 141, "nobody reads the output any more"
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Give a status its meaning, for `--help`."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member

@@ -8,7 +8,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.errors import ExitStatus, WazcacheError
+from hatch_wazcache.project import environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.cli.result import Result
 
 __all__ = ["main"]
-
-_BROKEN_PIPE = 141
-"""What a shell reports of a program that SIGPIPE ended."""
-
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except BrokenPipeError:
         _give_up(sys.stdout)
-        return _BROKEN_PIPE
+        return ExitStatus.BROKEN_PIPE
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except WazcacheError as error:
         return _fail(str(error))
     except OSError as error:
@@ -58,7 +54,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = make_parser().parse_args(arguments)
     if options.cache_dir is not None:
         # The same as the variable, so that all which a command starts agrees on it.
-        os.environ["WAZCACHE_DIR"] = options.cache_dir
+        os.environ[environment.CACHE_DIR] = options.cache_dir
     answer: Result = options.run(options)
     if options.json:
         print(json.dumps(answer.data, indent=2))  # noqa: T201
@@ -71,7 +67,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _fail(message: str) -> int:
     for line in message.splitlines():
         print(f"hatch-wazcache: {line}", file=sys.stderr)  # noqa: T201
-    return 1
+    return ExitStatus.ERROR
 
 
 def _give_up(stream: TextIO) -> None:

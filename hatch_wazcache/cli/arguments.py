@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache import __version__
 from hatch_wazcache.cli import cache_commands, project_commands, wheel_commands
+from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
@@ -24,14 +25,9 @@ project here, if there is one; else the user's cache folder.
 
 """
 
-_STATUS = """\
-exit status:
-  0    done
-  1    an error, told on standard error
-  2    wrong usage
-  3    broken entries were found, and are still there; a wheel is not what it claims to be
-  130  interrupted
-"""
+_STATUS = "exit status:\n" + "".join(
+    f"  {status.value:<3}  {status.meaning}\n" for status in ExitStatus
+)
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

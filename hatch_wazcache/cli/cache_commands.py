@@ -13,7 +13,7 @@ from hatch_wazcache.cache.entry import BrokenEntryError
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, entries_text, reading, table
 from hatch_wazcache.cli.result import Result
-from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.errors import ExitStatus, WazcacheError
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.records import BuildRecord, Statistics
 
 __all__ = ["clear", "dir_", "info", "list_", "prune", "show", "verify"]
-
-_BROKEN = 3
-"""The exit status if there are broken entries."""
 
 
 def dir_(options: Namespace) -> Result:
@@ -157,7 +154,7 @@ def show(options: Namespace) -> Result:
     data = {**about, "builds": dict(projects)}
     rows = [("key", item.key), ("path", str(item.path))]
     if about["problem"] is not None:
-        return Result(data, table([*rows, ("broken", about["problem"])]), _BROKEN)
+        return Result(data, table([*rows, ("broken", about["problem"])]), ExitStatus.FINDINGS)
     inputs = search.differences(about["inputs"], {})
     rows += [(given.name, input_text(given.here)) for given in inputs]
     rows += [
@@ -205,7 +202,7 @@ def verify(options: Namespace) -> Result:
         f"{f', {len(broken) - len(left)} removed' if options.repair and broken else ''}"
     )
     data = {"cache": str(cache), "checked": len(checked), "size": size, "broken": found}
-    return Result(data, lines, _BROKEN if left else 0)
+    return Result(data, lines, ExitStatus.FINDINGS if left else ExitStatus.DONE)
 
 
 def prune(options: Namespace) -> Result:

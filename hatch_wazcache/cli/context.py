@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.cache.directory import default_directory
 from hatch_wazcache.cache.records import DEFAULT_MAX_SIZE
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Context:
             WazcacheError: the project, which may say where it is, cannot be understood.
         """
         # `--cache-dir` is here too. An absolute one is the same for every project.
-        given = os.path.expanduser(os.environ.get("WAZCACHE_DIR", ""))
+        given = os.path.expanduser(read_variable(CACHE_DIR) or "")
         if os.path.isabs(given):
             return Path(os.path.abspath(given))
         if self.found is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.errors import ExitStatus
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,6 +20,6 @@ class Result:
     data: Mapping[str, object]
     """For `--json`: sizes in bytes, durations in seconds, times in seconds since 1970."""
     lines: Sequence[str]
-    status: int = 0
+    status: ExitStatus = ExitStatus.DONE
     problem: str = ""
-    """What could not be done; the status is 1 then."""
+    """What could not be done; the status is `ERROR` then."""

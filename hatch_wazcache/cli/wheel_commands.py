@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,8 @@ from hatch_wazcache.cli.display import compiling, table
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
-from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.errors import ExitStatus, WazcacheError
+from hatch_wazcache.project.environment import COMPILER, read_variable
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.wheels.manifest_reader import check_manifest
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.wheels.manifest_reader import Manifest, ManifestArtifact, ManifestAsset
 
 __all__ = ["audit", "inspect"]
-
-_FOUND = 3
-"""The exit status if a wheel is not what it claims to be."""
 
 
 def audit(options: Namespace) -> Result:
@@ -69,7 +66,8 @@ def audit(options: Namespace) -> Result:
         "problems": problems,
     }
     problem = "\n".join(map(_one_line, problems))
-    return Result(data, [*map(_one_line, lines)], _FOUND if found else 0, problem)
+    status = ExitStatus.FINDINGS if found else ExitStatus.DONE
+    return Result(data, [*map(_one_line, lines)], status, problem)
 
 
 def _audit(path: Path, again: Recompiler | None) -> tuple[list[Finding], list[Finding], int]:
@@ -88,11 +86,11 @@ def _audit(path: Path, again: Recompiler | None) -> tuple[list[Finding], list[Fi
 
 
 def _compiler(named: str | None) -> Path | None:
-    given = named or os.environ.get("WAZCACHE_WASMTIME")
+    given = named or read_variable(COMPILER)
     try:
         return Path(given).expanduser().absolute() if given else None
     except RuntimeError as error:
-        where = "--compiler" if named else "WAZCACHE_WASMTIME"
+        where = "--compiler" if named else COMPILER
         raise WazcacheError(f"{where} {given}: there is no such user") from error
 
 

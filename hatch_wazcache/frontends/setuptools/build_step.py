@@ -16,6 +16,7 @@ from setuptools import Command
 
 from hatch_wazcache.engine.targets import TARGETS, native_target
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.environment import TARGET, read_variable
 from hatch_wazcache.project.pyproject import project_config
 
 if TYPE_CHECKING:
@@ -161,8 +162,8 @@ class BuildWazcache(Command):
 
     def set_target(self, name: str) -> None:
         """Build for a target, unless the environment names another."""
-        chosen = os.environ.get("WAZCACHE_TARGET") or name
-        self.config = project_config(self.root, {**os.environ, "WAZCACHE_TARGET": chosen})
+        chosen = read_variable(TARGET) or name
+        self.config = project_config(self.root, {**os.environ, TARGET: chosen})
 
     @cached_property
     def requirement(self) -> EngineRequirement:
