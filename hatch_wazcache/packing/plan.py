@@ -1,15 +1,14 @@
-"""The plan of a build: which assets there are, and which artifacts go where in the wheel."""
+"""The plan of a build: its assets, its artifacts, and the place of each in the wheel."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
-from pathlib import Path, PurePosixPath
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
@@ -17,6 +16,7 @@ from hatch_wazcache.compile.job import Job
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import Wasm, read_again
+from hatch_wazcache.packing.find_assets import find_assets
 from hatch_wazcache.project.packages import Packages
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ __all__ = [
     "Artifact",
     "Asset",
     "Plan",
-    "find_assets",
     "make_plan",
 ]
 
@@ -44,23 +43,23 @@ class Asset:
 
     source: Path
     relative: str
-    """To the root, with forward slashes: what messages call it."""
+    """The path from the project's root, with forward slashes. Messages name the asset so."""
     distribution: str
-    """Its path in the wheel."""
+    """The path in the wheel."""
     package: Package
     profiles: tuple[Profile, ...]
     wasm: Wasm
 
     @property
     def name(self) -> str:
-        """The path in the package, which the loader is asked for."""
+        """The path in the package, by which users load the asset."""
         return self.distribution[len(self.package.distribution) + 1 :]
 
     def read(self) -> bytes:
-        """Return its bytes.
+        """Return the bytes.
 
         Raises:
-            WazcacheError: they are others than when the plan was made, or cannot be read.
+            WazcacheError: they have changed since the plan was made, or cannot be read.
         """
         try:
             return read_again(self.source, self.wasm.sha256)
@@ -69,13 +68,13 @@ class Asset:
 
     @cached_property
     def job(self) -> Job:
-        """What makes its own compressed stream."""
+        """The job that compresses the asset."""
         return Job(SourceKey(self.wasm.sha256), self.relative, self.source, self.wasm)
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A `.cwasm` that the wheel is to hold."""
+    """A `.cwasm` of the wheel."""
 
     asset: Asset
     system: System
@@ -97,15 +96,15 @@ class Artifact:
 
     @cached_property
     def job(self) -> Job:
-        """What makes it."""
-        about = [self.cpu] if self.cpu != "baseline" else []
-        about += [f"profile {self.profile.name}"] if len(self.asset.profiles) > 1 else []
-        label = self.asset.relative + (f" ({', '.join(about)})" if about else "")
+        """The job that compiles it."""
+        details = [self.cpu] if self.cpu != "baseline" else []
+        details += [f"profile {self.profile.name}"] if len(self.asset.profiles) > 1 else []
+        label = self.asset.relative + (f" ({', '.join(details)})" if details else "")
         return Job(self.key, label, self.asset.source, self.asset.wasm)
 
 
 class Plan(NamedTuple):
-    """All that goes into one wheel besides what the build system puts there."""
+    """The content of one wheel, without the files that the build system puts there."""
 
     assets: tuple[Asset, ...]
     artifacts: tuple[Artifact, ...]
@@ -113,76 +112,6 @@ class Plan(NamedTuple):
     @property
     def packages(self) -> tuple[Package, ...]:
         return tuple(dict.fromkeys(asset.package for asset in self.assets))
-
-
-def find_assets(
-    config: Config, root: Path, without: Path | None = None
-) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
-    """Find the declared files.
-
-    Args:
-        config: the options.
-        root: the project's root.
-        without: a folder of the build system's own, which may hold copies of them.
-
-    Yields:
-        Absolute path, path relative to the root, names of the profiles: each file once, sorted.
-
-    Raises:
-        WazcacheError: a glob matches nothing, or a file outside of the root.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    problems = []
-    inside = os.path.join(os.path.realpath(root), "")
-    real_folder = cache(os.path.realpath)
-    for pattern in config.assets:
-        matches = [
-            relative
-            for relative in _matches(root, pattern.glob)
-            if without is None or not (root / relative).is_relative_to(without)
-        ]
-        if not matches:
-            problems.append(f'{config.location}.assets: "{pattern.glob}" matches no file in {root}')
-        for relative in matches:
-            path = os.path.join(root, relative)
-            if os.path.islink(path):
-                real = os.path.realpath(path)  # Path.resolve raises where links go round
-            else:
-                folder, name = os.path.split(path)
-                real = os.path.join(real_folder(folder), name)
-            if not real.startswith(inside):
-                problems.append(
-                    f"{relative}: leads out of the project's root, to {real}; "
-                    "copy the file into the project"
-                )
-            found[relative] = tuple(dict.fromkeys((*found.get(relative, ()), *pattern.profiles)))
-    if problems:
-        raise WazcacheError("\n".join(problems))
-    for relative in sorted(found):
-        yield root / relative, relative, found[relative]
-
-
-def _matches(root: Path, glob: str) -> list[str]:
-    """Return the relative paths that a glob matches; `*` matches no hidden name, as in a shell."""
-    if os.path.lexists(root / glob):  # a name that looks like a pattern
-        return [str(PurePosixPath(glob))]
-    hidden = any(part.startswith(".") for part in PurePosixPath(glob).parts)
-    matches = []
-    if glob.endswith("**"):
-        glob += "/*"  # before 3.13 it would match folders only
-    try:
-        paths = list(root.glob(glob))
-    except (ValueError, NotImplementedError, OSError, RecursionError):
-        return []  # no pattern, as "**x", or one that is too long for the system
-    beginning = os.path.join(root, "")
-    for path in paths:
-        relative = str(path).removeprefix(beginning).replace(os.sep, "/")
-        if not hidden and (relative.startswith(".") or "/." in relative):
-            continue
-        if path.suffix != ".wasm" and path.is_dir():
-            continue
-        matches.append(relative)
-    return matches
 
 
 def make_plan(
@@ -196,28 +125,29 @@ def make_plan(
 
     Args:
         config: the options.
-        target: what the wheel is for.
+        target: the system that the wheel is for.
         layout: where the build system puts files.
-        engine: the installed wasmtime.
+        engine: the engine to compile for.
         reader: reads the assets.
 
     Raises:
-        WazcacheError: all that is wrong with the assets, one line each.
+        WazcacheError: assets are not fit to build; one line for each problem.
     """
     packages = Packages(config, layout)
     assets, problems = [], []
-    for source, relative, profiles in find_assets(config, layout.root, layout.scratch):
+    for file in find_assets(config, layout.root, layout.scratch):
         try:
-            wasm = reader.read(source, relative)
-            distribution = layout.files.get(str(source)) or layout.distribution_path(relative)
-            _check_name(distribution, relative)
+            wasm = reader.read(file.path, file.relative)
+            distribution = layout.files.get(str(file.path))
+            distribution = distribution or layout.distribution_path(file.relative)
+            _check_name(distribution, file.relative)
             assets.append(
                 Asset(
-                    source=source,
-                    relative=relative,
+                    source=file.path,
+                    relative=file.relative,
                     distribution=distribution,
-                    package=packages.of(distribution, relative),
-                    profiles=tuple(config.profiles[name] for name in profiles),
+                    package=packages.of(distribution, file.relative),
+                    profiles=tuple(config.profiles[name] for name in file.profiles),
                     wasm=wasm,
                 )
             )
@@ -238,18 +168,18 @@ def make_plan(
 
 
 def _check_name(distribution: str, relative: str) -> None:
-    """Refuse a name that a wheel cannot hold."""
+    """Refuse a name that does not survive a wheel."""
     if not distribution.isprintable() and any(ord(letter) < 32 for letter in distribution):
         raise WazcacheError(
-            f"{relative!r}: a name with a control character is not read alike by all installers; "
+            f"{relative!r}: its name has a control character, which not every installer accepts; "
             "rename it"
         )
     try:
         distribution.encode()
     except UnicodeEncodeError as error:
         raise WazcacheError(
-            f"{relative}: its name is not UTF-8, as names in a wheel are; rename it (or set "
-            "PYTHONUTF8=1, if it is UTF-8 and this locale is not)"
+            f"{relative}: its name is not UTF-8, which a wheel requires; rename it (or set "
+            "PYTHONUTF8=1, if the name is UTF-8 and only this locale is not)"
         ) from error
 
 
@@ -271,22 +201,23 @@ def _key(
 
 
 def _this_cpu() -> str:
-    """Name what this machine's CPU can do, as far as the system says."""
-    about = [platform.machine(), platform.processor()]
+    """Return a name for the features of this machine's CPU, as far as the system tells them."""
+    features = [platform.machine(), platform.processor()]
     try:
         if sys.platform == "darwin":
             sysctl = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            about.append(subprocess.check_output(sysctl, text=True))
+            features.append(subprocess.check_output(sysctl, text=True))
         else:
             lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-            told = ("flags", "Features", "model name")
-            about += [line for line in lines if line.startswith(told)][:2]
+            fields = ("flags", "Features", "model name")
+            features += [line for line in lines if line.startswith(fields)][:2]
     except (OSError, subprocess.SubprocessError):
-        pass  # Windows has told all it tells
-    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:16]
+        pass  # Windows: its processor() has the model already
+    return hashlib.sha256("\n".join(features).encode()).hexdigest()[:16]
 
 
 def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) -> Iterator[str]:
+    """Yield a problem for each path in the wheel that two files would have."""
     places_of_assets = {asset.distribution for asset in assets}
     owners = {
         distribution: source
@@ -311,6 +242,6 @@ def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) 
 
 
 def _shown(owner: str, root: Path) -> str:
-    """Shorten the path of a file in the project; what else owns a place has no path."""
+    """Shorten the path of a file in the project. Other owners are not paths."""
     path = Path(owner)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else owner

@@ -232,14 +232,15 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _initialize_sdist(self, build_data: dict[str, Any]) -> None:
         from hatch_wazcache.packing import editable
-        from hatch_wazcache.packing.plan import find_assets
+        from hatch_wazcache.packing.find_assets import find_assets
         from hatch_wazcache.project.packages import manifest_name
 
         config, root = self.options, Path(self.root)
         assets = []
-        for source, relative, _profiles in find_assets(config, root):
-            build_data["force_include"][str(self._no_link(source, relative))] = relative
-            assets.append(self.build_config.get_distribution_path(relative))
+        for file in find_assets(config, root):
+            copied = str(self._no_link(file.path, file.relative))
+            build_data["force_include"][copied] = file.relative
+            assets.append(self.build_config.get_distribution_path(file.relative))
         files = self._files(build_data)
         name = manifest_name(Path(config.loader).name if config.loader else None)
         for path in (*editable.leftovers(root, files, assets, name), *self._cache_files(files)):

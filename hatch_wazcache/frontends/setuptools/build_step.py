@@ -240,10 +240,10 @@ class BuildWazcache(Command):
         Raises:
             WazcacheError: a glob matches nothing, or a file outside of the root.
         """
-        from hatch_wazcache.packing.plan import find_assets
+        from hatch_wazcache.packing.find_assets import find_assets
 
         found = find_assets(self.config, self.root, Path(self._build_base()))
-        return [relative.replace("/", os.sep) for _source, relative, _profiles in found]
+        return [file.relative.replace("/", os.sep) for file in found]
 
     # what has no place there
 

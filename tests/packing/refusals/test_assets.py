@@ -107,6 +107,16 @@ def test_a_glob_that_matches_nothing_is_refused(project: Refusing):
     assert '"demo/*.wasm"' not in message
 
 
+def test_the_message_for_a_glob_without_a_match_says_which_wasm_files_there_are(project: Refusing):
+    project.options('assets = ["src/*.wasm"]')
+    project.refused("generate the file before this build; there are demo/a.wasm")
+
+
+def test_the_message_for_a_glob_says_so_when_there_is_no_wasm_file_at_all(project: Refusing):
+    (project.root / "demo/a.wasm").unlink()
+    project.refused("there is no .wasm file: generate it, or check it out, before this build")
+
+
 def test_an_asset_outside_the_root_is_refused(project: Refusing):
     globs = ["/etc/*.wasm", "../*.wasm", "demo/../../a.wasm", "~/a.wasm"]
     project.options(f"assets = {globs}")

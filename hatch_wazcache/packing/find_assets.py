@@ -1,0 +1,122 @@
+"""Finds the `.wasm` files that a project declares with globs."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hatch_wazcache.project.options import Config
+
+__all__ = ["DeclaredFile", "find_assets"]
+
+_NAMES_SHOWN = 3
+"""How many `.wasm` files a message lists."""
+
+_NO_SOURCES = ("__pycache__", "build", "dist", "node_modules")
+"""Folders that such a list leaves out."""
+
+
+class DeclaredFile(NamedTuple):
+    """A file that a glob matches."""
+
+    path: Path
+    """Absolute."""
+    relative: str
+    """The path from the project's root, with forward slashes."""
+    profiles: tuple[str, ...]
+    """The names of the profiles to compile it for."""
+
+
+def find_assets(config: Config, root: Path, without: Path | None = None) -> Iterator[DeclaredFile]:
+    """Find the declared files.
+
+    Args:
+        config: the options.
+        root: the project's root.
+        without: a folder of the build system, which may hold copies of assets.
+
+    Yields:
+        Each file once, sorted by its path.
+
+    Raises:
+        WazcacheError: a glob matches no file, or a file outside the root.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    problems = []
+    real_root, real_folder = os.path.realpath(root), cache(os.path.realpath)
+    for pattern in config.assets:
+        matches = [
+            relative
+            for relative in _matches(root, pattern.glob)
+            if without is None or not (root / relative).is_relative_to(without)
+        ]
+        if not matches:
+            problems.append(
+                f'{config.location}.assets: "{pattern.glob}" matches no file in {root}; '
+                f"{_advice(root)}"
+            )
+        for relative in matches:
+            path = os.path.join(root, relative)
+            if os.path.islink(path):
+                real = os.path.realpath(path)  # Path.resolve raises for a link to itself
+            else:
+                folder, name = os.path.split(path)
+                real = os.path.join(real_folder(folder), name)
+            if not real.startswith(os.path.join(real_root, "")):
+                problems.append(
+                    f"{relative}: leads out of the project's root, to {real}; "
+                    "copy the file into the project"
+                )
+            found[relative] = tuple(dict.fromkeys((*found.get(relative, ()), *pattern.profiles)))
+    if problems:
+        raise WazcacheError("\n".join(problems))
+    for relative in sorted(found):
+        yield DeclaredFile(root / relative, relative, found[relative])
+
+
+def _matches(root: Path, glob: str) -> list[str]:
+    """Return the relative paths that a glob matches. As in a shell, `*` matches no hidden name."""
+    if os.path.lexists(root / glob):  # a file whose name looks like a pattern
+        return [str(PurePosixPath(glob))]
+    hidden = any(part.startswith(".") for part in PurePosixPath(glob).parts)
+    matches = []
+    if glob.endswith("**"):
+        glob += "/*"  # before Python 3.13, `**` matches folders only
+    try:
+        paths = list(root.glob(glob))
+    except (ValueError, NotImplementedError, OSError, RecursionError):
+        return []  # not a pattern, such as "**x", or too long for the system
+    beginning = os.path.join(root, "")
+    for path in paths:
+        relative = str(path).removeprefix(beginning).replace(os.sep, "/")
+        if not hidden and (relative.startswith(".") or "/." in relative):
+            continue
+        if path.suffix != ".wasm" and path.is_dir():
+            continue
+        matches.append(relative)
+    return matches
+
+
+def _advice(root: Path) -> str:
+    """Say what to do when a glob matches nothing, by what there is."""
+    names = list(islice(_wasm_files(root), _NAMES_SHOWN + 1))
+    if not names:
+        return "there is no .wasm file: generate it, or check it out, before this build"
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return f"correct the pattern, or generate the file before this build; there are {shown}"
+
+
+def _wasm_files(root: Path) -> Iterator[str]:
+    for name, folders, files in os.walk(root):
+        folders[:] = sorted(f for f in folders if f not in _NO_SOURCES and not f.startswith("."))
+        for file in sorted(files):
+            if file.endswith(".wasm") and os.path.join(name, file).isprintable():
+                yield os.path.relpath(os.path.join(name, file), root).replace(os.sep, "/")
