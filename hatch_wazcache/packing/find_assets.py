@@ -13,7 +13,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hatch_wazcache.project.options import Config
+    from hatch_wazcache.project.config import Config
 
 __all__ = ["DeclaredFile", "find_assets"]
 
