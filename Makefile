@@ -7,7 +7,7 @@ WORK = .work
 GO ?= go
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-.PHONY: test test-slow test-platforms platforms wasmtime lint check example bench bench-quick clean
+.PHONY: test test-slow test-platforms platforms wasmtime lint check docs-tables example bench bench-quick clean
 
 test: .venv/made
 	$(VENV) -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms tests
@@ -35,6 +35,10 @@ lint: .venv/made
 check: .venv/made $(WORK)/bin/actionlint
 	$(VENV) -m pre_commit run --all-files
 	$(WORK)/bin/actionlint
+
+# Writes the tables of the docs, and the JSON schema, anew from the code.
+docs-tables: .venv/made
+	$(VENV) -m docs.tables
 
 # Builds this project and the example, installs the example alone, and times its first call.
 example: $(WORK)/build/made

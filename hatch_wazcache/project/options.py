@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,11 @@ class Option:
     """The environment variable that is stronger than the option."""
     read_variable: Callable[[Field], Any] | None = None
     """Reads the variable, if `read` does not."""
+
+    @property
+    def plain_description(self) -> str:
+        """Return the description as a sentence without links."""
+        return _sentence(re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", self.description))
 
 
 def _one_or_list(item: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:

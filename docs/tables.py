@@ -1,0 +1,85 @@
+"""Writes the parts of the docs that are made from the code: tables, and the JSON schema.
+
+`make docs-tables` runs it; a test fails if something that it writes is out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.engine.settings import SETTINGS, Setting
+from hatch_wazcache.project.options import OPTIONS, Option
+from hatch_wazcache.project.schema import SCHEMA_FILE, make_schema
+from hatch_wazcache.util.toml_text import toml_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["generated"]
+
+DOCS = Path(__file__).resolve().parent
+
+
+def generated() -> dict[Path, str]:
+    """Return the whole text of each file that has generated parts."""
+    readme, page = DOCS.parent / "README.md", DOCS / "options.md"
+    schema = json.dumps(make_schema(), indent=2, ensure_ascii=False) + "\n"
+    in_readme = re.sub(r"\]\((?=\w+\.md)", "](docs/", _options(("option", "meaning", "default")))
+    in_page = _options(("option", "meaning", "default", "variable"))
+    return {
+        readme: _between(readme.read_text(encoding="utf-8"), {"options": in_readme}),
+        page: _between(
+            page.read_text(encoding="utf-8"), {"options": in_page, "settings": _settings()}
+        ),
+        SCHEMA_FILE: schema,
+        DOCS / SCHEMA_FILE.name: schema,
+    }
+
+
+def _between(text: str, tables: dict[str, str]) -> str:
+    """Put tables between the comments that name their places."""
+    for name, table in tables.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _old, end, after = rest.partition(f"<!-- {name}: end -->")
+        assert end, name
+        text = before + begin + table + end + after
+    return text
+
+
+def _options(head: Sequence[str]) -> str:
+    def row(option: Option) -> list[str]:
+        default = option.default_text or f"`{toml_value(option.default)}`"
+        default = "required" if option.required else default
+        variable = f"`{option.variable}`" if option.variable else ""
+        return [f"`{option.name}`", option.description, default, variable][: len(head)]
+
+    return _table(head, map(row, OPTIONS))
+
+
+def _settings() -> str:
+    def row(setting: Setting) -> list[str]:
+        if setting.type is bool:
+            values = "`true`, `false`"
+        elif setting.type is int:
+            values = f"`{setting.minimum}` to `{setting.maximum}`"
+        else:
+            values = ", ".join(f'`"{choice}"`' for choice in setting.choices)
+        since = "the wasmtime CLI" if setting.cli_only else str(setting.since)
+        used = "compiling" if setting.in_code else "loading"
+        return [f"`{setting.name}`", setting.description, values, used, since]
+
+    head = ("setting", "does", "values", "used when", "since wasmtime")
+    return _table(head, map(row, SETTINGS.values()))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        path.write_text(text, encoding="utf-8")
