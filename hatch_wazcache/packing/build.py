@@ -9,9 +9,9 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import WasmReader
 from hatch_wazcache.packing.entries import Entries
+from hatch_wazcache.packing.manifests import manifest_for_wheel
 from hatch_wazcache.packing.plan import Plan, make_plan
 from hatch_wazcache.resources import loader_text
-from hatch_wazcache.wheels.manifest import manifest_for_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,10 +81,10 @@ class Build:
 
     def generated_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the manifest and the loader of each package, by their paths in the wheel."""
-        digest, keep_wasm = self.entries.digest, self.project.config.keep_wasm
+        entries, keep_wasm = self.entries.by_key, self.project.config.keep_wasm
         for package in self.plan.packages:
-            manifest = manifest_for_wheel(self.plan, package, digest, keep_wasm=keep_wasm)
-            yield package.file(package.manifest), manifest
+            manifest = manifest_for_wheel(self.plan, package, entries, keep_wasm=keep_wasm)
+            yield manifest.path, manifest.to_bytes()
             if package.loader:
                 yield package.file(package.loader), loader_text()
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.packages import is_loader, manifest_name
+from hatch_wazcache.packing.manifests import manifest_for_editable
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util import temporary_files
-from hatch_wazcache.wheels.manifest import manifest_for_editable, read_manifest
+from hatch_wazcache.wheels.manifest import is_loader, manifest_name, read_editable_info
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -86,8 +86,8 @@ def _write_package(build: Build, package: Package, committed: Container[Path]) -
     if package.loader and package.source / package.loader not in committed:
         wrote.append(package.loader)
     wrote.append(package.manifest)
-    manifest = manifest_for_editable(plan, package, entries.digest, build.project.name, wrote)
-    temporary_files.write_file(package.source / package.manifest, [manifest])
+    manifest = manifest_for_editable(plan, package, entries.by_key, build.project.name, wrote)
+    temporary_files.write_file(package.source / package.manifest, [manifest.to_bytes()])
     for artifact in artifacts:
         entries.write(artifact.job, package.source / artifact.name)
     if package.loader:
@@ -147,8 +147,8 @@ def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) 
         if any(temporary_files.is_temporary(name) for name in files):
             temporary_files.sweep(folder)
         for path in _manifests(folder, manifest):
-            about = read_manifest(path).get("editable")
-            if isinstance(about, dict) and about.get("project") == project:
+            info = read_editable_info(path)
+            if info is not None and info.project == project:
                 _unlink(written for written in _written_by(path, root) if written not in keep)
 
 
@@ -161,10 +161,11 @@ def _manifests(folder: Path, manifest: str) -> Iterator[Path]:
 
 def _written_by(manifest: Path, root: Path) -> Iterator[Path]:
     """Yield the files that a manifest lists, itself last, but none outside its folder."""
-    about = read_manifest(manifest).get("editable")
-    names = about.get("wrote") if isinstance(about, dict) else None
-    for name in names if isinstance(names, list) else ():
-        if not isinstance(name, str) or "\0" in name:
+    info = read_editable_info(manifest)
+    if info is None:
+        return
+    for name in info.wrote:
+        if "\0" in name:
             continue
         path = PurePosixPath(name)
         inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name
@@ -173,8 +174,7 @@ def _written_by(manifest: Path, root: Path) -> Iterator[Path]:
             written = manifest.parent / path
             if written.parent.resolve().is_relative_to(root.resolve()):  # a link may lead out
                 yield written
-    if isinstance(names, list):
-        yield manifest
+    yield manifest
 
 
 def _unlink(paths: Iterable[Path]) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
-    from hatch_wazcache.packing.plan import Artifact
     from hatch_wazcache.project.config import Config
     from hatch_wazcache.report import Report
 
@@ -82,11 +81,6 @@ class Entries:
         """Return the compressed bytes of the entries that jobs have; small sources have none."""
         digests = (job.key.digest for job in jobs)
         return sum(self.by_key[key].stream_size for key in digests if key in self.by_key)
-
-    def digest(self, artifact: Artifact) -> tuple[str, int]:
-        """Return an artifact's SHA-256 and its size in bytes, for its manifest."""
-        entry = self.by_key[artifact.key.digest]
-        return entry.sha256, entry.size
 
     def make(self, jobs: Sequence[Job]) -> None:
         """Look up every job, and compile those that are missing.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.wheels.manifest import DEFAULT_LOADER, is_loader, is_manifest, manifest_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,22 +14,10 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.config import Config
 
 __all__ = [
-    "LOADER_MARK",
-    "MANIFEST_FIELDS",
     "Layout",
     "Package",
     "Packages",
-    "is_loader",
-    "manifest_name",
 ]
-
-LOADER_MARK = "# The loader of hatch-wazcache"
-"""How every version of the loader begins; a file that does not is somebody's own."""
-
-MANIFEST_FIELDS = frozenset({"schema", "wasmtime", "assets"})
-"""Those by which a manifest is known, of whatever version."""
-
-_DEFAULT_LOADER = "_wazcache.py"
 
 
 class Layout(NamedTuple):
@@ -64,31 +52,6 @@ class Package(NamedTuple):
         return f"{self.distribution}/{name}"
 
 
-def manifest_name(loader: str | None) -> str:
-    """Return the manifest's file name beside a loader of this name."""
-    return str(PurePosixPath(loader or _DEFAULT_LOADER).with_suffix(".json"))
-
-
-def is_loader(path: Path) -> bool:
-    """Say whether a file is a loader, of whatever version."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(LOADER_MARK)) == LOADER_MARK.encode()
-    except OSError:
-        return False
-
-
-def _is_manifest(path: Path) -> bool:
-    """Say whether a file is a manifest, of whatever version; `_wazcache.json` is ours by name."""
-    if path.name == manifest_name(None):
-        return True
-    try:
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(manifest, dict) and manifest.keys() >= MANIFEST_FIELDS
-
-
 class Packages:
     """The Python packages of a wheel, and which of them an asset belongs to."""
 
@@ -118,7 +81,7 @@ class Packages:
                 f"{relative}: lies in no Python package: it would be installed as {distribution}; "
                 "move it into a package, or (with hatchling) give it a place with force-include"
             )
-        loader = None if self._config.loader is None else _DEFAULT_LOADER
+        loader = None if self._config.loader is None else DEFAULT_LOADER
         return self._check(Package(folders[0], self._folders[folders[0]], loader), relative)
 
     def _around_loader(self, loader: str, distribution: str, relative: str) -> Package:
@@ -143,7 +106,7 @@ class Packages:
             return package
         for what, name, is_ours in (
             ("loader", package.loader, is_loader),
-            ("manifest", package.manifest, _is_manifest),
+            ("manifest", package.manifest, is_manifest),
         ):
             present = package.source / name
             if present.is_file() and not is_ours(present):

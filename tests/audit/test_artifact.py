@@ -43,7 +43,7 @@ def test_an_artifact_of_another_system_is_found(wheel: Wheel, tmp_path: Path):
     assert findings(path) == [
         (ARTIFACT, says),
         (ARTIFACT, f"is for x86_64-macos; the wheel's tags ({tags}) are not"),
-        (MANIFEST, f"a.wasm has no artifact for x86_64-linux; the wheel's tag {tag} is for that"),
+        (MANIFEST, f"a.wasm has no artifact for x86_64-linux; the wheel's tag {tag} is"),
     ]
 
 
@@ -58,14 +58,14 @@ def test_the_artifact_of_another_engine_is_found(wheel: Wheel, tmp_path: Path):
 def test_what_is_no_artifact_is_found(wheel: Wheel, tmp_path: Path):
     member, text = only_finding(with_artifact(wheel, ANSWER, tmp_path))
     assert member == ARTIFACT
-    assert text.startswith("is no artifact: it is ")
+    assert text.startswith("is not an artifact: it is ")
 
 
 def test_a_cut_artifact_is_found(wheel: Wheel, tmp_path: Path):
     path = with_artifact(wheel, wheel.members[ARTIFACT][:-100], tmp_path)
     member, text = only_finding(path)
     assert member == ARTIFACT
-    assert text.startswith("is no artifact: it is cut short")
+    assert text.startswith("is not an artifact: it is cut short")
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def test_what_cannot_be_read_is_an_error_that_names_it_and_the_others_are_audite
     assert done.stderr.splitlines() == [
         f"hatch-wazcache: {folder}: is a directory, not a wheel",
         f"hatch-wazcache: {tmp_path}/pipe: is not a regular file",
-        f"hatch-wazcache: {tmp_path}/nowhere: is a symlink that leads nowhere",
-        f"hatch-wazcache: {tmp_path}/round: is a symlink that leads nowhere",
+        f"hatch-wazcache: {tmp_path}/nowhere: is a symlink whose target does not exist",
+        f"hatch-wazcache: {tmp_path}/round: is a symlink whose target does not exist",
         f"hatch-wazcache: {tmp_path}/missing: No such file or directory",
     ]
     assert done.stdout == "1 wheel audited, 1 artifact: 0 findings\n"

@@ -115,15 +115,15 @@ def test_inspect_survives_an_artifact_that_ends_wasmtime(project: Project, tmp_p
 def test_inspect_without_wasmtime_says_so(good: Path):
     done = run("inspect", good, python=environment_with(""))
     assert done.returncode == 0
-    assert "wasmtime not asked: wasmtime is not installed" in done.stdout
-    assert "there is no wasmtime here to ask" in done.stdout
+    assert "wasmtime not tried: wasmtime is not installed" in done.stdout
+    assert "there is no wasmtime here to try it" in done.stdout
 
 
 def test_inspect_of_what_is_no_wheel_is_one_message(tmp_path: Path):
     (tmp_path / WHEEL).write_bytes(b"text")
     done = run("inspect", tmp_path / WHEEL)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"hatch-wazcache: {tmp_path / WHEEL}: it is no zip file")
+    assert done.stderr.startswith(f"hatch-wazcache: {tmp_path / WHEEL}: is not a zip file")
 
 
 def test_inspect_shows_what_is_wrong_with_a_manifest(wheel: Wheel, tmp_path: Path):
@@ -139,7 +139,7 @@ def test_inspect_shows_a_manifest_that_cannot_be_unpacked(good: Path, tmp_path: 
     (tmp_path / good.name).write_bytes(doctored)
     done = run("inspect", tmp_path / good.name)
     assert done.returncode == 0
-    assert f"{MANIFEST}: it is encrypted" in done.stdout
+    assert f"{MANIFEST}: is encrypted" in done.stdout
     assert [member for member, _text in findings(tmp_path / good.name)].count(MANIFEST) == 1
 
 

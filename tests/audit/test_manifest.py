@@ -26,7 +26,7 @@ def test_a_wheel_without_a_manifest_is_found(wheel: Wheel, tmp_path: Path):
 def test_a_loader_without_its_manifest_is_found(wheel: Wheel, tmp_path: Path):
     del wheel.members[MANIFEST]
     assert findings(wheel.write(tmp_path)) == [
-        (MANIFEST, "is missing: the loader beside it reads it"),
+        (MANIFEST, "is missing: the loader beside it needs it"),
         (ARTIFACT, "is an artifact that no manifest lists: nothing loads it"),
     ]
 
@@ -34,12 +34,12 @@ def test_a_loader_without_its_manifest_is_found(wheel: Wheel, tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "finding"),
     [
-        (b"", "it is no JSON"),
-        (b"{", "it is no JSON"),
-        (b"\xff", "it is no JSON"),
-        (b"[" * 100_000, "it is no JSON"),
-        (b"[]", "its schema is null; this hatch-wazcache knows 1"),
-        (b'{"schema": 2}', "its schema is 2; this hatch-wazcache knows 1"),
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
+        (b"\xff", "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
+        (b"[]", "has schema null; this hatch-wazcache reads schema 1"),
+        (b'{"schema": 2}', "has schema 2; this hatch-wazcache reads schema 1"),
     ],
 )
 def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: bytes, finding: str):
@@ -56,13 +56,13 @@ def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: by
         (lambda m: m.update(wasmtime=""), 'wasmtime = "": must be a version such as 48.0.0'),
         (lambda m: m.pop("profiles"), "profiles is missing: must be a table"),
         (lambda m: m.update(assets=[]), "assets = []: must be a table"),
-        (lambda m: m.update(editable={}), "it was written for an editable install, not for a"),
+        (lambda m: m.update(editable={}), "belongs to an editable install, not to a"),
         (lambda m: asset(m).pop("sha256"), 'assets["a.wasm"].sha256 is missing: must be 64 hex'),
         (lambda m: asset(m).update(size=-1), 'assets["a.wasm"].size = -1: must be a number of'),
         (lambda m: asset(m).update(size=True), 'assets["a.wasm"].size = true: must be a number'),
         (lambda m: asset(m).update(kind="text"), 'assets["a.wasm"].kind = "text": must be "mod'),
         (lambda m: asset(m).update(wasm="/etc/passwd"), 'assets["a.wasm"].wasm = "/etc/passwd"'),
-        (lambda m: asset(m).update(mtime_ns=1), 'assets["a.wasm"].mtime_ns: is for an editable'),
+        (lambda m: asset(m).update(mtime_ns=1), 'assets["a.wasm"].mtime_ns: belongs to an edit'),
         (lambda m: asset(m).update(artifacts={}), 'assets["a.wasm"].artifacts = {}: must be a l'),
         (lambda m: asset(m).update(wasm=None, artifacts=[]), 'assets["a.wasm"].artifacts = []: t'),
         (lambda m: artifact(m).update(file="../x"), 'assets["a.wasm"].artifacts[0].file = "../x"'),
@@ -154,7 +154,7 @@ def test_a_wasm_of_another_kind_or_none_is_found(wheel: Wheel, tmp_path: Path):
     wheel.claim("demo/a.wasm")
     assert only_finding(wheel.write(tmp_path / "text")) == (
         "demo/a.wasm",
-        "is no WebAssembly; the manifest says module",
+        "is not WebAssembly; the manifest says module",
     )
 
 

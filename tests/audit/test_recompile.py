@@ -25,9 +25,9 @@ def test_an_artifact_of_other_code_is_found_by_compiling_again(
     (found,) = answered["findings"]
     assert found["member"] == ARTIFACT
     assert found["finding"].startswith(
-        "is not what wasmtime makes of the .wasm with the profile default: it differs from byte "
+        "differs from the artifact that wasmtime makes of the .wasm with profile default: from "
     )
-    assert found["finding"].endswith(f"and has {len(other)} bytes, not {size}")
+    assert found["finding"].endswith(f"it has {len(other)} bytes, not {size}")
 
 
 def test_a_setting_that_the_header_does_not_tell_is_found_by_compiling_again(
@@ -61,8 +61,8 @@ def test_compiling_again_needs_the_engine_of_the_manifest(good: Path):
     done = run("audit", "--recompile", good, python=python)
     assert done.returncode == 1
     assert done.stderr == (
-        f"hatch-wazcache: {good}: {ARTIFACT}: is compiled by wasmtime 48.0.0; installed is the "
-        "engine 50.0.0: install that one\n"
+        f"hatch-wazcache: {good}: {ARTIFACT}: is compiled by wasmtime 48.0.0, but the engine "
+        "installed here is 50.0.0; install a wasmtime with engine 48.0.0\n"
     )
     done = run("audit", "--recompile", good, python=environment_with(""))
     assert done.returncode == 1

@@ -38,7 +38,7 @@ def test_a_retagged_name_is_found(good: Path, tmp_path: Path):
         (ARTIFACT, "is for x86_64-linux; the wheel's tags (win_amd64) are not"),
         (
             MANIFEST,
-            "a.wasm has no artifact for x86_64-windows; the wheel's tag win_amd64 is for that",
+            "a.wasm has no artifact for x86_64-windows; the wheel's tag win_amd64 is",
         ),
     ]
 
@@ -76,7 +76,7 @@ def test_each_tag_needs_its_artifact(wheel: Wheel, tmp_path: Path):
     retag(wheel, f"{TAGS}.macosx_11_0_arm64")
     assert only_finding(wheel.write(tmp_path)) == (
         MANIFEST,
-        "a.wasm has no artifact for aarch64-macos; the wheel's tag macosx_11_0_arm64 is for that",
+        "a.wasm has no artifact for aarch64-macos; the wheel's tag macosx_11_0_arm64 is",
     )
 
 
@@ -85,7 +85,7 @@ def test_universal2_needs_both_artifacts(wheel: Wheel, tmp_path: Path):
     retag(wheel, "macosx_10_13_universal2")
     missing = [text for member, text in findings(wheel.write(tmp_path)) if member == MANIFEST]
     assert missing == [
-        f"a.wasm has no artifact for {system}; the wheel's tag macosx_10_13_universal2 is for that"
+        f"a.wasm has no artifact for {system}; the wheel's tag macosx_10_13_universal2 is"
         for system in ("aarch64-macos", "x86_64-macos")
     ]
 
@@ -96,7 +96,7 @@ def test_universal2_needs_both_artifacts(wheel: Wheel, tmp_path: Path):
 def test_a_name_that_is_no_wheels_is_found(good: Path, tmp_path: Path, name: str):
     member, text = only_finding(Path(shutil.copy(good, tmp_path / name)))
     assert member is None
-    assert text.startswith("its name is no wheel's")
+    assert text.startswith("does not have the file name of a wheel")
 
 
 @pytest.mark.parametrize("name", ["other-1.0", "demo-1.1"])
@@ -111,14 +111,14 @@ def test_the_name_of_another_project_or_version_is_found(good: Path, tmp_path: P
 
 def test_a_wheel_without_its_tags_is_found(wheel: Wheel, tmp_path: Path):
     del wheel.members["demo-1.0.dist-info/WHEEL"]
-    assert only_finding(wheel.write(tmp_path)) == ("demo-1.0.dist-info/WHEEL", "it is missing")
+    assert only_finding(wheel.write(tmp_path)) == ("demo-1.0.dist-info/WHEEL", "is missing")
 
 
 def test_tags_that_are_none_are_found(wheel: Wheel, tmp_path: Path):
     wheel.members["demo-1.0.dist-info/WHEEL"] = b"Wheel-Version: 1.0\nTag: nonsense\n"
     assert only_finding(wheel.write(tmp_path)) == (
         "demo-1.0.dist-info/WHEEL",
-        "its tags are none: nonsense",
+        "has no usable Tag line: nonsense",
     )
 
 
@@ -159,10 +159,16 @@ def test_a_row_that_is_missing_is_found(wheel: Wheel, tmp_path: Path, name: str)
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda row: row.__setitem__(1, ""), "has no digest in RECORD, not sha256=…"),
-        (lambda row: row.__setitem__(1, "md5=x"), "has the digest 'md5=x' in RECORD, not sha256=…"),
+        (lambda row: row.__setitem__(1, ""), "has no digest in RECORD; must be sha256=…"),
+        (
+            lambda row: row.__setitem__(1, "md5=x"),
+            "has the digest 'md5=x' in RECORD; must be sha256=…",
+        ),
         (lambda row: row.__setitem__(2, "7"), "has 0 bytes; RECORD says 7"),
-        (lambda row: row.__setitem__(slice(1, None), []), "has no digest in RECORD, not sha256=…"),
+        (
+            lambda row: row.__setitem__(slice(1, None), []),
+            "has no digest in RECORD; must be sha256=…",
+        ),
     ],
 )
 def test_a_row_that_is_wrong_is_found(wheel: Wheel, tmp_path: Path, change, text: str):
@@ -180,4 +186,4 @@ def test_a_row_of_nothing_and_a_row_twice_are_found(wheel: Wheel, tmp_path: Path
 def test_a_wheel_without_a_record_is_found(wheel: Wheel, tmp_path: Path):
     record = "demo-1.0.dist-info/RECORD"
     del wheel.members[record]
-    assert only_finding(wheel.write(tmp_path / "without")) == (record, "it is missing")
+    assert only_finding(wheel.write(tmp_path / "without")) == (record, "is missing")

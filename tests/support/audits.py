@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.audit.checks import Audit
+from hatch_wazcache.audit.audit_wheel import audit_wheel
 from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 from tests.support.commands import QUICK, read_answer, run_command
@@ -35,7 +35,7 @@ def findings(path: Path) -> list[tuple[str | None, str]]:
     """Audit one wheel in this process."""
     try:
         with WheelReader(path) as opened:
-            return [(finding.member, finding.text) for finding in Audit(opened).findings]
+            return [(finding.member, finding.text) for finding in audit_wheel(opened).findings]
     except BrokenWheelError as error:
         return [(None, str(error))]
 

@@ -73,7 +73,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove what editable installs have written."""
         from hatch_wazcache.packing import editable
-        from hatch_wazcache.project.packages import manifest_name
+        from hatch_wazcache.wheels.manifest import manifest_name
 
         if self.target_name == "wheel":
             loader = None
@@ -233,7 +233,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     def _initialize_sdist(self, build_data: dict[str, Any]) -> None:
         from hatch_wazcache.packing import editable
         from hatch_wazcache.packing.find_assets import find_assets
-        from hatch_wazcache.project.packages import manifest_name
+        from hatch_wazcache.wheels.manifest import manifest_name
 
         config, root = self.options, Path(self.root)
         assets = []

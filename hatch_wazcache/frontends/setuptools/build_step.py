@@ -259,7 +259,7 @@ class BuildWazcache(Command):
         """
         from hatch_wazcache.packing import editable
         from hatch_wazcache.project.caches_in_tree import caches_in_tree
-        from hatch_wazcache.project.packages import manifest_name
+        from hatch_wazcache.wheels.manifest import manifest_name
 
         loader = Path(self.config.loader).name if self.config.loader else None
         found = set(editable.leftovers(self.root, files, assets, manifest_name(loader)))
@@ -287,7 +287,7 @@ class BuildWazcache(Command):
         ]
 
     def _sweep(self) -> None:
-        from hatch_wazcache.project.packages import is_loader
+        from hatch_wazcache.wheels.manifest import is_loader
 
         for path in list(Path(self.build_lib).rglob("*")):
             if path.suffix == ".py" and is_loader(path):

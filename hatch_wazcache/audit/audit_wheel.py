@@ -1,0 +1,95 @@
+"""Audits one wheel: runs all checks, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.audit.archive_checks import check_headers, check_names
+from hatch_wazcache.audit.artifact_checks import check_artifact, check_asset, read_headers
+from hatch_wazcache.audit.finding import Finding
+from hatch_wazcache.audit.metadata_checks import check_name, check_record
+from hatch_wazcache.audit.tag_checks import check_tags
+from hatch_wazcache.wheels.wheel_manifests import find_manifests, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hatch_wazcache.formats.artifact import ArtifactHeader
+    from hatch_wazcache.wheels.manifest import Manifest
+    from hatch_wazcache.wheels.wheel_reader import WheelReader
+
+__all__ = ["AuditResult", "audit_wheel"]
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The findings of an audit, and what it read from the wheel."""
+
+    findings: tuple[Finding, ...]
+    manifests: tuple[Manifest, ...]
+    """The manifests, without the parts that are wrong."""
+    headers: Mapping[str, ArtifactHeader]
+    """The headers of the artifacts that could be read, by their paths in the wheel."""
+
+
+def audit_wheel(wheel: WheelReader) -> AuditResult:
+    """Check a wheel against its own name, WHEEL, RECORD and manifests."""
+    manifests, wrong = _read_manifests(wheel)
+    headers, unreadable = read_headers(wheel, manifests)
+    found = [
+        *check_names(wheel),
+        *check_headers(wheel),
+        *check_name(wheel),
+        *check_record(wheel),
+        *wrong,
+        *_check_files(wheel, manifests, headers, unreadable),
+        *check_tags(wheel, manifests, headers),
+        *_check_unlisted(wheel, manifests),
+    ]
+    distinct = dict.fromkeys(found)  # a broken member fails several checks in the same words
+    return AuditResult(tuple(distinct), tuple(manifests), headers)
+
+
+def _read_manifests(wheel: WheelReader) -> tuple[list[Manifest], list[Finding]]:
+    manifests, findings = [], []
+    found = find_manifests(wheel)
+    for name in found:
+        manifest, problems = read_manifest(wheel, name)
+        findings += [Finding(name, problem) for problem in problems]
+        manifests += [manifest] if manifest is not None else []
+    if not found:
+        text = (
+            "has no manifest of hatch-wazcache: it was built without it, or the build was "
+            "interrupted; build it again"
+        )
+        findings.append(Finding(None, text))
+    return manifests, findings
+
+
+def _check_files(
+    wheel: WheelReader,
+    manifests: Sequence[Manifest],
+    headers: Mapping[str, ArtifactHeader],
+    unreadable: Mapping[str, Finding],
+) -> Iterator[Finding]:
+    for manifest in manifests:
+        for asset in manifest.assets:
+            yield from check_asset(wheel, manifest, asset)
+            for artifact in asset.artifacts:
+                member = manifest.member(artifact.file)
+                yield from check_artifact(wheel, manifest, asset, artifact, headers.get(member))
+                if member in unreadable:
+                    yield unreadable[member]
+
+
+def _check_unlisted(wheel: WheelReader, manifests: Sequence[Manifest]) -> Iterator[Finding]:
+    listed = {
+        manifest.member(artifact.file)
+        for manifest in manifests
+        for asset in manifest.assets
+        for artifact in asset.artifacts
+    }
+    for name in wheel.names:
+        if name.endswith(".cwasm") and name not in listed:
+            yield Finding(name, "is an artifact that no manifest lists: nothing loads it")

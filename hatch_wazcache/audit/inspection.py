@@ -1,0 +1,199 @@
+"""Describes a wheel: its packages, their assets and artifacts, and which artifacts load here."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.audit.load_check import why_not_loaded
+from hatch_wazcache.engine.installed import installed_wasmtime
+from hatch_wazcache.engine.targets import native_system
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.wheels.metadata import parse_name
+from hatch_wazcache.wheels.wheel_manifests import find_manifests, read_manifest
+from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset
+    from hatch_wazcache.wheels.wheel_reader import WheelReader
+
+__all__ = [
+    "ArtifactInspection",
+    "AssetInspection",
+    "Here",
+    "PackageInspection",
+    "WheelInspection",
+    "inspect_wheel",
+]
+
+
+@dataclass(frozen=True)
+class Here:
+    """The machine and its wasmtime, which decide which artifacts load."""
+
+    system: str | None
+    """None if wasmtime-py has no wheels for it."""
+    wasmtime: str | None
+    """The version of the installed wasmtime wheel."""
+    problem: str
+    """Why there is no wasmtime; else empty."""
+
+    @classmethod
+    def find(cls) -> Self:
+        """Look at this machine and its Python environment."""
+        system = native_system()
+        name = system.name if system else None
+        try:
+            return cls(name, installed_wasmtime().version, "")
+        except WazcacheError as error:
+            return cls(name, None, str(error))
+
+
+@dataclass(frozen=True)
+class ArtifactInspection:
+    """An artifact that a manifest lists."""
+
+    file: str
+    """Its path in the wheel."""
+    target: str
+    cpu: str
+    profile: str
+    size: int | None
+    """Bytes; None if the wheel does not hold it."""
+    packed: int | None
+    """Bytes in the archive."""
+    loads: bool | None
+    """None if there is no wasmtime here to try it."""
+    reason: str | None
+    """Why it does not load."""
+
+
+@dataclass(frozen=True)
+class AssetInspection:
+    """An asset that a manifest lists."""
+
+    name: str
+    kind: str
+    wasm: str | None
+    """The path of the `.wasm` in the wheel, if the wheel holds it."""
+    size: int | None
+    packed: int | None
+    artifacts: list[ArtifactInspection]
+
+
+@dataclass(frozen=True)
+class PackageInspection:
+    """A package that has a manifest."""
+
+    package: str
+    manifest: str
+    loader: str | None
+    wasmtime: str | None
+    """The version of the engine that its artifacts are for."""
+    problems: list[str]
+    """What is wrong with the manifest."""
+    assets: list[AssetInspection]
+
+
+@dataclass(frozen=True)
+class WheelInspection:
+    """A wheel."""
+
+    wheel: str
+    tags: list[str]
+    size: int
+    unpacked: int
+    files: int
+    packages: list[PackageInspection]
+
+
+def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
+    """Describe a wheel.
+
+    Raises:
+        BrokenWheelError: its name is not a wheel's.
+    """
+    tags = parse_name(wheel.path).tags
+    return WheelInspection(
+        wheel=str(wheel.path),
+        tags=sorted(map(str, tags)),
+        size=wheel.size,
+        unpacked=sum(map(wheel.size_of, wheel.names)),
+        files=len(wheel.names),
+        packages=[_package(wheel, here, *found) for found in find_manifests(wheel).items()],
+    )
+
+
+def _package(wheel: WheelReader, here: Here, name: str, loader: str | None) -> PackageInspection:
+    manifest, problems = read_manifest(wheel, name)
+    return PackageInspection(
+        package=posixpath.dirname(name),
+        manifest=name,
+        loader=loader,
+        wasmtime=manifest.engine if manifest else None,
+        problems=problems,
+        assets=[_asset(wheel, here, manifest, asset) for asset in manifest.assets]
+        if manifest
+        else [],
+    )
+
+
+def _asset(
+    wheel: WheelReader, here: Here, manifest: Manifest, asset: ManifestAsset
+) -> AssetInspection:
+    member = None if asset.wasm is None else manifest.member(asset.wasm)
+    size, packed = _sizes(wheel, member)
+    return AssetInspection(
+        name=asset.name,
+        kind=asset.kind,
+        wasm=member,
+        size=size,
+        packed=packed,
+        artifacts=[
+            _artifact(wheel, here, manifest, asset, artifact) for artifact in asset.artifacts
+        ],
+    )
+
+
+def _artifact(
+    wheel: WheelReader,
+    here: Here,
+    manifest: Manifest,
+    asset: ManifestAsset,
+    artifact: ManifestArtifact,
+) -> ArtifactInspection:
+    member = manifest.member(artifact.file)
+    size, packed = _sizes(wheel, member)
+    loads: bool | None = False
+    reason: str | None = None
+    if artifact.target != here.system:
+        reason = "for another system"
+    elif here.wasmtime is None:
+        loads, reason = None, "there is no wasmtime here to try it"
+    elif member not in wheel:
+        reason = "it is missing"
+    else:
+        try:
+            reason = why_not_loaded(wheel, manifest, asset, artifact)
+        except BrokenWheelError as error:
+            reason = f"it {error}"
+        loads = reason is None
+    return ArtifactInspection(
+        file=member,
+        target=artifact.target,
+        cpu=artifact.cpu,
+        profile=artifact.profile,
+        size=size,
+        packed=packed,
+        loads=loads,
+        reason=reason,
+    )
+
+
+def _sizes(wheel: WheelReader, member: str | None) -> tuple[int | None, int | None]:
+    if member is None or member not in wheel:
+        return None, None
+    return wheel.size_of(member), wheel.stored_size(member)

@@ -1,0 +1,135 @@
+"""Makes the manifests of a plan's packages, for a wheel or for an editable install."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.engine.settings import SETTINGS
+from hatch_wazcache.wheels.manifest import EditableInfo, Manifest, ManifestArtifact, ManifestAsset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.engine.settings import Profile, SettingValue
+    from hatch_wazcache.packing.plan import Asset, Plan
+    from hatch_wazcache.project.packages import Package
+
+__all__ = ["manifest_for_editable", "manifest_for_wheel"]
+
+
+def manifest_for_wheel(
+    plan: Plan, package: Package, entries: Mapping[str, Entry], *, keep_wasm: bool
+) -> Manifest:
+    """Make the manifest of a package in a wheel.
+
+    Args:
+        plan: the build's plan.
+        package: one of its packages.
+        entries: the entries of the plan's artifacts, by the digests of their keys.
+        keep_wasm: whether the wheel holds the `.wasm` files.
+    """
+    artifacts = _artifacts(plan, package, entries)
+    assets = [
+        _asset(asset, artifacts, asset.name if keep_wasm else None)
+        for asset in plan.assets
+        if asset.package == package
+    ]
+    return _manifest(plan, package, assets)
+
+
+def manifest_for_editable(
+    plan: Plan, package: Package, entries: Mapping[str, Entry], project: str, wrote: list[str]
+) -> Manifest:
+    """Make the manifest of a package in a source tree.
+
+    It also holds the time stamp of each `.wasm`. Once that has changed, the loader refuses the
+    artifacts.
+
+    Args:
+        plan: the build's plan.
+        package: one of its packages.
+        entries: the entries of the plan's artifacts, by the digests of their keys.
+        project: the project's name.
+        wrote: the files of the package that the installation wrote, by their paths in it.
+    """
+    artifacts = _artifacts(plan, package, entries)
+    assets = []
+    for asset in plan.assets:
+        if asset.package == package:
+            wasm = Path(os.path.relpath(asset.source, package.source)).as_posix()
+            assets.append(_asset(asset, artifacts, wasm, asset.wasm.mtime_ns))
+    return _manifest(plan, package, assets, EditableInfo(project, tuple(wrote)))
+
+
+def _manifest(
+    plan: Plan, package: Package, assets: list[ManifestAsset], editable: EditableInfo | None = None
+) -> Manifest:
+    profiles = {
+        profile.name: profile
+        for asset in plan.assets
+        if asset.package == package
+        for profile in asset.profiles
+    }
+    compiler = {name: _settings(profile, cli_only=True) for name, profile in profiles.items()}
+    # All artifacts of a plan have the same engine and leave out the same sections.
+    keys = [artifact.key for artifact in plan.artifacts if artifact.asset.package == package]
+    return Manifest(
+        path=package.file(package.manifest),
+        engine=keys[0].engine if keys else "",
+        profiles={name: _settings(profile) for name, profile in profiles.items()},
+        assets=tuple(assets),
+        compiler={name: settings for name, settings in compiler.items() if settings},
+        strip=keys[0].strip if keys else (),
+        editable=editable,
+    )
+
+
+def _artifacts(
+    plan: Plan, package: Package, entries: Mapping[str, Entry]
+) -> Mapping[str, list[ManifestArtifact]]:
+    """Describe a package's artifacts, by the names of their assets."""
+    described = defaultdict(list)
+    for artifact in plan.artifacts:
+        if artifact.asset.package == package:
+            entry = entries[artifact.key.digest]
+            described[artifact.asset.name].append(
+                ManifestArtifact(
+                    file=artifact.name,
+                    target=artifact.system.name,
+                    cpu=artifact.cpu,
+                    profile=artifact.profile.name,
+                    sha256=entry.sha256,
+                    size=entry.size,
+                )
+            )
+    return described
+
+
+def _asset(
+    asset: Asset,
+    artifacts: Mapping[str, list[ManifestArtifact]],
+    wasm: str | None,
+    mtime_ns: int | None = None,
+) -> ManifestAsset:
+    return ManifestAsset(
+        name=asset.name,
+        kind=asset.wasm.kind,
+        wasm=wasm,
+        sha256=asset.wasm.sha256,
+        size=asset.wasm.size,
+        artifacts=tuple(artifacts.get(asset.name, ())),
+        mtime_ns=mtime_ns,
+    )
+
+
+def _settings(profile: Profile, *, cli_only: bool = False) -> dict[str, SettingValue]:
+    """Return the settings that an engine needs, or those that only a compiler knows."""
+    return {
+        name: value
+        for name, value in profile.settings.items()
+        if SETTINGS[name].cli_only == cli_only
+    }
