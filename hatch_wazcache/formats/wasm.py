@@ -55,6 +55,23 @@ _NESTED_SECTIONS = (1, 4)  # in a component: a core module, a component
 _DEEPEST = 100
 
 
+class FileStamp(NamedTuple):
+    """Values of a file that change with its bytes, and are compared without reading them.
+
+    A copy can keep the time of the last change (`cp -p`, tar), but not `ctime_ns`. On Windows that
+    is the time of the creation, so there a stamp proves nothing.
+    """
+
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileStamp:
+        """Return the stamp of a file by its status."""
+        return cls(status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
 class Wasm(NamedTuple):
     """What is known of a `.wasm` file before it is compiled."""
 
@@ -63,8 +80,8 @@ class Wasm(NamedTuple):
     size: int
     """Bytes."""
     kind: Kind
-    mtime_ns: int
-    """When it was last changed, as it was read."""
+    stamp: FileStamp
+    """As it was when the file was read."""
     code_size: int
     """Bytes of all code sections: what a compiler's time and memory grow with."""
 
@@ -83,7 +100,7 @@ def read_wasm(path: Path, name: str) -> Wasm:
         if not path.is_file():
             raise WazcacheError(f"{name}: {_no_file(path)}; an asset must be a .wasm file")
         with path.open("rb") as file:
-            mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+            stamp = FileStamp.of(os.fstat(file.fileno()))
             if not (head := file.read(8)):
                 raise WazcacheError(f"{name}: the file is empty")
             if (kind := WASM_HEADERS.get(head)) is None:
@@ -95,7 +112,7 @@ def read_wasm(path: Path, name: str) -> Wasm:
                 raise WazcacheError(
                     f"{name}: truncated or damaged: a section does not end where it should"
                 ) from None
-            return Wasm(_sha256(file, size), size, kind, mtime_ns, code_size)
+            return Wasm(_sha256(file, size), size, kind, stamp, code_size)
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.engine.settings import Profile, SettingValue
+    from hatch_wazcache.formats.wasm import FileStamp
     from hatch_wazcache.packing.plan import Asset, Plan
     from hatch_wazcache.project.packages import Package
 
@@ -46,8 +47,7 @@ def manifest_for_editable(
 ) -> Manifest:
     """Make the manifest of a package in a source tree.
 
-    It also holds the time stamp of each `.wasm`. Once that has changed, the loader refuses the
-    artifacts.
+    It also holds the stamp of each `.wasm`. Once that has changed, the loader compares digests.
 
     Args:
         plan: the build's plan.
@@ -61,7 +61,7 @@ def manifest_for_editable(
     for asset in plan.assets:
         if asset.package == package:
             wasm = Path(os.path.relpath(asset.source, package.source)).as_posix()
-            assets.append(_asset(asset, artifacts, wasm, asset.wasm.mtime_ns))
+            assets.append(_asset(asset, artifacts, wasm, asset.wasm.stamp))
     return _manifest(plan, package, assets, EditableInfo(project, tuple(wrote)))
 
 
@@ -113,7 +113,7 @@ def _asset(
     asset: Asset,
     artifacts: Mapping[str, list[ManifestArtifact]],
     wasm: str | None,
-    mtime_ns: int | None = None,
+    stamp: FileStamp | None = None,
 ) -> ManifestAsset:
     return ManifestAsset(
         name=asset.name,
@@ -122,7 +122,7 @@ def _asset(
         sha256=asset.wasm.sha256,
         size=asset.wasm.size,
         artifacts=tuple(artifacts.get(asset.name, ())),
-        mtime_ns=mtime_ns,
+        stamp=stamp,
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_wazcache.engine.settings import SettingValue
-    from hatch_wazcache.formats.wasm import Kind
+    from hatch_wazcache.formats.wasm import FileStamp, Kind
 
     Settings = Mapping[str, SettingValue]
 
@@ -82,8 +82,11 @@ class ManifestAsset:
     sha256: str
     size: int
     artifacts: tuple[ManifestArtifact, ...]
-    mtime_ns: int | None = None
-    """The time stamp of the `.wasm` when it was compiled; only for an editable install."""
+    stamp: FileStamp | None = None
+    """The stamp of the `.wasm` when it was compiled; only for an editable install.
+
+    While the file has this stamp and this size, the loader does not hash it.
+    """
 
 
 @dataclass(frozen=True)
@@ -145,10 +148,8 @@ class Manifest:
 
 def _asset_to_json(asset: ManifestAsset) -> dict[str, object]:
     fields = vars(asset) | {"artifacts": [vars(artifact) for artifact in asset.artifacts]}
-    del fields["name"]
-    if asset.mtime_ns is None:
-        del fields["mtime_ns"]
-    return fields
+    del fields["name"], fields["stamp"]
+    return fields if asset.stamp is None else fields | asset.stamp._asdict()
 
 
 def manifest_name(loader: str | None) -> str:
