@@ -1,4 +1,4 @@
-"""What a person reads while a build goes on."""
+"""The lines that a build shows, and the counts that they report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Report"]
 
 
 class Report:
-    """Says one line at a time, each beginning with `wazcache:`."""
+    """Shows lines that begin with `wazcache:`, and counts entries that were compiled and found."""
 
     def __init__(
         self, say: Callable[[str], None], warn: Callable[[str], None], *, strict: bool = False
@@ -24,7 +24,7 @@ class Report:
         Args:
             say: shows a line.
             warn: shows a warning.
-            strict: a warning is an error.
+            strict: a warning about the project is an error.
         """
         self._say = say
         self._warn = warn
@@ -32,22 +32,29 @@ class Report:
         self.compiled = 0
         self.found = 0
         self.saved = 0.0
-        """Seconds that the found entries had taken, added up."""
+        """Seconds that compiling the found entries had needed."""
         self.spent = 0.0
-        """Seconds that this build's compilers took, added up."""
+        """Seconds that the compilers of this build needed, added up."""
 
     def say(self, text: str) -> None:
         """Show a line."""
         self._say(f"wazcache: {text}")
 
     def warn(self, text: str) -> None:
-        """Show a warning.
+        """Show a warning about the project: its author can do something about it.
 
         Raises:
-            WazcacheError: warnings are errors.
+            WazcacheError: such warnings are errors.
         """
         if self._strict:
             raise WazcacheError(f"{text} (an error, since strict is on)")
+        self.trouble(text)
+
+    def trouble(self, text: str) -> None:
+        """Show a warning about this machine, such as a cache that cannot be written.
+
+        It is never an error: `strict` travels in the sdist, to machines that its author never sees.
+        """
         self._warn(f"wazcache: warning: {text}")
 
     def is_one_of_several(self, target: str, others: Iterable[str], all_of_them: str = "") -> None:
@@ -80,12 +87,12 @@ class Report:
         self.saved += seconds
 
     def is_lost(self, seconds: float) -> None:
-        """Take back that an entry was found: it cannot be used."""
+        """Subtract an entry that was found but cannot be used."""
         self.found -= 1
         self.saved -= seconds
 
     def is_done(self, made: str) -> None:
-        """Say how it went: the one line of a build that found everything.
+        """Show the counts and the result; a build that finds everything shows only this line.
 
         Args:
             made: what was built.
@@ -93,6 +100,6 @@ class Report:
         self.say(f"{self.counts()}: {made}")
 
     def counts(self) -> str:
-        """Return how many were compiled and found."""
+        """Return how many entries were compiled and found."""
         counts = f"{self.compiled} compiled, {self.found} found in the cache"
         return counts + (f" ({time_text(self.saved)} saved)" if self.found else "")

@@ -67,7 +67,7 @@ class Recompiler:
         installed = installed_wasmtime()
         self._folder = tempfile.TemporaryDirectory(prefix="wazcache-")
         root = Path(self._folder.name)
-        self._cache = CacheDirectory(root / "cache", report.warn)
+        self._cache = CacheDirectory(root / "cache", report.trouble)
         self._sources = root / "sources"
         self._sources.mkdir()
         self._engine = installed.engine(self._cache)

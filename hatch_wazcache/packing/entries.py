@@ -54,13 +54,13 @@ class Entries:
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
-            return CacheDirectory(self._config.cache_dir, self._report.warn)
+            return CacheDirectory(self._config.cache_dir, self._report.trouble)
         try:
-            return CacheDirectory(default_directory(), self._report.warn)
+            return CacheDirectory(default_directory(), self._report.trouble)
         except WazcacheError as error:  # the default, so nobody can correct an option
-            self._report.warn(f"{error}; what is compiled now is not kept")
+            self._report.trouble(f"{error}; what is compiled now is not kept")
             self._temporary = TemporaryDirectory(prefix="wazcache-")
-            return CacheDirectory(Path(self._temporary.name), self._report.warn)
+            return CacheDirectory(Path(self._temporary.name), self._report.trouble)
 
     def close(self) -> None:
         """Release the cache, unless it belongs to the first build."""

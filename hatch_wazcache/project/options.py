@@ -209,7 +209,8 @@ OPTIONS = (
     ),
     Option(
         "strict",
-        "whether warnings are errors",
+        "whether warnings about the project are errors; trouble with the cache or the machine is "
+        "never an error",
         fields.read_bool,
         _FLAG,
         default=False,

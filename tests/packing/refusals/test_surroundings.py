@@ -74,6 +74,24 @@ def test_a_cache_in_a_closed_folder_does_not_stop_a_build(project: Refusing, tmp
     assert "wazcache: warning: the cache " in built.output
 
 
+@needs_linux
+@pytest.mark.parametrize("trouble", ["long path", "closed home"])
+def test_strict_does_not_turn_trouble_with_the_cache_into_an_error(
+    project: Refusing, tmp_path, trouble
+):
+    """It travels in the sdist, to machines that the author never sees."""
+    project.append("strict = true\n")
+    env = {"WAZCACHE_DIR": str(tmp_path / ("x" * 300))}
+    if trouble == "closed home":
+        project.python = powerless(tmp_path)
+        (tmp_path / "closed").mkdir(mode=0)
+        env = {"WAZCACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": str(tmp_path / "closed/home")}
+    built = project.build(**env)
+    assert built.status == 0, built.output
+    assert built.output.count("what is compiled now is not kept") == 1
+    assert "strict is on" not in built.output
+
+
 # where the wheel is to go
 
 
