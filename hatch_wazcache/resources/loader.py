@@ -1,10 +1,24 @@
 # The loader of hatch-wazcache: generated into this package, do not edit.
+# ruff: noqa: PGH004
+# flake8: noqa
+# pylint: skip-file
+# isort: skip_file
+# fmt: off
+# mypy: disable-error-code="import-not-found"
+# pyright: basic, reportMissingImports=false, reportMissingModuleSource=false
 """Loads this package's WebAssembly, precompiled where that is possible.
 
-A wheel holds each `.wasm` and artifacts of it, compiled when the wheel was built. `load_module` and
-`load_component` ask wasmtime to load an artifact that fits this system, which takes a
-millisecond; wasmtime itself checks version, architecture, CPU and settings. If it refuses them all,
-the `.wasm` is compiled, which takes as long as it takes, and a warning says why.
+A wheel holds each `.wasm` file (an asset) and artifacts of it: machine code, compiled when the
+wheel was built. `load_module` and `load_component` ask wasmtime to load an artifact for this
+system, which takes a millisecond. wasmtime itself checks version, architecture, CPU and settings.
+If it refuses every artifact, the `.wasm` is compiled here, which is slow, and a warning gives the
+reason.
+
+    from wasmtime import Store
+    from gofmt._wazcache import engine, load_module
+
+    module = load_module("gofmt.wasm")
+    store = Store(engine())  # a plain Store() has an engine of its own, which wasmtime refuses
 """
 
 from __future__ import annotations
@@ -22,7 +36,7 @@ if TYPE_CHECKING:
     import wasmtime.component
 
     class ResourceFile(Protocol):
-        """A file as `importlib.resources` gives it, also one in a zip file, which is no path."""
+        """A file of `importlib.resources`. In a zip file it is no path."""
 
         def is_file(self) -> bool: ...
 
@@ -36,14 +50,14 @@ _FOLDER = os.path.dirname(_FILE)
 _PROCESS = os.getpid()
 _NONE_HERE = "the wheel has none for this system"
 
-# Filled with setdefault, which needs no lock: a lock held during a fork is held in the child.
+# Filled with setdefault, which needs no lock: a lock held during a fork stays locked in the child.
 _engines: dict[tuple[str, bool], Any] = {}
 _manifests: dict[str, dict[str, Any]] = {}
 _warned: dict[tuple[str, str], object] = {}
 
 
 class LoadError(Exception):
-    """An asset cannot be loaded as it was asked for; the message says why."""
+    """An asset cannot be loaded in the way that the caller asked for. The message says why."""
 
 
 class Status(NamedTuple):
@@ -53,71 +67,85 @@ class Status(NamedTuple):
     profile: str
     precompiled: bool
     artifact: str | None
-    """The artifact's path, if one loads."""
+    """The path of the artifact that loads, if one does."""
     reason: str | None
-    """Why none loads, if none does."""
+    """Why no artifact loads, if none does."""
 
 
 def load_module(
-    name: str | os.PathLike[str] | ResourceFile, engine: wasmtime.Engine | None = None, *,
-    profile: str = "default", strict: bool = False,
-) -> wasmtime.Module:  # fmt: skip
+    name: str | os.PathLike[str] | ResourceFile,
+    engine: wasmtime.Engine | None = None,
+    *,
+    profile: str = "default",
+    strict: bool = False,
+) -> wasmtime.Module:
     """Load a module.
 
     Args:
-        name: the asset's path in this package, or a path to it, as of importlib.resources.
-        engine: your own, with the settings of the profile; by default the one of `engine(profile)`.
-        profile: which of the asset's profiles.
-        strict: raise where the `.wasm` would have to be compiled.
+        name: the asset's name, which is its path in this package; or a path to it, also one of
+            importlib.resources.
+        engine: your own engine, which must have the settings of the profile. The default is
+            `engine(profile)`.
+        profile: the name of one of the asset's profiles.
+        strict: raise an error instead of compiling the `.wasm`.
 
     Raises:
-        LoadError: there is no such asset or profile, it is a component, it neither loads nor is
-            there to be compiled, or `strict` says no.
-        wasmtime.WasmtimeError: it was compiled here, and wasmtime refuses it.
+        LoadError: there is no such asset or profile; the asset is a component; no artifact loads
+            and there is no `.wasm` to compile, or `strict` forbids it.
+        wasmtime.WasmtimeError: wasmtime cannot compile the `.wasm`.
     """
-    return _load(name, "module", engine, profile, strict)  # type: ignore[no-any-return]
+    module: wasmtime.Module = _load(name, "module", engine, profile, strict)
+    return module
 
 
 def load_component(
-    name: str | os.PathLike[str] | ResourceFile, engine: wasmtime.Engine | None = None, *,
-    profile: str = "default", strict: bool = False,
-) -> wasmtime.component.Component:  # fmt: skip
-    """Load a component; as `load_module` loads a module. Needs wasmtime 39 or later."""
-    return _load(name, "component", engine, profile, strict)  # type: ignore[no-any-return]
+    name: str | os.PathLike[str] | ResourceFile,
+    engine: wasmtime.Engine | None = None,
+    *,
+    profile: str = "default",
+    strict: bool = False,
+) -> wasmtime.component.Component:
+    """Load a component, as `load_module` loads a module. Needs wasmtime 39 or later."""
+    component: wasmtime.component.Component = _load(name, "component", engine, profile, strict)
+    return component
 
 
 def engine(profile: str = "default", cache: bool = False) -> wasmtime.Engine:
-    """Return the engine with a profile's settings: one per process, shared by all who ask.
+    """Return the engine with a profile's settings. A process has one for each profile.
 
     Args:
         profile: a profile's name.
-        cache: turn on wasmtime's own compilation cache, for assets that have to be compiled here.
-            It writes to the user's cache folder; where that fails, there is a warning and no cache.
+        cache: turn on wasmtime's own compilation cache, which helps assets that are compiled here.
+            wasmtime writes to the user's cache folder. If it cannot, there is a warning and no
+            cache.
 
     Raises:
-        LoadError: there is no such profile, or this wasmtime lacks one of its settings.
+        LoadError: there is no such profile, or the installed wasmtime lacks one of its settings.
     """
-    return _engine(profile, cache)  # type: ignore[no-any-return]
+    made: wasmtime.Engine = _engine(profile, cache)
+    return made
 
 
 def status(
-    name: str | os.PathLike[str] | ResourceFile, engine: wasmtime.Engine | None = None, *,
+    name: str | os.PathLike[str] | ResourceFile,
+    engine: wasmtime.Engine | None = None,
+    *,
     profile: str = "default",
-) -> Status:  # fmt: skip
-    """Tell whether an asset loads precompiled, by which artifact, and why not. Compiles nothing.
+) -> Status:
+    """Tell whether an asset loads precompiled: from which artifact, or why not. Compiles nothing.
 
     Raises:
         LoadError: there is no such asset or profile.
     """
-    asset, about = _asset(name)
+    name, asset = _find(name)
     try:
-        kind = _kind(about["kind"])
+        kind = _kind(asset["kind"])
     except LoadError as error:
-        return Status(asset, profile, False, None, str(error))
-    loaded, found = _precompiled(about, kind, engine or _engine(profile), profile)
+        return Status(name, profile, False, None, str(error))
+    loaded, found = _load_artifact(asset, kind, engine or _engine(profile), profile)
     if loaded is not None:
-        return Status(asset, profile, True, found, None)
-    return Status(asset, profile, False, None, found or _NONE_HERE)
+        return Status(name, profile, True, found, None)
+    return Status(name, profile, False, None, found or _NONE_HERE)
 
 
 def assets() -> list[str]:
@@ -126,34 +154,37 @@ def assets() -> list[str]:
 
 
 def _load(name: Any, wanted: str, engine_: Any, profile: str, strict: bool) -> Any:
-    asset, about = _asset(name)
-    if about["kind"] != wanted:
-        raise LoadError(f"{asset} is a {about['kind']}: use load_{about['kind']}")
+    name, asset = _find(name)
+    if asset["kind"] != wanted:
+        raise LoadError(f"{name} is a {asset['kind']}: use load_{asset['kind']}")
     kind = _kind(wanted)
     if engine_ is None:
         engine_ = _engine(profile)
-    loaded, refused = _precompiled(about, kind, engine_, profile)
+    loaded, refusal = _load_artifact(asset, kind, engine_, profile)
     if loaded is not None:
         return loaded
-    reason = refused or _NONE_HERE
+    reason = refusal or _NONE_HERE
     if strict:
-        raise LoadError(f"{asset} is not precompiled (strict): {reason}")
-    if about["wasm"] is None:
-        raise LoadError(f"{asset} cannot be loaded, and there is no .wasm to compile: {reason}")
+        raise LoadError(f"{name} is not precompiled (strict): {reason}")
+    if asset["wasm"] is None:
+        raise LoadError(f"{name} cannot be loaded, and there is no .wasm to compile: {reason}")
     try:
-        wasm = _read(about["wasm"])
+        wasm = _read(asset["wasm"])
     except OSError as error:
         raise LoadError(
-            f"{asset} cannot be loaded, nor read to be compiled ({error}): {reason}"
+            f"{name} cannot be loaded, and its .wasm cannot be read ({error}): {reason}"
         ) from None
     this = object()
-    if refused and _warned.setdefault((asset, profile), this) is this:
-        warnings.warn(f"{asset} is compiled now, which takes time: {reason}", stacklevel=3)
+    if refusal and _warned.setdefault((name, profile), this) is this:
+        warnings.warn(f"{name} is compiled now, which takes time: {reason}", stacklevel=3)
     return _compile(kind, engine_, wasm, profile)
 
 
+# Artifacts
+
+
 def _kind(word: str) -> Any:
-    """Return wasmtime's class of a module or a component."""
+    """Return wasmtime's class for a module or a component."""
     import wasmtime
 
     if word == "module":
@@ -165,41 +196,25 @@ def _kind(word: str) -> Any:
     return component.Component
 
 
-def _compile(kind: Any, engine_: Any, wasm: bytes, profile: str) -> Any:
-    if os.getpid() != _PROCESS:
-        # A fork leaves wasmtime's threads behind: if the parent has compiled something, waiting for
-        # them here would never end. An engine that uses none makes the same code.
-        import wasmtime
-
-        config = _config(profile)
-        config.parallel_compilation = False
-        try:
-            code = kind(wasmtime.Engine(config), wasm).serialize()
-            return kind.deserialize(engine_, code)
-        except wasmtime.WasmtimeError:
-            pass  # the caller's own engine has other settings
-    return kind(engine_, wasm)
-
-
-def _precompiled(
-    about: dict[str, Any], kind: Any, engine_: Any, profile: str
+def _load_artifact(
+    asset: dict[str, Any], kind: Any, engine_: Any, profile: str
 ) -> tuple[Any, str | None]:
     """Load the first artifact that wasmtime accepts.
 
     Returns:
-        What was loaded and the artifact's path; or None and why they were refused, which is None
-        where there are none for this system.
+        The module or component, and the artifact's path. If no artifact loads: None and the
+        reasons, or None twice if the wheel has no artifact for this system.
     """
-    _settings(profile)  # raises where there is no such profile
+    _settings(profile)  # raises an error if there is no such profile
     system = _system()
-    here = [artifact for artifact in about["artifacts"] if artifact["target"] == system]
-    fit = [artifact for artifact in here if artifact["profile"] == profile]
-    if here and not fit:
-        others = ", ".join(sorted({artifact["profile"] for artifact in here}))
+    for_system = [artifact for artifact in asset["artifacts"] if artifact["target"] == system]
+    candidates = [artifact for artifact in for_system if artifact["profile"] == profile]
+    if for_system and not candidates:
+        others = ", ".join(sorted({artifact["profile"] for artifact in for_system}))
         return None, f"it was compiled for the profile {others}, not for {profile}"
     reasons = []
-    for artifact in fit:
-        loaded, reason = _deserialize(artifact, about, kind, engine_)
+    for artifact in candidates:
+        loaded, reason = _deserialize(artifact, asset, kind, engine_)
         if loaded is not None:
             return loaded, _path(artifact["file"])
         reasons.append(f"{artifact['file']}: {reason}")
@@ -207,19 +222,20 @@ def _precompiled(
 
 
 def _deserialize(
-    artifact: dict[str, Any], about: dict[str, Any], kind: Any, engine_: Any
+    artifact: dict[str, Any], asset: dict[str, Any], kind: Any, engine_: Any
 ) -> tuple[Any, str]:
+    """Load one artifact. Return it and an empty text, or None and the reason."""
     import wasmtime
 
     path = _path(artifact["file"])
     try:
-        if _has_changed(about):
+        if _has_changed(asset):
             return None, "the .wasm has changed since; install the project again"
         if os.path.isfile(path):
             try:
                 return kind.deserialize_file(engine_, path), ""
             except UnicodeEncodeError:
-                pass  # the path is no UTF-8, as wasmtime wants it
+                pass  # wasmtime needs a path in UTF-8
             except wasmtime.WasmtimeError as error:
                 if "memory executable" not in str(error):  # a file system mounted noexec
                     raise
@@ -235,16 +251,16 @@ def _deserialize(
         return None, str(error)
 
 
-def _has_changed(about: dict[str, Any]) -> bool:
-    """Say whether the `.wasm` of an editable install is another than the one compiled."""
-    if "mtime_ns" not in about:
+def _has_changed(asset: dict[str, Any]) -> bool:
+    """Say whether the `.wasm` of an editable install has changed since it was compiled."""
+    if "mtime_ns" not in asset:
         return False
-    now = os.stat(_path(about["wasm"]))
-    return bool((now.st_size, now.st_mtime_ns) != (about["size"], about["mtime_ns"]))
+    now = os.stat(_path(asset["wasm"]))
+    return (now.st_size, now.st_mtime_ns) != (asset["size"], asset["mtime_ns"])
 
 
 def _cause(text: str) -> str:
-    """Shorten wasmtime's refusal to its cause, and name the common ones."""
+    """Shorten wasmtime's refusal to its cause, and explain the common ones."""
     cause = text.partition("Stack backtrace:")[0].partition("Caused by:")[2] or text
     lines = [line.strip().partition(": ") for line in cause.splitlines() if line.strip()]
     cause = ": ".join(line[2] if line[0].isdigit() else "".join(line) for line in lines)
@@ -261,6 +277,26 @@ def _cause(text: str) -> str:
     if "backtrace support" in cause:
         return f"the environment variable WASMTIME_BACKTRACE_DETAILS is set ({cause})"
     return cause
+
+
+# Engines
+
+
+def _compile(kind: Any, engine_: Any, wasm: bytes, profile: str) -> Any:
+    if os.getpid() != _PROCESS:
+        # This process was forked. If the parent has compiled something, wasmtime's threads exist
+        # in the parent only, and compiling here would wait for them forever. So compile with an
+        # engine that uses no threads: it makes the same code.
+        import wasmtime
+
+        config = _config(profile)
+        config.parallel_compilation = False
+        try:
+            code = kind(wasmtime.Engine(config), wasm).serialize()
+            return kind.deserialize(engine_, code)
+        except wasmtime.WasmtimeError:
+            pass  # the caller's own engine has other settings
+    return kind(engine_, wasm)
 
 
 def _engine(profile: str, cache: bool = False) -> Any:
@@ -298,25 +334,29 @@ def _config(profile: str) -> Any:
 
 
 def _settings(profile: str) -> dict[str, Any]:
-    profiles = _manifest()["profiles"]
+    profiles: dict[str, dict[str, Any]] = _manifest()["profiles"]
     if profile not in profiles:
         raise LoadError(f"there is no profile {profile}; there is {', '.join(sorted(profiles))}")
-    return profiles[profile]  # type: ignore[no-any-return]
+    return profiles[profile]
 
 
-def _asset(name: Any) -> tuple[str, dict[str, Any]]:
+# Names and files
+
+
+def _find(name: Any) -> tuple[str, dict[str, Any]]:
+    """Return an asset's name and its part of the manifest."""
     known = _manifest()["assets"]
     for text in _names(name):
-        for asset, about in known.items():
-            if text in (asset, _on_disk(asset)):
-                return asset, about
+        for asset_name, asset in known.items():
+            if text in (asset_name, _on_disk(asset_name)):
+                return asset_name, asset
     raise LoadError(f"there is no asset {name}; there is {', '.join(sorted(known))}")
 
 
 def _names(name: Any) -> Iterator[str]:
-    """Yield what the manifest may call it: a name as it is, a path as seen from this package.
+    """Yield the names that the manifest may have for it: a path is relative to this package.
 
-    A path may have been resolved by the caller, while this package lies behind a symbolic link.
+    This package may lie behind a symbolic link, and the caller may have resolved the path.
     """
     text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
     yield text.replace(os.sep, "/")
@@ -325,7 +365,7 @@ def _names(name: Any) -> Iterator[str]:
     for resolve in (os.path.abspath, os.path.realpath):
         try:
             relative = os.path.relpath(resolve(text), os.path.dirname(resolve(_FILE)))
-        except ValueError:  # on another drive, or not to be encoded
+        except ValueError:  # it is on another drive, or cannot be encoded
             continue
         yield relative.replace(os.sep, "/")
 
@@ -349,11 +389,12 @@ def _manifest() -> dict[str, Any]:
 
 
 def _read(file: str) -> bytes:
-    """Read a file of this package, from a folder or from the archive that it is imported from."""
+    """Read a file of this package, from its folder or from the archive that holds the package."""
     if _in_archive():
-        # __file__ as it is: the archive knows itself by the path that it was imported by.
+        # Not _FILE: an archive knows its files by the path that it was imported from.
         path = os.path.join(os.path.dirname(__file__), *file.split("/"))
-        return __spec__.loader.get_data(path)  # type: ignore[union-attr, no-any-return]
+        data: bytes = __spec__.loader.get_data(path)  # type: ignore[union-attr]
+        return data
     with open(_path(file), "rb") as opened:
         return opened.read()
 
@@ -363,7 +404,7 @@ def _path(file: str) -> str:
 
 
 def _on_disk(file: str) -> str:
-    """Return a name as Python finds it: installers write UTF-8, whatever the locale is."""
+    """Return a name as Python reads it from disk. Installers write UTF-8 in every locale."""
     return os.fsdecode(file.encode())
 
 
@@ -374,7 +415,7 @@ def _in_archive() -> bool:
 def _system() -> str:
     """Return this system's name among the targets."""
     if sys.platform == "win32":
-        # The machine is not what counts: a Python for x86_64 runs on Arm too.
+        # Python counts, not the machine: a Python for x86_64 runs on Arm too.
         return f"{'aarch64' if 'arm64' in sys.version.lower() else 'x86_64'}-windows"
     import platform
 
