@@ -1,1 +1,4 @@
-"""Checks finished wheels of any origin against what they say of themselves."""
+"""Checks and describes finished wheels of any origin.
+
+It reads wheels and compiles their artifacts again. The command line shows the results.
+"""

@@ -1,4 +1,4 @@
-"""Wheels: the writer of a platform wheel, the reader of a stranger's wheel, the manifest's format.
+"""Writes platform wheels, reads wheels of any origin without trust, owns the manifest's format.
 
-Knows nothing of WebAssembly and of the build systems.
+It knows neither the cache nor the build systems.
 """

@@ -1,7 +1,7 @@
-"""The platform wheel: heavy members copied as they are, the base wheel's small ones behind them.
+"""Writes a platform wheel: first the heavy members, then those of the base wheel.
 
-`PlatformWheel` lies beside the wheel-to-be under a temporary name until `finish` puts it in its
-place, at once. What is copied is checked on the way, in one pass.
+Heavy members are copied with their compressed bytes. The base wheel is the wheel that the build
+system made. The new wheel has a temporary name until `finish` renames it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["PlatformWheel", "wheel_tag"]
 
 _LARGEST_IN_MEMORY = 8 << 20
-"""Bytes up to which a member of the base wheel is deflated again, in memory."""
+"""The largest member of the base wheel, in bytes, that is deflated again, in memory."""
 
 _ROOM_FOR_THE_REST = 4 << 20
-"""Bytes that are set aside for the base wheel's members."""
+"""The bytes to reserve on the disk for the base wheel's members."""
 
 _FILE_MODE = 0o100644
 _CHUNK = 1 << 20
@@ -52,44 +52,44 @@ def wheel_tag(
 
     Args:
         earlier: the tag that the wheel has already, or None.
-        target: what the wheel is for.
+        target: the target that the wheel is for.
         location: the options' TOML path, for the message.
-        who: what gave it that tag, for the message.
+        who: the part of the build that gave the wheel its tag, for the message.
 
     Returns:
-        A tag as it stands in a wheel's name (PEP 425), possibly compressed.
+        A tag for a wheel's name (PEP 425), which may stand for several.
 
     Raises:
-        WazcacheError: the earlier tag is for another platform than the target, or is none.
+        WazcacheError: the earlier tag is not a tag, or is for another platform than the target.
     """
     ours = ".".join(target.platform_tags)
     if earlier is None:
         return f"py3-none-{ours}"
-    said = f'{location}: {who} tagged the wheel "{earlier}"'
+    tagged = f'{location}: {who} tagged the wheel "{earlier}"'
     parts = str(earlier).split("-")
     if len(parts) != 3 or not all(parts):
         raise WazcacheError(
-            f"{said}, which is no wheel tag such as py3-none-any; correct that hook"
+            f"{tagged}, which is not a wheel tag such as py3-none-any; correct that hook"
         )
     interpreter, abi, platform = parts
     if platform == "any":
         return f"{interpreter}-{abi}-{ours}"
     if not all(target.accepts(tag) for tag in platform.split(".")):
         raise WazcacheError(
-            f"{said}, which does not fit the target {target.name}; its files are for another "
-            "platform, so build that wheel where they fit"
+            f"{tagged}, which does not fit the target {target.name}; its files are for another "
+            "platform, so build this target's wheel on that platform"
         )
     return earlier
 
 
 class PlatformWheel:
-    """A wheel that is being made, at `path` as long as it is not finished."""
+    """A wheel that is being written, under the temporary name `path`."""
 
     def __init__(self, directory: Path, date_time: DateTime) -> None:
         """Begin a wheel.
 
         Args:
-            directory: where it will lie; leftovers of builds that were killed are removed there.
+            directory: the wheel's folder. Files that killed builds left there are removed.
             date_time: the time stamp of generated members.
 
         Raises:
@@ -109,16 +109,16 @@ class PlatformWheel:
         self._records: dict[str, tuple[str, int]] = {}
 
     def reserve(self, size: int) -> None:
-        """Set room aside on the disk, where the system can; it only saves time.
+        """Reserve room on the disk, where the system can. That only saves time.
 
-        ext4 writes a file out when it is renamed over another, as ours is over hatchling's, if some
-        of its data has no place on the disk by then. That was a fifth of a warm build.
+        `finish` renames this wheel over hatchling's. If a file has data without a place on the disk
+        by then, ext4 writes the whole file out first, which took a fifth of a warm build.
 
         Args:
-            size: bytes of all that is heavy; the base wheel's members are small.
+            size: bytes of all heavy members; the base wheel's members are small.
         """
         if hasattr(os, "posix_fallocate"):
-            with suppress(OSError):  # a full disk is met as it is written
+            with suppress(OSError):  # a full disk fails the writing, too
                 os.posix_fallocate(self._file.fileno(), 0, size + _ROOM_FOR_THE_REST)
 
     def add_member(
@@ -136,7 +136,7 @@ class PlatformWheel:
             name: its path in the wheel.
             data: its compressed bytes.
             sha256: of the uncompressed bytes, hexadecimal.
-            date_time: its time stamp; by default that of generated members.
+            date_time: its time stamp; by default the time stamp of generated members.
             mode: its Unix mode, with the file's type.
 
         Raises:
@@ -151,7 +151,7 @@ class PlatformWheel:
         self.add_member(name, Deflated.of(data), hashlib.sha256(data).hexdigest())
 
     def flush(self) -> None:
-        """Write out what was added, so that a full disk is met here and not by hatchling.
+        """Write all added members to the disk, so that a full disk is an error here.
 
         Raises:
             OSError: the wheel cannot be written.
@@ -161,19 +161,20 @@ class PlatformWheel:
     def finish(
         self, base: Path, final: Path, drop: Collection[str], note: Callable[[str], None]
     ) -> int:
-        """Add the base wheel's members and a RECORD, and put the result in its place.
+        """Add the base wheel's members and a RECORD, and give the wheel its final name.
 
         Args:
             base: the wheel that the build system made.
-            final: the place, in this wheel's directory; the base wheel itself, or none yet.
-            drop: members of it that are not to be in the wheel.
-            note: is told of members that are too large to deflate again.
+            final: the final name, in the same directory. It may be the base wheel's, which is
+                replaced.
+            drop: members of the base wheel to leave out.
+            note: shows a line for each member that is too large to deflate again.
 
         Returns:
             The wheel's size in bytes.
 
         Raises:
-            WazcacheError: the base wheel is not a wheel as the specification has it.
+            WazcacheError: the base wheel does not have one RECORD.
             OSError: the wheel cannot be written.
         """
         with base.open("rb") as opened, zipfile.ZipFile(opened) as archive:
@@ -182,25 +183,11 @@ class PlatformWheel:
             rows = _read_record(archive, record)
             for info in archive.infolist():
                 name = info.filename
-                if name == record.filename or name in self._records or name in drop:
-                    continue
-                if info.file_size > _LARGEST_IN_MEMORY:
-                    note(
-                        f"{name} ({info.file_size / 1e6:.0f} MB) is kept as the build system "
-                        "compressed it; its bytes depend on the zlib at hand"
-                    )
-                    self._copy(archive, info)
-                else:
-                    data = Deflated.of(archive.read(info))
-                    add_compressed(self._archive, name, info.date_time, info.external_attr, data)
-            kept = set(self._archive.NameToInfo)
-            ours = [(name, *about) for name, about in self._records.items()]
-            theirs = [row for row in rows if row[0] in kept and row[0] not in self._records]
-            name, date_time, mode_bits = record.filename, record.date_time, record.external_attr
-            text = _write_record([*ours, *theirs, (name, "", "")])
-            add_compressed(self._archive, name, date_time, mode_bits, Deflated.of(text))
+                if name != record.filename and name not in self._records and name not in drop:
+                    self._add_from(archive, info, note)
+            self._add_record(record, rows)
         self._archive.close()
-        self._file.truncate()  # what is left of the room
+        self._file.truncate()  # `reserve` may have made it longer
         self._file.flush()
         size = os.fstat(self._file.fileno()).st_size
         os.chmod(self.path, mode)
@@ -208,8 +195,36 @@ class PlatformWheel:
         atexit.unregister(self.abandon)
         return size
 
+    def _add_from(
+        self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, note: Callable[[str], None]
+    ) -> None:
+        """Add a member of the base wheel: deflated again, if it is not too large."""
+        if info.file_size <= _LARGEST_IN_MEMORY:
+            data = Deflated.of(archive.read(info))
+            add_compressed(self._archive, info.filename, info.date_time, info.external_attr, data)
+            return
+        note(
+            f"{info.filename} ({info.file_size / 1e6:.0f} MB) is too large to compress again; its "
+            "bytes in the wheel depend on the zlib of this machine"
+        )
+        self._copy(archive, info)
+
+    def _add_record(self, base: zipfile.ZipInfo, rows: list[list[str]]) -> None:
+        """Write RECORD.
+
+        Args:
+            base: the base wheel's RECORD.
+            rows: its rows.
+        """
+        members = self._archive.NameToInfo
+        added = [(name, *record) for name, record in self._records.items()]
+        kept = [row for row in rows if row[0] in members and row[0] not in self._records]
+        text = _write_record([*added, *kept, (base.filename, "", "")])
+        data = Deflated.of(text)
+        add_compressed(self._archive, base.filename, base.date_time, base.external_attr, data)
+
     def _copy(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        """Copy a member of another archive as it lies there, compressed or stored."""
+        """Copy the compressed or stored bytes of a member of another archive."""
         copy = member_info(
             info.filename,
             info.date_time,
@@ -220,14 +235,14 @@ class PlatformWheel:
         )
         copy.compress_type = info.compress_type
         with archive.open(info) as member:
-            # Where the stream begins: zipfile has read the local header and stands behind it.
+            # zipfile has read the local header, so the file is now where the stream begins.
             file = member._fileobj  # type: ignore[attr-defined]  # noqa: SLF001
             add_member(self._archive, copy, _chunks(file, info.compress_size))
 
     def abandon(self) -> None:
-        """Remove what has been written. Can be called at any time, and twice."""
+        """Remove the unfinished wheel. May be called at any time, and twice."""
         atexit.unregister(self.abandon)
-        self._archive.fp = None  # else its __del__ writes to the closed file, and shows a traceback
+        self._archive.fp = None  # its __del__ would write to the closed file, and show a traceback
         with suppress(OSError, ValueError):
             self._file.close()
         with suppress(OSError):
@@ -250,7 +265,7 @@ def _record_member(archive: zipfile.ZipFile, base: Path) -> zipfile.ZipInfo:
         if info.filename.count("/") == 1 and info.filename.endswith(".dist-info/RECORD")
     ]
     if len(records) != 1:
-        raise WazcacheError(f"{base}: no wheel: it has {len(records)} RECORD files, not one")
+        raise WazcacheError(f"{base}: is not a wheel: it has {len(records)} RECORD files, not one")
     return records[0]
 
 

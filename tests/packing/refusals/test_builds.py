@@ -45,10 +45,10 @@ def test_a_hook_that_sets_the_tag_after_ours_is_refused(project: Refusing, code)
     ("tag", "why"),
     [
         (f"py3-none-{TARGETS[FOREIGN].platform_tags[0]}", "does not fit the target"),
-        ("py3-none", "no wheel tag"),
-        ("cp311-cp311-linux-x86_64", "no wheel tag"),
-        ("", "no wheel tag"),
-        (311, "no wheel tag"),
+        ("py3-none", "not a wheel tag"),
+        ("cp311-cp311-linux-x86_64", "not a wheel tag"),
+        ("", "not a wheel tag"),
+        (311, "not a wheel tag"),
     ],
 )
 def test_an_earlier_hooks_tag_that_does_not_fit_is_refused(project: Refusing, tag, why):
