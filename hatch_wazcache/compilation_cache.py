@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.cache.records import (
+from hatch_wazcache.cache.statistics import (
     DEFAULT_MAX_SIZE,
     PROCESS,
-    BuildRecord,
+    BuildStatistics,
     record_and_prune,
 )
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
@@ -107,14 +107,14 @@ class CompilationCache:
         for text in troubles:
             _warn(text)
         self._max_size = max_size
-        self._used = BuildRecord(0.0, PROCESS, 0, 0, 0.0, 0.0)
+        self._used = BuildStatistics(0.0, PROCESS, 0, 0, 0.0, 0.0)
         self._closed = False
         self._engines: dict[Any, wasmtime.Engine] = {}
         self._loaded: dict[Any, Any] = {}
         self._locks: dict[Any, threading.Lock] = {}
         self._lock = threading.Lock()
         self._room = Room()
-        self._installed = installed_wasmtime().engine(self._directory)
+        self._installed = installed_wasmtime().engine(self._directory.notes)
 
     @classmethod
     def in_directory(

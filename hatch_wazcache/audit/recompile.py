@@ -70,7 +70,7 @@ class Recompiler:
         self._cache = CacheDirectory(root / "cache", report.trouble)
         self._sources = root / "sources"
         self._sources.mkdir()
-        self._engine = installed.engine(self._cache)
+        self._engine = installed.engine(self._cache.notes)
         self._entries: dict[str, Entry] = {}
 
     def __enter__(self) -> Self:

@@ -1,1 +1,4 @@
-"""The cache: entries are found, published, verified and pruned. Knows nothing of wheels."""
+"""The cache: finds entries, stores new ones, checks them and removes old ones.
+
+It stores bytes under keys. It does not know wheels or build systems.
+"""

@@ -1,8 +1,8 @@
 """An entry: one ordinary zip file with `entry.json`, stored, and the data, deflated.
 
-`entry.json` comes first, so that one short read tells all there is to know; it ends with a digest
-of itself. The data's compressed bytes have a digest of their own, checked whenever they are
-copied, so nothing of an entry is used before it has been checked.
+`entry.json` comes first, so one short read gets the whole description. It ends with a digest of
+itself. It holds a digest of the compressed data too, and each copy of the data checks it. So
+nothing in an entry is used unchecked.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _CHUNK = 1 << 20
 
 
 class BrokenEntryError(Exception):
-    """An entry that must not be used: cut, changed, of another key, or not an entry at all."""
+    """A file that must not be used: cut, changed, of another key, or not an entry."""
 
 
 class Entry(NamedTuple):
-    """A checked `entry.json`, and where the data's compressed bytes are."""
+    """The checked `entry.json` of an entry, and the position of its compressed data."""
 
     path: Path
     key: str
@@ -53,14 +53,14 @@ class Entry(NamedTuple):
     stream_sha256: str
     stream_offset: int
     seconds: float
-    """What it took to make, and what a hit saves."""
+    """How long it took to make; a hit saves this time."""
 
     def stream(self) -> Iterator[bytes]:
         """Yield the deflated data in chunks.
 
         Raises:
-            BrokenEntryError: after the last chunk, if they are not what was published; whoever
-                takes the chunks must not use them before the end.
+            BrokenEntryError: after the last chunk, if the data was changed. So the caller must not
+                use any chunk before the end.
         """
         digest = hashlib.sha256()
         left = self.stream_size
@@ -80,14 +80,14 @@ class Entry(NamedTuple):
             raise BrokenEntryError(f"{self.path} has been changed since it was written")
 
     def data(self) -> Iterator[bytes]:
-        """Yield the data itself in chunks, with the promise and the exception of `stream`."""
+        """Yield the data itself in chunks; raises and promises the same as `stream`."""
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         digest = hashlib.sha256()
         left = self.size
         try:
             for chunk in self.stream():
                 rest = chunk
-                # A bomb, or what follows the end, is not taken to its own end.
+                # Stop early for a zip bomb, and for bytes behind the end.
                 while rest and left >= 0 and not inflate.eof:
                     part = inflate.decompress(rest, _CHUNK)
                     left -= len(part)
@@ -95,7 +95,9 @@ class Entry(NamedTuple):
                     yield part
                     rest = inflate.unconsumed_tail or inflate.unused_data
                 if rest:
-                    raise BrokenEntryError(f"{self.path} does not hold what it says")
+                    raise BrokenEntryError(
+                        f"{self.path} does not hold the data that its entry.json describes"
+                    )
             part = inflate.flush()
         except zlib.error as error:
             raise BrokenEntryError(f"{self.path}: {error}") from error
@@ -103,7 +105,9 @@ class Entry(NamedTuple):
         digest.update(part)
         yield part
         if left or not inflate.eof or digest.hexdigest() != self.sha256:
-            raise BrokenEntryError(f"{self.path} does not hold what it says")
+            raise BrokenEntryError(
+                f"{self.path} does not hold the data that its entry.json describes"
+            )
 
 
 def write_entry(
@@ -119,13 +123,13 @@ def write_entry(
     Args:
         file: open for writing and seekable.
         key: the digest of `inputs`.
-        inputs: all that decided the data.
-        name: the data's name inside, for whoever unpacks it.
-        data: what is kept.
-        seconds: what it took to make.
+        inputs: everything that decided the data.
+        name: the data's name in the zip file.
+        data: the bytes to store.
+        seconds: how long it took to make.
     """
     deflated = Deflated.of(data, to_keep=True)
-    about = {
+    description = {
         "key": key,
         "inputs": dict(inputs),
         "name": name,
@@ -137,20 +141,20 @@ def write_entry(
         "seconds": round(float(seconds), 3),
     }
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(_JSON_NAME, _DATE_TIME), _signed(about))
+        archive.writestr(zipfile.ZipInfo(_JSON_NAME, _DATE_TIME), _signed(description))
         add_compressed(archive, name, _DATE_TIME, _MODE, deflated)
 
 
 def read_entry(path: Path, key: str) -> Entry:
-    """Read what an entry says of itself and check it; `Entry.stream` checks the data.
+    """Read and check the description of an entry; `Entry.stream` checks the data.
 
     Args:
         path: the file.
-        key: the key that it must be for.
+        key: the key that it must have.
 
     Raises:
-        BrokenEntryError: it is no entry, or not of this key.
-        FileNotFoundError: there is none.
+        BrokenEntryError: it is not an entry, or has another key.
+        FileNotFoundError: there is no such file.
         OSError: it cannot be read.
     """
     if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -160,19 +164,19 @@ def read_entry(path: Path, key: str) -> Entry:
         size = file.seek(0, 2)
     try:
         text, after = _stored_member(head)
-        about = _checked(text)
+        description = _checked(text)
         name_length, extra_length = LOCAL_HEADER.unpack_from(head, after)[-2:]
         entry = Entry(
             path=path,
-            key=_field(about, "key", str),
-            inputs=_field(about, "inputs", dict),
-            size=_count(about, "size"),
-            sha256=_field(about, "sha256", str),
-            crc32=_count(about, "crc32", 1 << 32),
-            stream_size=_count(about, "stream-size"),
-            stream_sha256=_field(about, "stream-sha256", str),
+            key=_field(description, "key", str),
+            inputs=_field(description, "inputs", dict),
+            size=_count(description, "size"),
+            sha256=_field(description, "sha256", str),
+            crc32=_count(description, "crc32", 1 << 32),
+            stream_size=_count(description, "stream-size"),
+            stream_sha256=_field(description, "stream-sha256", str),
             stream_offset=after + LOCAL_HEADER.size + name_length + extra_length,
-            seconds=_seconds(about),
+            seconds=_seconds(description),
         )
     except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
         raise BrokenEntryError(f"{path} is not an entry: {error}") from error
@@ -196,27 +200,27 @@ def _stored_member(head: bytes) -> tuple[bytes, int]:
     return head[start : start + stored], start + stored
 
 
-def _field(about: Mapping[str, Any], name: str, kind: type) -> Any:
-    """Return a field's value; whoever could sign it may still have written nonsense."""
-    if type(about[name]) is not kind:
-        raise ValueError(f"its {name} is no {kind.__name__}")
-    return about[name]
+def _field(description: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return a field's value, and check its type: a good digest does not mean good values."""
+    if type(description[name]) is not kind:
+        raise ValueError(f"its {name} is not of type {kind.__name__}")
+    return description[name]
 
 
-def _count(about: Mapping[str, Any], name: str, end: int = 1 << 63) -> int:
-    if not 0 <= _field(about, name, int) < end:
+def _count(description: Mapping[str, Any], name: str, end: int = 1 << 63) -> int:
+    if not 0 <= _field(description, name, int) < end:
         raise ValueError(f"its {name} is out of bounds")
-    return int(about[name])
+    return int(description[name])
 
 
-def _seconds(about: Mapping[str, Any]) -> float:
-    if not 0 <= _field(about, "seconds", float) < math.inf:
+def _seconds(description: Mapping[str, Any]) -> float:
+    if not 0 <= _field(description, "seconds", float) < math.inf:
         raise ValueError("its seconds are out of bounds")
-    return float(about["seconds"])
+    return float(description["seconds"])
 
 
-def _signed(about: Mapping[str, object]) -> str:
-    text = json.dumps(about, indent=1, sort_keys=True)[:-2]
+def _signed(description: Mapping[str, object]) -> str:
+    text = json.dumps(description, indent=1, sort_keys=True)[:-2]
     return f'{text},\n "this": "{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n'
 
 

@@ -1,4 +1,4 @@
-"""The key of an entry: the digest of all that decides an artifact's bytes."""
+"""The key of an entry: the digest of everything that decides its bytes."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
 __all__ = ["ArtifactKey", "SourceKey"]
 
 _SCHEMA = 1
-"""Raised whenever entries of before must not be found again."""
+"""Goes up by one when older entries must not be found any more."""
 
 _SOURCES = "sources"
-"""The scope of the assets' own compressed streams."""
+"""The scope of the assets' compressed `.wasm` files."""
 
 
 @dataclass(frozen=True)
 class ArtifactKey:
-    """All that decides an artifact's bytes and those of its compressed stream.
+    """Everything that decides the bytes of an artifact and of its compressed stream.
 
-    Which of the two compilers made it is no part of it: they give the same bytes.
+    The compiler is not part of it: wasmtime-py and the wasmtime CLI make the same bytes.
     """
 
     wasm: str
     """The SHA-256 of the `.wasm`, hexadecimal."""
     engine: str
-    """wasmtime's own version, all three numbers: patch releases change generated code too."""
+    """wasmtime's own version, all three numbers: patch releases change the generated code too."""
     target: str
     triple: str
-    """Part of the artifact's bytes: glibc's and musl's differ, and load on each other."""
+    """Part of the artifact's bytes. Those of glibc and musl differ, but load on both systems."""
     cpu: str
-    """A level's name, or what names this machine's CPU."""
+    """A CPU level's name; or `native` and the name of this machine's CPU."""
     cpu_flags: tuple[str, ...]
     settings: Mapping[str, bool | int | str]
-    """Those that decide the code."""
+    """The settings that decide the code."""
     strip: tuple[str, ...] = ()
-    """The sections that are left out before it is compiled, in the order of `wasm.STRIP`."""
+    """The sections that are removed before compiling, in the order of `wasm.STRIP`."""
 
     @property
     def scope(self) -> str:
@@ -54,11 +54,11 @@ class ArtifactKey:
 
     @property
     def compiler_triple(self) -> str | None:
-        """What the compiler is told; None for this machine's own CPU, which it finds out."""
+        """The triple for the compiler; None for this machine's CPU, which the compiler detects."""
         return None if self.cpu.startswith("native") else self.triple
 
     def inputs(self) -> dict[str, object]:
-        """Return what the digest is of, as it stands in an entry."""
+        """Return the inputs of the digest, as an entry stores them."""
         return {
             "schema": _SCHEMA,
             "wasm": self.wasm,
@@ -75,7 +75,7 @@ class ArtifactKey:
 
 @dataclass(frozen=True)
 class SourceKey:
-    """The key of a `.wasm`'s own compressed stream, which every wheel carries."""
+    """The key of an asset's compressed `.wasm`, which every wheel contains."""
 
     wasm: str
 
@@ -88,7 +88,7 @@ class SourceKey:
         return _digest(self.inputs())
 
     def inputs(self) -> dict[str, object]:
-        """Return what the digest is of, as it stands in an entry."""
+        """Return the inputs of the digest, as an entry stores them."""
         return {"schema": _SCHEMA, "wasm": self.wasm, "deflate": KEPT_BY}
 
 

@@ -1,43 +1,48 @@
-"""One lock for a whole cache: look-ups share it, whoever deletes has it alone.
+"""The locks of a cache: one for the whole cache, and one for each key that is being compiled.
 
-So a look-up is either over, its entry marked as used, before a prune begins; or it begins when the
-entry is gone, and is a miss. Where there are no such locks, as on Windows and some network file
-systems, an entry that is pulled from under a build is made again.
+Look-ups share the cache's lock; a prune holds it alone. So a prune sees each look-up either
+finished, with the entry marked as used, or not begun, and then the entry is gone and it is a miss.
+Windows and some network file systems have no such locks. There a build may lose an entry, and makes
+it again.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from hatch_wazcache.cache.location import make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import filelock
+
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["exclusive", "shared"]
+__all__ = ["exclusive", "lock_key", "shared"]
 
 
 @contextmanager
 def shared(root: Path) -> Iterator[None]:
-    """Hold the cache while something is looked up."""
-    with _held(root, exclusively=False):
+    """Lock the cache for a look-up."""
+    with _locked(root, exclusively=False):
         yield
 
 
 @contextmanager
 def exclusive(root: Path) -> Iterator[None]:
-    """Hold the cache while something is deleted."""
-    with _held(root, exclusively=True):
+    """Lock the cache for deleting."""
+    with _locked(root, exclusively=True):
         yield
 
 
 @contextmanager
-def _held(root: Path, *, exclusively: bool) -> Iterator[None]:
+def _locked(root: Path, *, exclusively: bool) -> Iterator[None]:
     descriptor = -1
     if sys.platform != "win32":
         with suppress(OSError):
@@ -48,3 +53,29 @@ def _held(root: Path, *, exclusively: bool) -> Iterator[None]:
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def lock_key(root: Path, digest: str) -> ExitStack | None:
+    """Lock the key with this digest.
+
+    Returns:
+        A stack that unlocks the key when it is closed; None if another process has the lock. On a
+        file system without locks every process gets it: two compile, and both results are right.
+    """
+    import filelock
+
+    held = ExitStack()
+    with suppress(OSError, NotImplementedError):
+        make_directory(root / "locks")
+        lock = filelock.FileLock(root / "locks" / f"{digest}.lock", mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return None
+        held.callback(_release, lock)
+    return held
+
+
+def _release(lock: filelock.BaseFileLock) -> None:
+    with suppress(OSError):  # the lock ends with the process anyway
+        lock.release()

@@ -1,7 +1,7 @@
-"""What keeps a cache's directory small, sound and known: prune, clear, verify, statistics.
+"""Keeps a cache's directory small and sound: list, prune, clear and verify its entries.
 
-Only files that are named as the cache names its own are ever deleted, and no entry that a build
-which still runs has looked up: see `in_use_since`.
+Deletes only files with names that the cache gives, and no entry that a running build has looked up:
+see `leases`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cache.directory import distrust
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
+from hatch_wazcache.cache.leases import in_use_since
 from hatch_wazcache.cache.lock import exclusive
+from hatch_wazcache.cache.trust import distrust
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
@@ -38,7 +39,7 @@ _ENTRY = re.compile(r"([0-9a-f]{64})\.zip")
 
 @dataclass(frozen=True)
 class Item:
-    """A file that is named as an entry, seen from outside."""
+    """A file with the name of an entry, not read yet."""
 
     path: Path
     scope: str
@@ -46,23 +47,23 @@ class Item:
     size: int
     """Bytes on disk."""
     used: float
-    """When it was last looked up or published, in seconds since 1970."""
+    """When it was last looked up or stored, in seconds since 1970."""
 
     @property
     def engine(self) -> str | None:
-        """The version of wasmtime that it is for; None for an asset's own stream."""
+        """The version of wasmtime that it is for; None for the compressed `.wasm` of an asset."""
         return self.scope.split("-", 2)[1] if "-" in self.scope else None
 
     @property
     def target(self) -> str | None:
-        """The target that it is for; None for an asset's own stream."""
+        """The target that it is for; None for the compressed `.wasm` of an asset."""
         return self.scope.split("-", 2)[2] if "-" in self.scope else None
 
     def read(self) -> Entry:
-        """Read what it says of itself.
+        """Read the entry's description.
 
         Raises:
-            BrokenEntryError: it is no entry of this key.
+            BrokenEntryError: the file is not an entry of this key.
             OSError: it cannot be read.
         """
         return read_entry(self.path, self.key)
@@ -70,14 +71,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a prune did."""
+    """The result of a prune."""
 
     items: tuple[Item, ...] = ()
-    """What is gone, or would be."""
+    """The entries that are removed, or would be."""
     in_use: int = 0
-    """Entries that were to go, but a build that runs has looked them up."""
+    """How many entries stay because a running build has looked them up."""
     failed: int = 0
-    """Entries that were to go, but cannot be removed."""
+    """How many entries could not be removed."""
 
     @property
     def removed(self) -> int:
@@ -90,11 +91,11 @@ class Pruned:
 
 
 def exists(root: Path) -> bool:
-    """Say whether there is a cache, without making one.
+    """Say whether there is a cache, without creating one.
 
     Raises:
-        WazcacheError: it is no directory, or others can write to it.
-        OSError: it cannot be looked at.
+        WazcacheError: it is not a directory, or others can write to it.
+        OSError: it cannot be read.
     """
     if not os.path.lexists(root):
         return False
@@ -127,21 +128,6 @@ def _folders(root: Path) -> Iterator[Path]:
                 yield folder
 
 
-def in_use_since(root: Path) -> float:
-    """Return when the oldest build that still runs began; infinity if none runs.
-
-    Each build holds a lease, a locked file, from before its first look-up to its end; entries that
-    were used after the oldest of them began may be about to be copied.
-    """
-    temporary_files.sweep(root / "leases")
-    began = float("inf")
-    with suppress(OSError):
-        for lease in (root / "leases").iterdir():
-            with suppress(OSError):
-                began = min(began, lease.stat().st_mtime)
-    return began
-
-
 def prune(
     root: Path,
     *,
@@ -149,13 +135,13 @@ def prune(
     wanted: Callable[[Item], bool] = lambda _item: True,
     dry_run: bool = False,
 ) -> Pruned:
-    """Remove entries: those that are not wanted, then the least recently used over a size.
+    """Remove the unwanted entries, then the least recently used ones until the size fits.
 
     Args:
         root: the cache.
-        max_size: bytes that the entries may take together afterwards; None for any.
-        wanted: says which entries stay, if there is room.
-        dry_run: only tell what would go.
+        max_size: bytes that all entries together may have afterwards; None for any size.
+        wanted: says whether an entry stays, if there is room.
+        dry_run: remove nothing, only list what would be removed.
     """
     gone, in_use, failed = [], 0, 0
     with exclusive(root):
@@ -188,7 +174,7 @@ def _unwanted(
 
 
 def _remove(item: Item) -> bool:
-    """Remove the file, or what else has its name; say whether it is gone."""
+    """Remove the file, or an empty folder of this name; say whether it is gone."""
     try:
         is_folder = item.path.is_dir() and not item.path.is_symlink()
         (item.path.rmdir if is_folder else item.path.unlink)()
@@ -200,7 +186,7 @@ def _remove(item: Item) -> bool:
 
 
 def clear(root: Path, *, dry_run: bool = False) -> Pruned:
-    """Remove all entries, and what is known of builds; or only tell what would go."""
+    """Remove all entries, the statistics and the notes; or only list what would be removed."""
     pruned = prune(root, wanted=lambda _item: False, dry_run=dry_run)
     if not dry_run:
         _forget(root)
@@ -208,7 +194,7 @@ def clear(root: Path, *, dry_run: bool = False) -> Pruned:
 
 
 def _forget(root: Path) -> None:
-    """Remove what is known of builds and engines."""
+    """Remove the statistics of builds and the notes on engines."""
     with exclusive(root):
         for folder in (root / "builds", root / "engines"):
             for path in folder.iterdir() if folder.is_dir() else ():
@@ -220,7 +206,7 @@ def _forget(root: Path) -> None:
 
 
 def _tidy(root: Path, since: float) -> None:
-    """Remove what killed builds left, locks that nobody holds, and empty folders of ours."""
+    """Remove what killed builds left, locks that nobody holds, and empty scopes."""
     temporary_files.sweep(root / "tmp")
     if since < float("inf"):
         return  # a build may be about to use a lock or a folder
@@ -240,11 +226,11 @@ def verify(
 
     Args:
         root: the cache.
-        repair: remove what is broken; a build makes it again.
-        checked: is told of each entry after it was checked.
+        repair: remove broken entries; the next build makes them again.
+        checked: called with each entry after its check.
 
     Returns:
-        The broken entries, each with what is wrong.
+        The broken entries, each with the reason.
     """
     broken = []
     for item in items(root):
@@ -253,14 +239,14 @@ def verify(
             broken.append((item, problem))
             if repair:
                 with exclusive(root):
-                    if _problem(item) is not None:  # it may have been made again meanwhile
+                    if _problem(item) is not None:  # a build may have replaced it
                         _remove(item)
         checked(item)
     return broken
 
 
 def _problem(item: Item) -> str | None:
-    """Say what is wrong with an entry; None if it is sound, or was pruned meanwhile."""
+    """Say what is wrong with an entry; None if it is sound, or if a prune has just removed it."""
     try:
         for _chunk in item.read().data():
             pass

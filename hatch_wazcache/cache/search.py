@@ -1,4 +1,4 @@
-"""Finds entries for a person: by the beginning of a key, and the one nearest to a key's inputs."""
+"""Finds entries for a person: by the first characters of a key, or by similar inputs."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 __all__ = ["SHORT", "Difference", "by_prefix", "differences", "nearest"]
 
 SHORT = 12
-"""Letters of a key that tell it from others, for people."""
+"""How many characters of a key people see."""
 
 _NAMED = 10
-"""Candidates that a message names."""
+"""How many candidates a message names."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An input that two keys do not share; None where one has no such input."""
+    """An input that differs between what a project wants and an entry; None for no such input."""
 
     name: str
     """As in an entry, a setting as `settings.NAME`."""
-    here: object
-    there: object
+    wanted: object
+    stored: object
 
 
 def by_prefix(listed: Sequence[Item], prefix: str) -> Item:
-    """Return the one entry whose key begins so.
+    """Return the one entry whose key begins with the prefix.
 
     Args:
         listed: all entries, the least recently used first.
-        prefix: the beginning of a key.
+        prefix: a key, or its first characters.
 
     Raises:
-        WazcacheError: none does, or several do; names the candidates.
+        WazcacheError: no key begins so, or several do; names the candidates.
     """
     matches = [item for item in listed if prefix and item.key.startswith(prefix.lower())]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise WazcacheError(
-            f"{len(matches)} keys begin with {prefix!r}: {_names(matches)}; give more of it"
+            f"{len(matches)} keys begin with {prefix!r}: {_names(matches)}; give more characters"
         )
     there_are = f"there are {_names(listed)}" if listed else "the cache is empty"
     raise WazcacheError(f"no key begins with {prefix!r}; {there_are}")
@@ -62,15 +62,15 @@ def _names(listed: Sequence[Item]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def nearest(listed: Iterable[Item], inputs: Mapping[str, object]) -> Entry | None:
-    """Return the artifact's entry whose inputs are the most like these.
+def nearest(listed: Iterable[Item], wanted: Mapping[str, object]) -> Entry | None:
+    """Return the artifact's entry whose inputs are the most similar.
 
-    One of the same `.wasm` is nearer than any other; among those that are as near, the one that
-    was used last.
+    An entry of the same `.wasm` comes before all others. Of equally similar entries it is the one
+    that was used last.
 
     Args:
-        listed: entries, the least recently used first; what cannot be read is passed over.
-        inputs: an artifact's, as of its key.
+        listed: entries, the least recently used first. Unreadable ones are skipped.
+        wanted: the inputs of an artifact's key.
     """
     best: Entry | None = None
     least = (True, float("inf"))
@@ -79,21 +79,21 @@ def nearest(listed: Iterable[Item], inputs: Mapping[str, object]) -> Entry | Non
             continue
         with suppress(BrokenEntryError, OSError):
             entry = item.read()
-            unlike = differences(inputs, entry.inputs)
-            distance = (entry.inputs.get("wasm") != inputs["wasm"], float(len(unlike)))
+            unlike = differences(wanted, entry.inputs)
+            distance = (entry.inputs.get("wasm") != wanted["wasm"], float(len(unlike)))
             if distance <= least:
                 best, least = entry, distance
     return best
 
 
-def differences(here: Mapping[str, object], there: Mapping[str, object]) -> list[Difference]:
-    """Name the inputs that differ, settings one by one."""
-    ours, theirs = _flat(here), _flat(there)
-    names = dict.fromkeys((*ours, *theirs))
+def differences(wanted: Mapping[str, object], stored: Mapping[str, object]) -> list[Difference]:
+    """List the inputs that differ, each setting separately."""
+    wanted, stored = _flat(wanted), _flat(stored)
+    names = dict.fromkeys((*wanted, *stored))
     return [
-        Difference(name, ours.get(name), theirs.get(name))
+        Difference(name, wanted.get(name), stored.get(name))
         for name in names
-        if ours.get(name) != theirs.get(name)
+        if wanted.get(name) != stored.get(name)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from hatch_wazcache.errors import ExitStatus, WazcacheError
 from hatch_wazcache.project import environment
+from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: in place of the process's own.
+        arguments: the words after the program's name; None for those of this process.
 
     Returns:
         The exit status; `hatch-wazcache --help` says what each means.
     """
-    for stream in (sys.stdout, sys.stderr):  # a path need not be of the terminal's encoding
+    _open_closed_streams()
+    for stream in (sys.stdout, sys.stderr):  # the terminal's encoding may not have all characters
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         try:
@@ -36,41 +38,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        _give_up(sys.stdout)
+        _discard_output(sys.stdout)
         return ExitStatus.BROKEN_PIPE
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except WazcacheError as error:
         return _fail(str(error))
     except OSError as error:
-        _give_up(sys.stdout)  # which may be what failed
+        _discard_output(sys.stdout)  # it may be the file that failed
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from hatch_wazcache.cli.arguments import make_parser  # here an interrupt has no traceback
+    from hatch_wazcache.cli.arguments import make_parser  # late: an interrupt has no traceback here
 
     options = make_parser().parse_args(arguments)
     if options.cache_dir is not None:
-        # The same as the variable, so that all which a command starts agrees on it.
+        # Set the variable, so that every part of the command uses the same directory.
         os.environ[environment.CACHE_DIR] = options.cache_dir
-    answer: Result = options.run(options)
+    result: Result = options.run(options)
     if options.json:
-        print(json.dumps(answer.data, indent=2))  # noqa: T201
+        print(json.dumps(result.data, indent=2))  # noqa: T201
     else:
-        for line in answer.lines:
-            print(line)  # noqa: T201
-    return _fail(answer.problem) if answer.problem else answer.status
+        for line in result.lines:
+            print(printable(line))  # noqa: T201
+    return _fail(result.problem) if result.problem else result.status
 
 
 def _fail(message: str) -> int:
-    for line in message.splitlines():
-        print(f"hatch-wazcache: {line}", file=sys.stderr)  # noqa: T201
+    for line in message.split("\n"):
+        print(f"hatch-wazcache: {printable(line)}", file=sys.stderr)  # noqa: T201
     return ExitStatus.ERROR
 
 
-def _give_up(stream: TextIO) -> None:
-    """Have what is still to be written go nowhere, or Python complains as it ends."""
+def _open_closed_streams() -> None:
+    """Open the null device in place of each closed standard stream.
+
+    Otherwise the next file that is opened gets the stream's number, and output could go there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _discard_output(stream: TextIO) -> None:
+    """Send the rest of the output to the null device; otherwise Python reports an error at exit."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

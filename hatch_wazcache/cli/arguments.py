@@ -1,4 +1,4 @@
-"""The commands' names and options, and what `--help` says of them."""
+"""The names, options and help texts of the commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache import __version__
-from hatch_wazcache.cli import cache_commands, project_commands, wheel_commands
+from hatch_wazcache.cli import (
+    cache_commands,
+    maintenance_commands,
+    project_commands,
+    wheel_commands,
+)
 from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.util.sizes_and_times import parse_size
 
@@ -20,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["make_parser"]
 
 _CACHE = """\
-the cache is the one that --cache-dir names; else WAZCACHE_DIR; else the option cache-dir of the
-project here, if there is one; else the user's cache folder.
+the cache is, in this order: the folder of --cache-dir; the folder of WAZCACHE_DIR; the folder of
+the project's option cache-dir; the user's cache folder.
 
 """
 
@@ -33,15 +38,15 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Make the parser; what it returns has the command as `run`."""
+    """Make the parser. Its result has the command's function as `run`."""
     parser = argparse.ArgumentParser(
         prog="hatch-wazcache",
-        description="Look into the cache of compiled WebAssembly, and into wheels that hold some.",
+        description="Show and prune the cache of compiled WebAssembly, and check wheels.",
         epilog=_CACHE + _STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"hatch-wazcache {__version__}")
-    _add_place(parser, None)
+    _add_context(parser, None)
     _add_json(parser, default=False)
     adding = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -55,27 +60,29 @@ def make_parser() -> argparse.ArgumentParser:
             epilog=_CACHE + _STATUS if of_cache else _STATUS,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        # Given before the command, an option is not to be undone by the command's default.
+        # Without SUPPRESS, the default would overwrite an option that is given before the command.
         if of_cache:
-            _add_place(added, argparse.SUPPRESS)
+            _add_context(added, argparse.SUPPRESS)
         _add_json(added, default=argparse.SUPPRESS)
         added.set_defaults(run=run)
         return added
 
-    add("info", cache_commands.info, "where the cache is, how big, and what it has saved")
-    add("list", cache_commands.list_, "all entries, the last used first")
-    add("show", cache_commands.show, "all that decided an entry, and who used it").add_argument(
-        "key", metavar="KEY", help="a key, or any beginning that only one key has"
-    )
+    add("info", cache_commands.info, "where the cache is, its size, and the time that it has saved")
+    add("list", cache_commands.list_, "all entries, the last used one first")
     add(
-        "why", project_commands.why, "is an asset in the cache; what differs from the nearest entry"
+        "show", cache_commands.show, "all inputs of an entry's key, and the projects that used it"
+    ).add_argument("key", metavar="KEY", help="a key, or the first characters of one key")
+    add(
+        "why",
+        project_commands.why,
+        "whether an asset is in the cache, or what differs from the nearest entry",
     ).add_argument("asset", metavar="ASSET", help="a .wasm file of the project")
     add("warm", project_commands.warm, "compile a project's assets without building a wheel")
-    add("verify", cache_commands.verify, "check every digest of every entry").add_argument(
+    add("verify", maintenance_commands.verify, "check every digest of every entry").add_argument(
         "--repair", action="store_true", help="remove broken entries"
     )
-    _add_prune(add("prune", cache_commands.prune, "remove entries"))
-    _add_dry_run(add("clear", cache_commands.clear, "remove all entries, and the statistics"))
+    _add_prune(add("prune", maintenance_commands.prune, "remove entries"))
+    _add_dry_run(add("clear", maintenance_commands.clear, "remove all entries and the statistics"))
     add("dir", cache_commands.dir_, "the cache's directory, for scripts")
     text = "hold wheels against what they claim to be"
     _add_audit(add("audit", wheel_commands.audit, text, of_cache=False))
@@ -85,7 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_place(parser: argparse.ArgumentParser, default: Any) -> None:
+def _add_context(parser: argparse.ArgumentParser, default: Any) -> None:
     parser.add_argument(
         "--cache-dir", type=_folder, metavar="DIR", default=default, help="the cache"
     )
@@ -94,7 +101,7 @@ def _add_place(parser: argparse.ArgumentParser, default: Any) -> None:
         "--project",
         metavar="DIR",
         default=default,
-        help="the project; else the nearest one from the working directory upwards",
+        help="the project; otherwise the nearest one, from the working directory upwards",
     )
 
 
@@ -103,37 +110,43 @@ def _add_json(parser: argparse.ArgumentParser, *, default: Any) -> None:
         "--json",
         action="store_true",
         default=default,
-        help="one JSON document: bytes, seconds, times since 1970",
+        help="print one JSON document, with bytes, seconds, and seconds since 1970",
     )
 
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Remove entries. An entry goes if any of the options says so; without any, the least "
-        "recently used go until the cache is within the project's max-size, or 5 GiB. An entry "
-        "that a running build has looked up stays."
+        "Remove entries. An entry is removed if one of the options says so. Without options, the "
+        "least recently used entries are removed until the cache fits into the project's max-size, "
+        "or 5 GiB. An entry that a running build has looked up stays."
     )
     parser.add_argument(
-        "--max-size", type=_size, metavar="SIZE", help="the least recently used go, over a size"
+        "--max-size",
+        type=_size,
+        metavar="SIZE",
+        help="the least recently used ones, until the cache has this size",
     )
     parser.add_argument(
-        "--older-than", type=_age, metavar="AGE", help="not used for so long: 30d, 12h, 2w"
+        "--older-than",
+        type=_age,
+        metavar="AGE",
+        help="those that were not used for this time: 30d, 12h, 2w",
     )
     parser.add_argument(
         "--unused",
         action="store_true",
-        help="used by none of the builds on record, which are at least the last fifty",
+        help="those that none of the known builds used; at least the last fifty builds are known",
     )
     parser.add_argument(
         "--engine",
         type=_versions,
         metavar="VERSION[,...]",
-        help="of this wasmtime: 47.0.1, or 47 for all that begin so",
+        help="those for this wasmtime: 47.0.1, or 47 for every 47.x.y",
     )
     parser.add_argument(
         "--ci",
         action="store_true",
-        help="not used by the last build of any project and target, for a CI's cache",
+        help="those that the last build of each project and target did not use, for a CI cache",
     )
     _add_dry_run(parser)
 
@@ -160,7 +173,9 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_dry_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="remove nothing, only list what would be removed"
+    )
 
 
 def _folder(text: str) -> str:
@@ -173,18 +188,18 @@ def _size(text: str) -> int:
     try:
         return parse_size(text)
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500MB or 5GiB") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 5GiB") from None
 
 
 def _age(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhdw])", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 30d, 12h or 2w")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 2w")
     return float(match[1]) * _SECONDS[match[2]]
 
 
 def _versions(text: str) -> tuple[str, ...]:
     versions = tuple(version.strip() for version in text.split(","))
     if not all(re.fullmatch(r"\d[\w.+]*", version) for version in versions):
-        raise argparse.ArgumentTypeError(f"{text!r} is no version such as 47.0.1, or several")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version such as 47.0.1, or several")
     return versions

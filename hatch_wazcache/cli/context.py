@@ -1,4 +1,4 @@
-"""Where a command works: which project, which cache, and what bounds it."""
+"""The context of a command: its project, its cache, and the cache's largest size."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cache.directory import default_directory
-from hatch_wazcache.cache.records import DEFAULT_MAX_SIZE
+from hatch_wazcache.cache import maintenance
+from hatch_wazcache.cache.location import default_directory
+from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.project.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
@@ -23,10 +24,10 @@ __all__ = ["Context"]
 
 
 class Context:
-    """The project that the options name or that is found, and its cache, as a build takes them."""
+    """The project of a command, named or found, and its cache; the same ones that a build uses."""
 
     def __init__(self, named: str | None) -> None:
-        """Look for nothing yet.
+        """Make a context; the properties do the search.
 
         Args:
             named: the folder of the project; None to find it from the working directory.
@@ -35,14 +36,14 @@ class Context:
 
     @cached_property
     def found(self) -> Project | None:
-        """The project, if there is one here.
+        """The project, or None if there is none.
 
         Raises:
-            WazcacheError: the named folder holds none, or it cannot be understood.
+            WazcacheError: the named folder holds no project, or the project has errors.
         """
         if self._named is None:
-            here = Path.cwd()
-            projects = (_project_in(folder) for folder in (here, *here.parents))
+            folder = Path.cwd()
+            projects = (_project_in(folder) for folder in (folder, *folder.parents))
             return next((project for project in projects if project is not None), None)
         root = Path(self._named).absolute()
         if not (root / "pyproject.toml").is_file():
@@ -60,7 +61,7 @@ class Context:
         """The project, for a command that needs one.
 
         Raises:
-            WazcacheError: there is none, or it cannot be understood.
+            WazcacheError: there is none, or it has errors.
         """
         if self.found is None:
             raise WazcacheError(
@@ -71,12 +72,12 @@ class Context:
 
     @cached_property
     def cache(self) -> Path:
-        """The cache's directory, which may not be there.
+        """The cache's directory, which may not exist.
 
         Raises:
-            WazcacheError: the project, which may say where it is, cannot be understood.
+            WazcacheError: the project, whose options may name the directory, has errors.
         """
-        # `--cache-dir` is here too. An absolute one is the same for every project.
+        # `--cache-dir` sets this variable too. An absolute path is the same for every project.
         given = os.path.expanduser(read_variable(CACHE_DIR) or "")
         if os.path.isabs(given):
             return Path(os.path.abspath(given))
@@ -85,11 +86,22 @@ class Context:
         return Path(os.path.abspath(given)) if given else default_directory()
 
     @property
-    def max_size(self) -> int | None:
-        """The bytes that builds keep the cache under; None for any.
+    def trusted_cache(self) -> Path:
+        """The cache's directory, for a command that reads entries or removes them.
 
         Raises:
-            WazcacheError: the project, which may say so, cannot be understood.
+            WazcacheError: others can write to it, or as for `cache`.
+            OSError: it cannot be read.
+        """
+        maintenance.exists(self.cache)
+        return self.cache
+
+    @property
+    def max_size(self) -> int | None:
+        """The largest size of the cache in bytes; None for any size.
+
+        Raises:
+            WazcacheError: the project, whose options may set the size, has errors.
         """
         if self.found is not None:
             return self.found.config().max_size
@@ -97,10 +109,10 @@ class Context:
 
 
 def _project_in(folder: Path) -> Project | None:
-    """Return the project in a folder, if there is one with options of ours.
+    """Return the project in a folder, if it uses hatch-wazcache.
 
     Raises:
-        WazcacheError: its `pyproject.toml` cannot be understood.
+        WazcacheError: its `pyproject.toml` has errors.
     """
     from hatch_wazcache.project.pyproject import build_backend, read_pyproject, shared_table
 

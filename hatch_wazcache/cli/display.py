@@ -1,7 +1,7 @@
-"""How answers look, and what is seen while something goes on.
+"""The look of results, and the progress display.
 
-With rich and on a terminal that is lines which change; else plain lines, on standard error, so that
-standard output has the answer alone.
+On a terminal with rich, the progress is a line that changes. Otherwise it is plain lines on
+standard error, so that standard output holds the result alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.report import Report
 from hatch_wazcache.util.sizes_and_times import size_text
+from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ def entries_text(count: int) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
-    """Put cells below each other; a row may be shorter than others."""
+    """Align the cells of rows in columns; rows may have different lengths."""
     columns = max((len(row) for row in rows), default=0)
     widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(columns)]
     return [
@@ -58,7 +59,7 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
 
 @contextmanager
 def compiling(*, strict: bool) -> Iterator[Report]:
-    """Give a report that shows what is being compiled.
+    """Open a report that shows what is being compiled.
 
     Args:
         strict: a warning is an error.
@@ -73,7 +74,7 @@ def compiling(*, strict: bool) -> Iterator[Report]:
 
 @contextmanager
 def reading(total: int) -> Iterator[Callable[[Item], None]]:
-    """Give what is to be told of each entry that has been read.
+    """Open a progress display; the result is to be called after each entry that was read.
 
     Args:
         total: bytes of all entries.
@@ -88,7 +89,7 @@ def reading(total: int) -> Iterator[Callable[[Item], None]]:
 
 
 class _LiveReport(Report):
-    """Has a line that changes for each asset under way."""
+    """A report with one changing line for each asset that is being compiled."""
 
     def __init__(self, progress: Progress, *, strict: bool) -> None:
         super().__init__(self._print, self._print, strict=strict)
@@ -96,7 +97,7 @@ class _LiveReport(Report):
         self._tasks: dict[str, TaskID] = {}
 
     def _print(self, line: str) -> None:
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def begins(self, label: str, target: str) -> None:
         text = _escaped(f"{label}: compiling for {target}")
@@ -111,7 +112,7 @@ class _LiveReport(Report):
 
 
 def _progress(text: str) -> Progress | None:
-    """Make a progress display, if rich is here and a person looks."""
+    """Make a progress display, if rich is installed and both streams are a terminal."""
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         return None
     try:
@@ -129,8 +130,8 @@ def _progress(text: str) -> Progress | None:
 def _escaped(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201

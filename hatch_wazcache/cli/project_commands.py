@@ -1,4 +1,4 @@
-"""The commands that need a project: what would a build find, and do its slow part now."""
+"""The commands that need a project: what a build would find, and its slow part ahead of time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache import maintenance, search
 from hatch_wazcache.cache.entry import BrokenEntryError
-from hatch_wazcache.cli.cache_commands import input_text
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, compiling
+from hatch_wazcache.cli.entries import input_text
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
@@ -27,10 +27,9 @@ __all__ = ["warm", "why"]
 
 
 def warm(options: Namespace) -> Result:
-    """Compile a project's assets without building."""
-    place = Context(options.project)
-    project, cache = place.project, place.cache
-    maintenance.exists(cache)
+    """Compile a project's assets without building a wheel."""
+    context = Context(options.project)
+    project, cache = context.project, context.trusted_cache
     with compiling(strict=project.config().strict) as report:
         project.warm(report)
     data = {
@@ -45,24 +44,24 @@ def warm(options: Namespace) -> Result:
 
 
 def why(options: Namespace) -> Result:
-    """Say whether a build would find an asset's artifacts, and if not, what has changed."""
-    place = Context(options.project)
-    maintenance.exists(place.cache)
-    plan = place.project.plan()
-    asset = _asset(plan, options.asset, place.project.root)
-    items = maintenance.items(place.cache)
+    """Say whether a build would find an asset's artifacts; for a miss, what differs."""
+    context = Context(options.project)
+    cache = context.trusted_cache
+    plan = context.project.plan()
+    asset = _asset(plan, options.asset, context.project.root)
+    items = maintenance.items(cache)
     artifacts = [artifact for artifact in plan.artifacts if artifact.asset == asset]
-    answers = [_Verdict(artifact, items) for artifact in artifacts]
+    verdicts = [_Verdict(artifact, items) for artifact in artifacts]
     data = {
-        "cache": str(place.cache),
+        "cache": str(cache),
         "asset": asset.relative,
-        "artifacts": [answer.data() for answer in answers],
+        "artifacts": [verdict.data() for verdict in verdicts],
     }
-    return Result(data, [line for answer in answers for line in answer.lines()])
+    return Result(data, [line for verdict in verdicts for line in verdict.lines()])
 
 
 def _asset(plan: Plan, named: str, root: Path) -> Asset:
-    """Find an asset by its path, from here or from the root, or by the end of its path.
+    """Find an asset by its path, from the working directory or the root, or by the path's end.
 
     Raises:
         WazcacheError: there is none, or there are several; names the candidates.
@@ -81,7 +80,7 @@ def _asset(plan: Plan, named: str, root: Path) -> Asset:
 
 
 class _Verdict:
-    """Whether an artifact is in the cache, and what it would be nearest to."""
+    """Whether an artifact is in the cache, and the entry that is most similar to it."""
 
     def __init__(self, artifact: Artifact, items: Sequence[Item]) -> None:
         self._artifact = artifact
@@ -96,7 +95,7 @@ class _Verdict:
             self._unlike = search.differences(self._inputs, self._nearest.inputs)
 
     def _broken(self) -> str | None:
-        """Say why a build could not use the entry that is there."""
+        """Say why a build could not use the artifact's own entry; None if it could."""
         if self._item is not None:
             try:
                 for _chunk in self._item.read().stream():
@@ -109,7 +108,7 @@ class _Verdict:
         nearest = None
         if self._nearest is not None:
             differences = [
-                {"input": unlike.name, "here": unlike.here, "there": unlike.there}
+                {"input": unlike.name, "here": unlike.wanted, "there": unlike.stored}
                 for unlike in self._unlike
             ]
             nearest = {"key": self._nearest.key, "differences": differences}
@@ -142,7 +141,7 @@ class _Verdict:
 
 
 def _values(unlike: Difference) -> str:
-    here, there = input_text(unlike.here), input_text(unlike.there)
+    wanted, stored = input_text(unlike.wanted), input_text(unlike.stored)
     if unlike.name == "wasm":
-        here, there = here[: search.SHORT], there[: search.SHORT]
-    return f"{here} here, {there} there"
+        wanted, stored = wanted[: search.SHORT], stored[: search.SHORT]
+    return f"{wanted} in the project, {stored} in the entry"

@@ -1,4 +1,4 @@
-"""What a command answers, for programs and for people."""
+"""The result of a command, for programs and for people."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ __all__ = ["Result"]
 
 @dataclass(frozen=True)
 class Result:
-    """The same twice; `main` shows one of them."""
+    """The same result in two forms; `main` prints one of them."""
 
     data: Mapping[str, object]
     """For `--json`: sizes in bytes, durations in seconds, times in seconds since 1970."""
     lines: Sequence[str]
+    """For people. `main` escapes control characters, so they may hold any text."""
     status: ExitStatus = ExitStatus.DONE
+    """The exit status, if there is no problem."""
     problem: str = ""
-    """What could not be done; the status is `ERROR` then."""
+    """What could not be done. The exit status is `ERROR` then."""

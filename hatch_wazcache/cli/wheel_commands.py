@@ -15,6 +15,7 @@ from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus, WazcacheError
 from hatch_wazcache.project.environment import COMPILER, read_variable
 from hatch_wazcache.util.sizes_and_times import size_text
+from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ class _Audits:
             "problems": self._problems,
         }
         status = ExitStatus.FINDINGS if self._findings else ExitStatus.DONE
-        problem = "\n".join(map(_one_line, self._problems))
-        return Result(data, [*map(_one_line, lines)], status, problem)
+        problem = "\n".join(map(printable, self._problems))
+        return Result(data, lines, status, problem)
 
 
 def _compiler(named: str | None) -> Path | None:
@@ -128,7 +129,7 @@ def inspect(options: Namespace) -> Result:
     except BrokenWheelError as error:
         raise WazcacheError(f"{path}: {error}") from error
     data = asdict(inspection) | {"here": {"system": here.system, "wasmtime": here.wasmtime}}
-    return Result(data, [*map(_one_line, _inspection_lines(inspection, here))])
+    return Result(data, [*_inspection_lines(inspection, here)])
 
 
 def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
@@ -177,11 +178,3 @@ def _sizes(file: AssetInspection | ArtifactInspection) -> list[str]:
 
 def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
-
-
-def _one_line(text: str) -> str:
-    """Escape the characters that would break a line or control a terminal."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
-        for letter in text
-    )

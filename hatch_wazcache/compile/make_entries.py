@@ -1,4 +1,4 @@
-"""Turns misses into entries: claims their keys, has them compiled, publishes what comes out."""
+"""Turns misses into entries: locks their keys, has them compiled, publishes what comes out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import ExitStack
 
-    from hatch_wazcache.cache.directory import CacheDirectory, Draft
+    from hatch_wazcache.cache.directory import CacheDirectory
+    from hatch_wazcache.cache.drafts import Draft
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.report import Report
 
@@ -71,7 +72,7 @@ def make_entries(
 
 
 class _Scheduler:
-    """The jobs under way: each with its claim on the key and the draft of its entry."""
+    """The jobs under way: each with the lock of its key and the draft of its entry."""
 
     def __init__(
         self,
@@ -100,8 +101,8 @@ class _Scheduler:
     def close(self) -> None:
         """End what is still under way, and leave nothing of it."""
         self._pool.close()
-        for _job, claim, draft in self._running.values():
-            _release(claim, draft)
+        for _job, lock, draft in self._running.values():
+            _release(lock, draft)
         if self._program is not None:
             sweep_wasmtime_cli_files()
 
@@ -130,8 +131,8 @@ class _Scheduler:
         """Start the job or find that it is done; False if it has to wait."""
         if not self._pool.has_room(job):
             return False
-        claim = self._cache.claim(job.key)
-        if claim is None:
+        lock = self._cache.lock_key(job.key)
+        if lock is None:
             if job.key.digest not in self._awaited:
                 self._awaited.add(job.key.digest)
                 if job.compiles:
@@ -140,15 +141,15 @@ class _Scheduler:
         try:
             entry = None if self._again else self._cache.get(job.key)
             if entry is not None:  # made by another process meanwhile
-                claim.close()
+                lock.close()
                 self._code -= _code_size(job)
                 self._found(job, entry)
                 return True
             draft = self._cache.draft()
         except BaseException:
-            claim.close()
+            lock.close()
             raise
-        self._running[job.key.digest] = (job, claim, draft)
+        self._running[job.key.digest] = (job, lock, draft)
         if isinstance(job.key, ArtifactKey):
             self._report.begins(job.label, job.key.target)
         program = self._program if job.needs_wasmtime_cli else None
@@ -167,7 +168,7 @@ class _Scheduler:
 
     def _end(self, outcome: Outcome) -> None:
         """Publish what a task wrote, or note why it failed."""
-        job, claim, draft = self._running[outcome.task.job.key.digest]
+        job, lock, draft = self._running[outcome.task.job.key.digest]
         self._code -= _code_size(job)
         try:
             if outcome.written is None:
@@ -181,7 +182,7 @@ class _Scheduler:
             self.failures.append(_failure(job, f"its entry cannot be read back: {error}"))
         finally:
             del self._running[outcome.task.job.key.digest]
-            _release(claim, draft)
+            _release(lock, draft)
 
     def _alive(self, task: Task, seconds: float) -> None:
         if task.job.compiles:
@@ -193,10 +194,10 @@ def _code_size(job: Job) -> int:
     return job.wasm.code_size if job.compiles else 0
 
 
-def _release(claim: ExitStack, draft: Draft | None) -> None:
+def _release(lock: ExitStack, draft: Draft | None) -> None:
     if draft is not None:
         draft.discard()
-    claim.close()
+    lock.close()
 
 
 def _failure(job: Job, error: str) -> str:

@@ -221,7 +221,7 @@ class _Trial:
         library = self.engine.library_id
         pair = f"{_digest_of(Path(self.program.path))} {library} {key.digest}"
         note = f"program={hashlib.sha256(pair.encode()).hexdigest()}" if library else ""
-        if cache.recall(note) == "same":
+        if cache.notes.recall(note) == "same":
             return
         ours, theirs = self._compile_probe(key)
         if ours != theirs:
@@ -231,7 +231,7 @@ class _Trial:
                 f"wasmtime-py "
                 f"{self.engine.distribution_version} does: it was built otherwise"
             )
-        cache.remember(note, "same")
+        cache.notes.remember(note, "same")
 
     def _compile_probe(self, key: ArtifactKey) -> list[str]:
         """Compile the probe by wasmtime-py and by the program; return the artifacts' digests."""

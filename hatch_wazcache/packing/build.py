@@ -90,10 +90,10 @@ class Build:
 
     def record_and_prune(self) -> None:
         """Record this build, which is done, and bring the cache within its bounds."""
-        from hatch_wazcache.cache.records import BuildRecord, record_and_prune
+        from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
 
         report = self._report
-        record = BuildRecord(
+        record = BuildStatistics(
             time=time.time(),
             project=self.project.name,
             hits=report.found,

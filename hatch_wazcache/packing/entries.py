@@ -6,8 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
-from hatch_wazcache.cache.directory import CacheDirectory, default_directory
+from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
+from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
@@ -50,7 +51,7 @@ class Entries:
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
-        self.engine: Engine = wasmtime.engine(self.cache)
+        self.engine: Engine = wasmtime.engine(self.cache.notes)
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:

@@ -30,7 +30,7 @@ def caches_in_tree(root: Path, files: Iterable[str], config: Config) -> Iterator
     Yields:
         Paths below the root.
     """
-    from hatch_wazcache.cache.directory import default_directory, is_cache
+    from hatch_wazcache.cache.location import default_directory, is_cache
 
     caches = [
         Path(source).parent

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache.records import DEFAULT_MAX_SIZE
+from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.engine.settings import SETTINGS, Setting
 from hatch_wazcache.engine.targets import TARGETS

@@ -1,7 +1,7 @@
-"""Temporary files that a killed process leaves no trace of for longer than until the next build.
+"""Temporary files that do not outlive a crash: the next build deletes what a killed process left.
 
-Each is held by a lock of the operating system while its owner lives, so that whoever comes next can
-tell a leftover from a file in use, whatever the process ids and clocks of two containers say.
+The process that made a file keeps it locked. So the next process can tell a leftover from a file in
+use. Process ids and clocks would not do: two containers may share the folder.
 """
 
 from __future__ import annotations
@@ -34,58 +34,58 @@ __all__ = [
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
 
 _MOVING = 60.0
-"""Seconds for which a file may be held by nobody on Windows: it is closed before it is moved."""
+"""Seconds for which a file may be unlocked on Windows, which closes a file before it moves it."""
 
 
 def create(directory: Path) -> tuple[Path, IO[bytes]]:
-    """Create an empty file of a name of its own, open for reading and writing.
+    """Create an empty file with a unique name, open for reading and writing, private (0600).
 
     Args:
-        directory: where; must exist. The file is private to the user (0600).
+        directory: an existing folder for it.
 
     Returns:
-        Its path and the open file. Closing the file gives up the hold on it.
+        Its path and the open file. Closing the file unlocks it.
     """
     while True:
         path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags, 0o600), "w+b")
-        if _hold(file) and path.exists():  # not swept between the two
+        if _lock(file) and path.exists():  # nobody has swept it before it was locked
             return path, file
         file.close()
 
 
 @contextmanager
 def temporary(directory: Path) -> Iterator[Path]:
-    """Make an empty file that is removed in the end, by whoever comes next if need be."""
-    path, held = create(directory)
+    """Make an empty file and remove it at the end; after a crash, `sweep` removes it."""
+    path, file = create(directory)
     try:
         yield path
     finally:
-        held.close()
+        file.close()
         path.unlink(missing_ok=True)
 
 
 def place(path: Path, file: IO[bytes], final: Path) -> None:
-    """Put a temporary file in its place, at once for all who look.
+    """Rename a temporary file to its final name, in one step.
 
-    It is held until it is there, so that nobody takes it for a leftover.
+    The file stays locked until then, so that nobody sweeps it.
     """
     file.flush()
     if sys.platform == "win32":
-        file.close()  # an open file cannot be moved there
+        file.close()  # Windows does not rename an open file
     replace(path, final)
     file.close()
 
 
 def replace(path: Path, final: Path) -> None:
-    """Rename a file onto another.
+    """Rename a file, and replace the file that has the final name.
 
-    On Windows that is refused while somebody reads the other, a virus scanner perhaps: it is tried
-    again for a second.
+    Windows refuses that while another program, such as a virus scanner, reads the old file. So it
+    is tried again for a second.
 
     Raises:
-        OSError: it cannot be.
+        OSError: it cannot be renamed.
     """
     for pause in (0.01, 0.05, 0.1, 0.3, 0.5) if sys.platform == "win32" else ():
         try:
@@ -98,23 +98,25 @@ def replace(path: Path, final: Path) -> None:
 
 
 def write(data: bytes, final: Path, directory: Path) -> None:
-    """Write a small file at once, or not at all.
+    """Write a small file completely, or not at all.
 
     Args:
-        data: all that is to be in it.
+        data: the whole content.
         final: its path.
-        directory: where it is written first, on the same file system.
+        directory: the folder for the temporary file, on the same file system.
     """
     with _placed(directory, final) as (_path, file):
         file.write(data)
 
 
 def write_file(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file for everybody, at once: a program that has the old one open keeps it.
+    """Write a file completely, or not at all, with the permissions of the umask.
+
+    A program that has the old file open keeps the old content.
 
     Args:
-        path: its folder is made if need be; it gets the permissions that the umask gives.
-        chunks: all that is to be in it.
+        path: its folder is created if it is missing.
+        chunks: the whole content.
 
     Raises:
         OSError: it cannot be written.
@@ -130,7 +132,7 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
 
 @contextmanager
 def _placed(directory: Path, final: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """Make a temporary file to be written, and put it in its place after that; or leave nothing."""
+    """Open a temporary file for writing, then rename it; after an error, remove it."""
     path, file = create(directory)
     try:
         yield path, file
@@ -142,31 +144,32 @@ def _placed(directory: Path, final: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def is_temporary(name: str) -> bool:
-    """Say whether a file of this name is one that `create` made, or a leftover of it."""
+    """Say whether a file has a name that `create` gives."""
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 def sweep(directory: Path) -> None:
-    """Remove the temporary files whose owners are gone; what cannot be removed stays."""
+    """Remove the temporary files of processes that are gone, as far as they can be removed."""
     with suppress(OSError):
         for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
             with suppress(OSError):
                 if path.is_symlink() or not path.is_file():
                     continue
                 with path.open("rb") as file:
-                    held = not _hold(file)
-                    if not held and sys.platform != "win32":
+                    in_use = not _lock(file)
+                    if not in_use and sys.platform != "win32":
                         path.unlink()
                 if sys.platform == "win32" and time.time() - path.stat().st_mtime > _MOVING:
-                    path.unlink()  # refused while the owner has it open
+                    path.unlink()  # Windows refuses it while the file is open
 
 
-def _hold(file: IO[bytes]) -> bool:
+def _lock(file: IO[bytes]) -> bool:
+    """Lock a file; say whether nobody else has locked it."""
     if sys.platform != "win32":
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError:  # a file system without locks: nothing is swept there by mistake
+        except OSError:  # a file system without locks: a sweep, which opens for reading, skips all
             return file.writable()
     return True

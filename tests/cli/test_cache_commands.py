@@ -255,7 +255,7 @@ def test_prune_for_ci_keeps_what_the_last_build_of_every_project_and_target_used
 def test_what_is_used_must_be_known(filled: Project):
     shutil.rmtree(filled.cache / "builds")
     for option in ("--ci", "--unused"):
-        assert "has no build on record" in refused(filled, "prune", option)
+        assert "knows no build" in refused(filled, "prune", option)
     assert len(entries(filled)) == 4
     said(filled, "clear")
     assert answer(filled, "prune", "--ci")["removed"] == 0

@@ -31,7 +31,7 @@ def test_asking_makes_no_cache(filled: Project, words: list[str]):
 
 def test_a_missing_cache_is_said_to_be_missing(filled: Project):
     shutil.rmtree(filled.cache)
-    assert "(not made yet)" in said(filled, "info")
+    assert "(not created yet)" in said(filled, "info")
     assert said(filled, "list") == "the cache is empty\n"
     assert "the cache is empty" in refused(filled, "show", "abc")
 

@@ -55,9 +55,12 @@ def test_why_a_changed_setting_is_a_miss(filled: Project):
     assert re.fullmatch(
         r"demo/a\.wasm \(x86-64-v3\): miss: \w{12}; the nearest entry, \w{12}, differs in", lines[0]
     )
-    assert "  cpu: x86-64-v3 here, baseline there" in lines
-    assert "  settings.consume-fuel: true here, not set there" in lines
-    assert any(re.fullmatch(r"  cpu-flags: has_.* here, none there", line) for line in lines)
+    assert "  cpu: x86-64-v3 in the project, baseline in the entry" in lines
+    assert "  settings.consume-fuel: true in the project, not set in the entry" in lines
+    assert any(
+        re.fullmatch(r"  cpu-flags: has_.* in the project, none in the entry", line)
+        for line in lines
+    )
     assert len(lines) == 4
     (artifact,) = answer(filled, "why", "a.wasm")["artifacts"]
     assert artifact["hit"] is False
@@ -70,7 +73,9 @@ def test_why_a_changed_wasm_is_a_miss(filled: Project):
     filled.write("demo/a.wasm", tiny("changed"))
     (artifact,) = answer(filled, "why", "a.wasm")["artifacts"]
     assert [d["input"] for d in artifact["nearest"]["differences"]] == ["wasm"]
-    assert re.search(r"  wasm: \w{12} here, \w{12} there\n$", said(filled, "why", "a.wasm"))
+    assert re.search(
+        r"  wasm: \w{12} in the project, \w{12} in the entry\n$", said(filled, "why", "a.wasm")
+    )
 
 
 def test_the_nearest_entry_is_of_the_same_wasm(filled: Project):

@@ -158,14 +158,14 @@ def test_the_commands_need_no_wasmtime(filled: Project):
 
 
 def test_what_many_builds_used_stays_known(filled: Project):
-    from hatch_wazcache.cache import records
+    from hatch_wazcache.cache import statistics
 
     before = answer(filled, "info")["statistics"]
-    known = records.records(filled.cache)[0].keys
+    known = statistics.recent_builds(filled.cache)[0].keys
     for number in range(120):
-        build = records.BuildRecord(time.time() + number, "demo", 1, 0, 0.5, 0.0, known)
-        records.record(filled.cache, build)
-    assert 50 <= len(records.records(filled.cache)) <= 101
+        build = statistics.BuildStatistics(time.time() + number, "demo", 1, 0, 0.5, 0.0, known)
+        statistics.record(filled.cache, build)
+    assert 50 <= len(statistics.recent_builds(filled.cache)) <= 101
     after = answer(filled, "info")["statistics"]
     assert after["builds"] == before["builds"] + 120
     assert answer(filled, "prune", "--unused")["removed"] == 0

@@ -16,7 +16,7 @@ import wasmtime
 
 import corpus
 from hatch_wazcache import CompilationCache
-from hatch_wazcache.cache import maintenance, records
+from hatch_wazcache.cache import maintenance, statistics
 from hatch_wazcache.errors import WazcacheError
 from tests.support.compilers import Compilers
 from tests.support.processes import answer, entries, run
@@ -301,7 +301,7 @@ def test_hits_and_misses_are_counted_when_it_is_closed(tmp_path: Path):
     for _ in range(2):
         with CompilationCache.in_directory(tmp_path / "cache") as cache:
             cache.load_module(wasm)
-    known = records.statistics(tmp_path / "cache")
+    known = statistics.read_statistics(tmp_path / "cache")
     assert (known.builds, known.misses, known.hits) == (2, 1, 1)
     assert known.seconds_saved > 0
     assert known.last is None, "no project was built"

@@ -358,7 +358,7 @@ class CacheMachine(RuleBasedStateMachine):
             return
         assert entry.path == self.path(number)
         self.state[number], self.how[number] = PRESENT, ""
-        if cache._lease is not None:
+        if cache._lease.is_held:
             self.used[which].add(number)
 
     @rule(which=which, number=numbers)
@@ -402,7 +402,7 @@ class CacheMachine(RuleBasedStateMachine):
         removed = {item.path for item in before} - {item.path for item in after}
         assert pruned.removed == len(removed)
         self._forget(removed)
-        if not any(cache._lease for cache in self.caches):
+        if not any(cache._lease.is_held for cache in self.caches):
             left = [item for item in after if self._can_go(item.path)]
             assert pruned.in_use == 0
             assert {item.key for item in left} <= digests
@@ -420,7 +420,7 @@ class CacheMachine(RuleBasedStateMachine):
         maintenance.clear(self.root)
         after = {item.path for item in maintenance.items(self.root)}
         self._forget(before - after)
-        if not any(cache._lease for cache in self.caches):
+        if not any(cache._lease.is_held for cache in self.caches):
             assert not any(self._can_go(path) for path in after)
 
     @rule(repair=st.booleans())

@@ -234,7 +234,7 @@ def test_why_names_it(project: Project):
     project.append('strip = ["name", "debug"]\n')
     told = project.run("hatch_wazcache", "why", "a.wasm").output.splitlines()
     assert told[0].startswith("demo/a.wasm: miss: ")
-    assert told[1:] == ["  strip: name, debug here, none there"]
+    assert told[1:] == ["  strip: name, debug in the project, none in the entry"]
 
 
 @of_hatchling

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hatch_wazcache import CompilationCache
-from hatch_wazcache.cache import maintenance, records
+from hatch_wazcache.cache import maintenance, statistics
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import Entry, write_entry
 from hatch_wazcache.cache.key import SourceKey
@@ -266,7 +266,7 @@ def test_4_processes_at_once_one_compilation(tmp_path: Path):
     words = [sys.executable, "-W", "error", "-c", code, tmp_path / "cache", GOFMT]
     processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert {process.communicate(timeout=300)[0] for process in processes} == {"2\n"}
-    known = records.statistics(tmp_path / "cache")
+    known = statistics.read_statistics(tmp_path / "cache")
     assert (known.builds, known.misses, known.hits) == (4, 1, 3)
 
 

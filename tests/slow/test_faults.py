@@ -255,14 +255,14 @@ def test_a_lock_whose_owner_was_killed_is_free_at_once(directory: CacheDirectory
         "import sys, time; from pathlib import Path\n"
         "from hatch_wazcache.cache.directory import CacheDirectory\n"
         "from hatch_wazcache.cache.key import SourceKey\n"
-        "hold = CacheDirectory(Path(sys.argv[1]), print).claim(SourceKey(sys.argv[2]))\n"
+        "hold = CacheDirectory(Path(sys.argv[1]), print).lock_key(SourceKey(sys.argv[2]))\n"
         "print('held' if hold else 'free', flush=True); time.sleep(600)"
     )
     with owner(code, directory.root, key(1).wasm):
-        assert directory.claim(key(1)) is None
-    claim = directory.claim(key(1))
-    assert claim is not None
-    claim.close()
+        assert directory.lock_key(key(1)) is None
+    lock = directory.lock_key(key(1))
+    assert lock is not None
+    lock.close()
 
 
 def test_a_build_waits_for_a_compilation_only_while_its_process_lives(project: Project):

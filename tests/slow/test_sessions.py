@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import corpus
-from hatch_wazcache.cache import maintenance, records
+from hatch_wazcache.cache import maintenance, statistics
 from tests.support.compilers import Compilers
 
 PROCESSES = 20
@@ -67,5 +67,5 @@ def test_a_test_session_that_loads_the_same_15_mb_module_in_20_processes_compile
     (made,) = maintenance.items(cache)
     artifact = hashlib.sha256(b"".join(made.read().data()))
     assert set(digests) == {artifact.hexdigest()}
-    known = records.statistics(cache)
+    known = statistics.read_statistics(cache)
     assert (known.builds, known.misses, known.hits) == (PROCESSES, 1, PROCESSES - 1)

@@ -32,7 +32,7 @@ PRELUDE = f"""
 import os, sys, warnings
 import wasmtime
 from hatch_wazcache import CompilationCache
-from hatch_wazcache.cache import records
+from hatch_wazcache.cache import statistics
 from hatch_wazcache.cache import maintenance
 from hatch_wazcache.errors import WazcacheError
 ANSWER = bytes.fromhex("{ANSWER.hex()}")

@@ -1,0 +1,75 @@
+"""Leases protect the entries of running processes from a prune.
+
+A process holds one lease, a locked file, from before its first look-up until it closes the cache. A
+prune keeps each entry that was used since the oldest lease began.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.cache.drafts import Draft
+from hatch_wazcache.util import temporary_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Lease", "in_use_since"]
+
+_FOLDER = "leases"
+
+
+class Lease:
+    """The lease of this process on a cache. Can be used from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        """Prepare a lease on the cache `root`; `begin` starts it."""
+        self._folder = root / _FOLDER
+        self._file: Draft | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process holds the lease; a fork does not hold that of its parent."""
+        return self._file is not None and self._file.is_of_this_process
+
+    def begin(self) -> None:
+        """Start the lease, unless this process holds it."""
+        with self._lock:
+            if not self.is_held:
+                with suppress(OSError):
+                    self._folder.mkdir(mode=0o700, exist_ok=True)
+                    self._file = Draft(*temporary_files.create(self._folder))
+
+    def mark_used(self, path: Path) -> None:
+        """Set the time of an entry's last use to now, and not before the lease."""
+        with suppress(OSError):
+            os.utime(path)
+            if self._file is not None:
+                used = path.stat().st_mtime_ns
+                if used < self._file.path.stat().st_mtime_ns:  # the clock was set back
+                    os.utime(self._file.path, ns=(used, used))
+
+    def end(self) -> None:
+        """End the lease: a prune may now remove what this process has used."""
+        with self._lock:
+            if self._file is not None:
+                self._file.discard()
+                self._file = None
+
+
+def in_use_since(root: Path) -> float:
+    """Return when the oldest lease began that is still held; infinity if there is none.
+
+    A running build may be about to copy any entry that was used after that.
+    """
+    temporary_files.sweep(root / _FOLDER)
+    began = float("inf")
+    with suppress(OSError):
+        for lease in (root / _FOLDER).iterdir():
+            with suppress(OSError):
+                began = min(began, lease.stat().st_mtime)
+    return began

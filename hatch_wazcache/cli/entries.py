@@ -1,0 +1,72 @@
+"""How an entry of the cache is shown: as data, as a table row, and the values of its inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.cache import search
+from hatch_wazcache.cache.entry import BrokenEntryError
+from hatch_wazcache.cli.display import ago_text
+from hatch_wazcache.util.sizes_and_times import size_text, time_text
+
+if TYPE_CHECKING:
+    from hatch_wazcache.cache.maintenance import Item
+
+__all__ = ["describe", "input_text", "row"]
+
+
+def describe(item: Item) -> dict[str, Any]:
+    """Describe an entry, without reading its data."""
+    about: dict[str, Any] = {
+        "key": item.key,
+        "path": str(item.path),
+        "engine": item.engine,
+        "target": item.target,
+        "size_on_disk": item.size,
+        "used": item.used,
+        "problem": None,
+    }
+    try:
+        entry = item.read()
+    except (BrokenEntryError, OSError) as error:
+        return {**about, "problem": str(error)}
+    return {
+        **about,
+        "size": entry.size,
+        "sha256": entry.sha256,
+        "seconds": entry.seconds,
+        "inputs": dict(entry.inputs),
+    }
+
+
+def row(about: dict[str, Any]) -> tuple[str, ...]:
+    """Make the row of an entry in a table.
+
+    Args:
+        about: the result of `describe`.
+    """
+    key, used = about["key"][: search.SHORT], ago_text(about["used"])
+    scope = about["engine"] or "source", about["target"] or "-"
+    size = size_text(about["size_on_disk"])
+    if about["problem"] is not None:
+        return key, *scope, "broken", size, "-", used
+    inputs = about["inputs"]
+    wasm = inputs["wasm"][: search.SHORT]
+    return key, *scope, wasm, size, time_text(about["seconds"]), used, _special(inputs)
+
+
+def _special(inputs: dict[str, Any]) -> str:
+    """Name the inputs that differ from the defaults."""
+    special = [inputs["cpu"]] if inputs.get("cpu", "baseline") != "baseline" else []
+    special += [f"{name}={input_text(value)}" for name, value in inputs.get("settings", {}).items()]
+    special += [f"strip={input_text(inputs['strip'])}"] if inputs.get("strip") else []
+    return " ".join(special)
+
+
+def input_text(value: object) -> str:
+    """Write the value of an input as in TOML, but a string without quotes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(input_text, value)) or "none"
+    return "not set" if value is None else str(value)
