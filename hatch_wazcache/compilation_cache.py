@@ -281,19 +281,19 @@ class CompilationCache:
 
     def _make(self, job: Job, *, again: bool) -> tuple[Entry, bool]:
         """Have the artifact compiled; say too whether another process was quicker."""
-        found: list[Entry] = []
-        made: list[Entry] = []
+        entries: dict[str, Entry] = {}
+        report = Report(_silent, _warn)
         with self._room.taken(job_memory(job)):
             make_entries(
                 [job],
+                entries,
                 self._directory,
+                self._installed,
                 DEFAULT_TIMEOUT,
-                Report(_silent, _warn),
-                lambda _job, entry: found.append(entry),
-                lambda _job, entry: made.append(entry),
+                report,
                 again=again,
             )
-        return [*found, *made][0], bool(found)
+        return entries[job.key.digest], bool(report.found)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

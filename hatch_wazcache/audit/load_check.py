@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.compile.pool import import_path
+from hatch_wazcache.compile.child_process import import_path
 from hatch_wazcache.resources import loader_text
 
 if TYPE_CHECKING:

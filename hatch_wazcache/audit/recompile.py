@@ -163,28 +163,25 @@ class Recompiler:
         problems: list[Finding] = []
         missing = [job for job in jobs if job.key.digest not in self._entries]
         try:
-            program = find_wasmtime_cli(
-                self._compiler, missing, self._engine, self._cache, DEFAULT_TIMEOUT
+            wasmtime_cli = find_wasmtime_cli(
+                self._compiler, missing, self._engine, self._cache.notes, DEFAULT_TIMEOUT
             )
         except WazcacheError as error:
             problems = [Finding(job.label, str(error)) for job in missing if job.needs_wasmtime_cli]
-            program, missing = None, [job for job in missing if not job.needs_wasmtime_cli]
+            wasmtime_cli, missing = None, [job for job in missing if not job.needs_wasmtime_cli]
         try:
             make_entries(
                 missing,
+                self._entries,
                 self._cache,
+                self._engine,
                 DEFAULT_TIMEOUT,
                 self._report,
-                self._keep,
-                self._keep,
-                program=program,
+                wasmtime_cli=wasmtime_cli,
             )
         except WazcacheError as error:  # the other jobs are done
             problems += [Finding(None, line) for line in str(error).splitlines()]
         return problems
-
-    def _keep(self, job: Job, entry: Entry) -> None:
-        self._entries[job.key.digest] = entry
 
 
 def _difference(

@@ -167,7 +167,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compiler",
         metavar="PATH",
-        help="the wasmtime program for other systems' artifacts, or a folder with some; else "
+        help="the wasmtime CLI for other systems' artifacts, or a folder with some; else "
         "WAZCACHE_WASMTIME, else the one on PATH",
     )
 

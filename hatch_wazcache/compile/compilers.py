@@ -1,4 +1,4 @@
-"""The two compilers, as the child calls them. For the same task they give the same bytes."""
+"""The two compilers, as the child process calls them. Both make the same bytes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 __all__ = [
     "CompileError",
     "WasmtimeCli",
-    "by_wasmtime_cli",
-    "by_wasmtime_py",
-    "sweep_wasmtime_cli_files",
+    "compile_with_wasmtime_cli",
+    "compile_with_wasmtime_py",
+    "delete_leftover_files",
 ]
 
 _LONGEST_MESSAGE = 2000
-
+"""Bytes."""
 
 _HINTS = {
-    # An assertion of its, since Windows describes a function on Arm by 18 bits of instructions:
+    # An assertion in wasmtime. Windows describes the length of a function on Arm in 18 bits:
     # https://learn.microsoft.com/en-us/cpp/build/arm64-exception-handling
     "function too large": (
-        "wasmtime takes no function of over 1 MiB of machine code for Windows on Arm, so the "
-        "package cannot run there at all: leave that target out of targets"
+        "wasmtime cannot compile a function of over 1 MiB of machine code for Windows on Arm, so "
+        "the package cannot run there: leave that target out of targets"
     ),
     "Support for this target": (
-        "that wasmtime was built without this architecture: take one of its releases, or build it "
-        "with --features all-arch"
+        "this wasmtime CLI was built without that architecture: use one of wasmtime's releases, or "
+        "build it with --features all-arch"
     ),
 }
-"""What to do about some words of the program's."""
+"""Parts of the wasmtime CLI's messages, and what to do about each."""
 
 
 class CompileError(Exception):
@@ -45,7 +45,7 @@ class CompileError(Exception):
 
 
 class WasmtimeCli(NamedTuple):
-    """The `wasmtime` program, as it was when it was looked at."""
+    """The wasmtime CLI, with the size and time stamp that it had when it was checked."""
 
     path: str
     size: int
@@ -53,10 +53,10 @@ class WasmtimeCli(NamedTuple):
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Look at the program.
+        """Read size and time stamp.
 
         Raises:
-            OSError: it is not there.
+            OSError: the file does not exist.
         """
         status = path.stat()
         return cls(str(path), status.st_size, status.st_mtime_ns)
@@ -68,21 +68,21 @@ class WasmtimeCli(NamedTuple):
             return False
 
 
-def by_wasmtime_py(wasm: bytes, kind: str, package: str, **how: Any) -> bytearray:
-    """Compile by the installed wasmtime-py.
+def compile_with_wasmtime_py(wasm: bytes, kind: str, package: str, **config: Any) -> bytearray:
+    """Compile with the installed wasmtime-py.
 
     Args:
         wasm: the binary.
         kind: `module` or `component`.
-        package: the folder of the wasmtime that is installed.
-        how: the arguments of `make_config`.
+        package: the folder of the installed wasmtime.
+        config: the arguments of `make_config`.
 
     Raises:
-        CompileError: it refuses them.
+        CompileError: wasmtime refuses the binary or the configuration.
     """
     wasmtime = _import_wasmtime(package)
     try:
-        engine = wasmtime.Engine(make_config(**how))
+        engine = wasmtime.Engine(make_config(**config))
         if kind == "module":
             return wasmtime.Module(engine, wasm).serialize()  # type: ignore[no-any-return]
         try:
@@ -96,10 +96,10 @@ def by_wasmtime_py(wasm: bytes, kind: str, package: str, **how: Any) -> bytearra
 
 @cache
 def _import_wasmtime(package: str) -> Any:
-    """Import the wasmtime that the key speaks of.
+    """Import the wasmtime whose version is in the key.
 
-    Another may come first on the path without being installed, as a folder of this name in the
-    project or on PYTHONPATH: what that one compiles must never be published under this key.
+    A folder `wasmtime` in the project or on PYTHONPATH may come first on the path. An artifact
+    that it compiles must never be published under this key.
     """
     sys.path.insert(0, os.path.dirname(package))
     try:
@@ -111,21 +111,21 @@ def _import_wasmtime(package: str) -> Any:
     return wasmtime
 
 
-def by_wasmtime_cli(wasm: bytes, program: WasmtimeCli, **how: Any) -> bytes:
-    """Compile by the `wasmtime` program.
+def compile_with_wasmtime_cli(wasm: bytes, wasmtime_cli: WasmtimeCli, **config: Any) -> bytes:
+    """Compile with the wasmtime CLI.
 
-    It gets the binary in a file of its own, not the asset itself, which may have an odd name, or
-    change, or lie beside a `.dwp`.
+    The CLI reads a copy of the asset, because the asset itself may have an odd name, may change,
+    or may have a `.dwp` file beside it.
 
     Args:
         wasm: the binary.
-        program: as it was when it was held against wasmtime-py; another in its place is refused.
-        how: the arguments of `make_config`.
+        wasmtime_cli: as it was when it was checked; refused if it has changed since.
+        config: the arguments of `make_config`.
 
     Raises:
-        CompileError: it refuses them, or fails.
+        CompileError: the CLI refuses the binary or the configuration, or fails.
     """
-    import tempfile  # not for what wasmtime-py compiles
+    import tempfile  # not needed for wasmtime-py
 
     from hatch_wazcache.util import temporary_files
 
@@ -133,19 +133,19 @@ def by_wasmtime_cli(wasm: bytes, program: WasmtimeCli, **how: Any) -> bytes:
         folder = Path(tempfile.gettempdir())
         with temporary_files.temporary(folder) as source, temporary_files.temporary(folder) as out:
             source.write_bytes(wasm)
-            arguments = ["-o", str(out), *wasmtime_cli_arguments(**how)]
-            _run([program.path, "compile", *arguments, str(source)], folder)
+            arguments = ["-o", str(out), *wasmtime_cli_arguments(**config)]
+            _run([wasmtime_cli.path, "compile", *arguments, str(source)], folder)
             artifact = out.read_bytes()
     except OSError as error:
-        where = tempfile.tempdir or "no temporary file"
-        raise CompileError(f"{where}: {error.strerror or error}; see TMPDIR") from error
-    if not program.is_unchanged():
-        raise CompileError(f"{program.path} has been replaced meanwhile; build again")
+        folder_name = tempfile.tempdir or "no temporary file"
+        raise CompileError(f"{folder_name}: {error.strerror or error}; see TMPDIR") from error
+    if not wasmtime_cli.is_unchanged():
+        raise CompileError(f"{wasmtime_cli.path} has been replaced during the build; build again")
     return artifact
 
 
-def sweep_wasmtime_cli_files() -> None:
-    """Remove what processes that were killed have left of the program's files."""
+def delete_leftover_files() -> None:
+    """Delete the wasmtime CLI's temporary files that killed processes left behind."""
     import tempfile
 
     from hatch_wazcache.util import temporary_files
@@ -155,6 +155,11 @@ def sweep_wasmtime_cli_files() -> None:
 
 
 def _run(words: list[str], folder: Path) -> None:
+    """Run the wasmtime CLI.
+
+    Raises:
+        CompileError: it cannot start, or fails; the message has the end of its output.
+    """
     import subprocess
 
     try:
@@ -169,14 +174,14 @@ def _run(words: list[str], folder: Path) -> None:
     except OSError as error:
         raise CompileError(f"{words[0]} cannot be run: {error.strerror or error}") from error
     assert process.stderr is not None
-    last = b""
+    tail = b""
     with process.stderr as errors:
-        while chunk := errors.read(1 << 16):  # as much as it likes to say; its end is kept
-            last = (last + chunk)[-_LONGEST_MESSAGE:]
+        while chunk := errors.read(1 << 16):
+            tail = (tail + chunk)[-_LONGEST_MESSAGE:]
     status = process.wait()
     if status != 0:
-        said = last.decode("utf-8", "replace").strip().removeprefix("Error: ")
-        if hint := next((hint for cause, hint in _HINTS.items() if cause in said), ""):
-            said = f"{said}; {hint}"
-        how = f"status {status}" if status > 0 else f"signal {-status}"
-        raise CompileError(f"{words[0]} ended with {how}: {said}")
+        message = tail.decode("utf-8", "replace").strip().removeprefix("Error: ")
+        if hint := next((hint for part, hint in _HINTS.items() if part in message), ""):
+            message = f"{message}; {hint}"
+        ending = f"status {status}" if status > 0 else f"signal {-status}"
+        raise CompileError(f"{words[0]} ended with {ending}: {message}")

@@ -1,4 +1,4 @@
-"""A job: what one entry of the cache is made for, and out of which file."""
+"""A job: the key of one cache entry, and the `.wasm` file to make the entry from."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ DEFAULT_TIMEOUT = 1800
 """Seconds that one compilation may need."""
 
 _SMALL = 1 << 14
-"""Bytes: libdeflate takes 0.2 ms for so many, and an entry as long to be read."""
+"""Bytes that libdeflate compresses in 0.2 ms, which is as long as reading an entry."""
 
 
 class Job(NamedTuple):
-    """One entry to be found or made: an artifact, or an asset's own compressed stream."""
+    """One entry to find or make: an artifact, or the compressed stream of an asset."""
 
     key: ArtifactKey | SourceKey
     label: str
-    """What a person calls it."""
+    """Its name in messages."""
     path: Path
     """The `.wasm` file."""
     wasm: Wasm
 
     @property
     def is_small(self) -> bool:
-        """Whether it is a stream that is made sooner than an entry of it is found and checked."""
+        """Whether it is a stream that takes longer to find in the cache than to make."""
         return not self.compiles and self.wasm.size <= _SMALL
 
     @property
     def compiles(self) -> bool:
-        """Whether it takes a compiler; the streams are made along the way, without a word."""
+        """Whether it needs a compiler. Streams do not, so reports leave them out."""
         return isinstance(self.key, ArtifactKey)
 
     @property
     def needs_wasmtime_cli(self) -> bool:
-        """Whether it takes the `wasmtime` program.
+        """Whether wasmtime-py cannot do it.
 
         wasmtime-py compiles for its own system only, and does not know all settings.
         """

@@ -1,110 +1,127 @@
-"""Turns misses into entries: locks their keys, has them compiled, publishes what comes out."""
+"""Makes the entries that the cache lacks: locks their keys, compiles, publishes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.compile.compilers import WasmtimeCli, sweep_wasmtime_cli_files
+from hatch_wazcache.compile.compilers import WasmtimeCli, delete_leftover_files
 from hatch_wazcache.compile.memory import job_memory, usable_cores
-from hatch_wazcache.compile.pool import Outcome, Pool, Task
-from hatch_wazcache.engine.settings import with_settings
+from hatch_wazcache.compile.pool import Pool
+from hatch_wazcache.compile.task import Outcome, StillRunning, Task
+from hatch_wazcache.engine.settings import settings_text
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, MutableMapping
     from contextlib import ExitStack
 
     from hatch_wazcache.cache.directory import CacheDirectory
     from hatch_wazcache.cache.drafts import Draft
     from hatch_wazcache.compile.job import Job
+    from hatch_wazcache.engine.installed import Engine
     from hatch_wazcache.report import Report
 
 __all__ = ["make_entries"]
 
 _POLL = 0.1
-"""Seconds after which a key that another process holds is tried again."""
+"""Seconds after which a key that another process has locked is tried again."""
 
 _PARALLEL_FROM = 1 << 18
 """Bytes of code from which one module is worth several threads."""
 
 _LONG = 3600.0
-"""Seconds to wait for an outcome where there is nothing else to do; then again."""
+"""Seconds to wait for an outcome when there is nothing else to do; then the wait begins again."""
 
 
 def make_entries(
     jobs: Iterable[Job],
+    entries: MutableMapping[str, Entry],
     cache: CacheDirectory,
+    engine: Engine | None,
     timeout: float,
     report: Report,
-    found: Callable[[Job, Entry], None],
-    made: Callable[[Job, Entry], None],
     *,
-    program: WasmtimeCli | None = None,
+    wasmtime_cli: WasmtimeCli | None = None,
     again: bool = False,
 ) -> None:
-    """Make the entries of jobs that the cache does not have; their keys must differ.
+    """Make the entries of jobs that the cache does not have.
 
-    A job that another process is at is waited for. The others go on after one has failed, so
-    that all failures are told at once and nothing is compiled twice.
+    If another process makes the same entry, this one waits for it. After one job has failed the
+    others go on, so that one message names all failures and nothing is compiled twice.
 
     Args:
-        jobs: what to make.
+        jobs: the jobs; their keys must differ.
+        entries: gets each entry under its key's digest, also those that the cache could not store.
         cache: where to publish.
+        engine: the installed wasmtime; None if no job compiles.
         timeout: seconds that one job may take.
-        report: is told what begins, goes on and ends.
-        found: is told what another process has made meanwhile.
-        made: is told what is made here, of which the cache may keep nothing.
-        program: the `wasmtime` program, for jobs that take it.
-        again: make them whatever the cache says: what it has is broken.
+        report: shows progress, and counts the entries that were compiled or found.
+        wasmtime_cli: for the jobs that need it.
+        again: make the entries although the cache has them, because those are broken.
 
     Raises:
         WazcacheError: jobs have failed; a line for each.
     """
-    misses = _Scheduler(cache, timeout, report, found, made, program, again=again)
+    scheduler = _Scheduler(entries, cache, engine, timeout, report, wasmtime_cli, again=again)
     try:
-        misses.run(sorted(jobs, key=job_memory, reverse=True))
+        scheduler.run(sorted(jobs, key=job_memory, reverse=True))
     finally:
-        misses.close()
-    if misses.failures:
-        raise WazcacheError("\n".join(sorted(misses.failures)))
+        scheduler.close()
+    if scheduler.failures:
+        raise WazcacheError("\n".join(sorted(scheduler.failures)))
+
+
+class _Running(NamedTuple):
+    """A job that is being done."""
+
+    job: Job
+    lock: ExitStack
+    """The lock on its key."""
+    draft: Draft | None
+    """The file for its entry; None if the cache cannot be written."""
+
+    def release(self) -> None:
+        if self.draft is not None:
+            self.draft.discard()
+        self.lock.close()
 
 
 class _Scheduler:
-    """The jobs under way: each with the lock of its key and the draft of its entry."""
+    """Starts each job when there is room for it, and publishes its entry."""
 
     def __init__(
         self,
+        entries: MutableMapping[str, Entry],
         cache: CacheDirectory,
+        engine: Engine | None,
         timeout: float,
         report: Report,
-        found: Callable[[Job, Entry], None],
-        made: Callable[[Job, Entry], None],
-        program: WasmtimeCli | None,
+        wasmtime_cli: WasmtimeCli | None,
         *,
         again: bool,
     ) -> None:
+        self._entries = entries
         self._cache = cache
         self._report = report
-        self._found = found
-        self._made = made
-        self._program = program
+        self._wasmtime_cli = wasmtime_cli
         self._again = again
-        self._pool = Pool(timeout, self._alive)
-        self._running: dict[str, tuple[Job, ExitStack, Draft | None]] = {}
+        self._pool = Pool(engine and engine.package, timeout)
+        self._running: dict[str, _Running] = {}
         self._awaited: set[str] = set()
+        """Keys that other processes were found to have locked."""
         self._code = 0
         """Bytes of code that are still to be compiled, or are being compiled."""
         self.failures: list[str] = []
 
     def close(self) -> None:
-        """End what is still under way, and leave nothing of it."""
+        """End the jobs that still run, and delete their files."""
         self._pool.close()
-        for _job, lock, draft in self._running.values():
-            _release(lock, draft)
-        if self._program is not None:
-            sweep_wasmtime_cli_files()
+        for running in self._running.values():
+            running.release()
+        if self._wasmtime_cli is not None:
+            delete_leftover_files()
 
     def run(self, jobs: list[Job]) -> None:
         """Do all the jobs; the largest first, each when there is room for it."""
@@ -113,15 +130,17 @@ class _Scheduler:
             jobs = self._begin_some(jobs)
             if not jobs and not self._pool.busy:
                 return
-            outcome = self._pool.wait(_POLL if jobs else _LONG)
-            if outcome is not None:
-                self._end(outcome)
+            event = self._pool.wait(_POLL if jobs else _LONG)
+            if isinstance(event, Outcome):
+                self._end(event)
+            elif isinstance(event, StillRunning) and event.task.job.compiles:
+                self._report.goes_on(event.task.job.label, event.seconds)
 
     def _begin_some(self, jobs: list[Job]) -> list[Job]:
         """Start the jobs that there is room for; return those that have to wait."""
         waiting: list[Job] = []
         for number, job in enumerate(jobs):
-            if self._pool.is_full:  # for a thousand jobs it matters to ask this once
+            if self._pool.is_full:  # asked first, since a thousand jobs may wait
                 return waiting + jobs[number:]
             if not self._begin(job):
                 waiting.append(job)
@@ -140,64 +159,62 @@ class _Scheduler:
             return False
         try:
             entry = None if self._again else self._cache.get(job.key)
-            if entry is not None:  # made by another process meanwhile
+            if entry is not None:  # another process has made it since the build looked it up
                 lock.close()
-                self._code -= _code_size(job)
-                self._found(job, entry)
+                self._take_found(job, entry)
                 return True
             draft = self._cache.draft()
         except BaseException:
             lock.close()
             raise
-        self._running[job.key.digest] = (job, lock, draft)
+        self._running[job.key.digest] = _Running(job, lock, draft)
         if isinstance(job.key, ArtifactKey):
             self._report.begins(job.label, job.key.target)
-        program = self._program if job.needs_wasmtime_cli else None
+        wasmtime_cli = self._wasmtime_cli if job.needs_wasmtime_cli else None
         out = None if draft is None else draft.path
-        self._pool.start(Task(job, out, program, parallel=self._is_parallel(job)))
+        self._pool.start(Task(job, out, wasmtime_cli, parallel=self._is_parallel(job)))
         return True
+
+    def _take_found(self, job: Job, entry: Entry) -> None:
+        self._code -= _code_size(job)
+        self._entries[job.key.digest] = entry
+        if job.compiles:
+            self._report.is_found(entry.seconds)
 
     def _is_parallel(self, job: Job) -> bool:
         """Say whether a module gets more than one thread.
 
-        That costs 5 to 10 % more time of all cores, and is worth it where the other jobs would not
-        keep them busy meanwhile.
+        Threads cost 5 to 10 % more time of all cores. They pay if the other jobs would leave cores
+        idle.
         """
         others = self._code - _code_size(job)
         return _PARALLEL_FROM <= _code_size(job) > others // max(usable_cores() - 1, 1)
 
     def _end(self, outcome: Outcome) -> None:
-        """Publish what a task wrote, or note why it failed."""
-        job, lock, draft = self._running[outcome.task.job.key.digest]
+        """Publish the entry that a task wrote, or note why the task failed."""
+        running = self._running[outcome.task.job.key.digest]
+        job = running.job
         self._code -= _code_size(job)
         try:
             if outcome.written is None:
                 self.failures.append(_failure(job, outcome.error))
             else:
-                entry = self._cache.publish(job.key, outcome.written, draft, outcome.problem)
-                self._made(job, entry)
+                entry = self._cache.publish(
+                    job.key, outcome.written, running.draft, outcome.problem
+                )
+                self._entries[job.key.digest] = entry
                 if job.compiles:
                     self._report.is_compiled(job.label, entry.seconds, entry.size)
         except (BrokenEntryError, OSError) as error:
             self.failures.append(_failure(job, f"its entry cannot be read back: {error}"))
         finally:
-            del self._running[outcome.task.job.key.digest]
-            _release(lock, draft)
-
-    def _alive(self, task: Task, seconds: float) -> None:
-        if task.job.compiles:
-            self._report.goes_on(task.job.label, seconds)
+            del self._running[job.key.digest]
+            running.release()
 
 
 def _code_size(job: Job) -> int:
-    """Return the bytes of code that a compiler has to do with for a job."""
+    """Return the bytes of code that a job compiles."""
     return job.wasm.code_size if job.compiles else 0
-
-
-def _release(lock: ExitStack, draft: Draft | None) -> None:
-    if draft is not None:
-        draft.discard()
-    lock.close()
 
 
 def _failure(job: Job, error: str) -> str:
@@ -205,5 +222,5 @@ def _failure(job: Job, error: str) -> str:
         return f"{job.label}: {error}"
     return (
         f"{job.label}: cannot be compiled for {job.key.target} by wasmtime {job.key.engine}"
-        f"{with_settings(job.key.settings)}: {error}"
+        f"{settings_text(job.key.settings)}: {error}"
     )

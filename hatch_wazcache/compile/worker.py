@@ -1,7 +1,8 @@
-"""The child: one task after the other, each one asset made into one entry.
+"""The child process: does one task after the other; each makes one entry from one asset.
 
-Started by exec with the parent's `sys.path`; reads tasks from standard input, a line of JSON each,
-and answers each with a line. It ends when the parent does. Only here is wasmtime imported.
+The parent starts it by exec, with its own `sys.path`. The child reads a line of JSON for each task
+from standard input and answers with a line. It ends when the parent ends. Only the child imports
+wasmtime.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from hatch_wazcache.cache.entry import write_entry
 from hatch_wazcache.compile.compilers import (
     CompileError,
     WasmtimeCli,
-    by_wasmtime_cli,
-    by_wasmtime_py,
+    compile_with_wasmtime_cli,
+    compile_with_wasmtime_py,
 )
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
@@ -31,14 +32,14 @@ from hatch_wazcache.formats.wasm import read_again, without_sections
 __all__ = ["main"]
 
 _WORTH_A_SYNC = 0.1
-"""Seconds."""
+"""Seconds to make an entry, from which it is synced to the disk."""
 
 
 def main() -> None:
     """Answer tasks until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what wasmtime prints is no answer
+    os.dup2(2, 1)  # keeps wasmtime's own output out of the answers
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
     while True:
@@ -48,11 +49,13 @@ def main() -> None:
 
 
 def _receive(tasks: queue.SimpleQueue[str]) -> None:
-    """Take the parent's lines; without a parent there is nobody to compile for."""
+    """Read the parent's lines, and end this process when the parent has ended."""
     for line in sys.stdin:
         tasks.put(line)
     if sys.platform != "win32":
-        os.killpg(0, signal.SIGKILL)  # with the program, if one runs; the group is ours
+        os.killpg(
+            0, signal.SIGKILL
+        )  # with the wasmtime CLI, if it runs: the group has no other process
     os._exit(0)
 
 
@@ -60,15 +63,15 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     """Do one task.
 
     Returns:
-        `written`: the path of the entry, and `problem`: why that is not where it was to be; or
-        `error`: why there is none.
+        `written`: the path of the entry, and `problem`: why it is not the file that the task
+        names; or `error`: why there is no entry.
     """
     started = time.perf_counter()
     try:
         wasm = without_sections(read_again(task["wasm"], task["sha256"]), task["strip"])
-        how = task["compile"]
-        name = "asset.wasm" if how is None else "artifact.cwasm"
-        data = wasm if how is None else _compile(wasm, **how)
+        compile_ = task["compile"]
+        name = "asset.wasm" if compile_ is None else "artifact.cwasm"
+        data = wasm if compile_ is None else _compile(wasm, **compile_)
     except (CompileError, WazcacheError) as error:
         return {"error": _one_line(str(error))}
     seconds = time.perf_counter() - started
@@ -79,13 +82,13 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     if task["out"] is not None:
         try:
             with open(task["out"], "r+b") as out:
-                out.truncate()  # somebody who was killed may have begun it
+                out.truncate()  # a child that was killed may have begun it
                 write(out)
         except OSError as error:
             problem = error.strerror or str(error)
         else:
             return {"written": task["out"]}
-    import tempfile  # for what the cache does not take
+    import tempfile  # only needed if the cache cannot be written
 
     try:
         descriptor, path = tempfile.mkstemp(".zip", "wazcache-")
@@ -106,9 +109,9 @@ def _one_line(text: str) -> str:
 
 
 def _write(out: IO[bytes], seconds: float, **entry: Any) -> None:
-    """Write an entry; if it took long to make, so that it is there after a power cut too.
+    """Write an entry, and sync it to the disk if it took long to make.
 
-    One that is torn its digests tell, and it is made again, mostly sooner than a disk has synced.
+    A torn entry is detected by its digests and made again, usually faster than an fsync.
     """
     write_entry(out, seconds=seconds, **entry)
     out.flush()
@@ -118,30 +121,30 @@ def _write(out: IO[bytes], seconds: float, **entry: Any) -> None:
 
 def _compile(
     wasm: bytes,
-    program: dict[str, Any] | None,
+    wasmtime_cli: dict[str, Any] | None,
     kind: str,
     package: str,
     engine: str,
     triple: str | None,
-    **how: Any,
+    **config: Any,
 ) -> bytes | bytearray:
-    """Compile by the program, if one is given; what that has written is looked at.
+    """Compile with the wasmtime CLI if the task names it, else with wasmtime-py.
 
     Raises:
-        CompileError: it cannot be compiled.
+        CompileError: the compiler fails, or the CLI has written something else.
     """
-    if program is None:
-        return by_wasmtime_py(wasm, kind, package, triple=triple, **how)
-    path = program["path"]
-    artifact = by_wasmtime_cli(wasm, WasmtimeCli(**program), triple=triple, **how)
+    if wasmtime_cli is None:
+        return compile_with_wasmtime_py(wasm, kind, package, triple=triple, **config)
+    cli = WasmtimeCli(**wasmtime_cli)
+    artifact = compile_with_wasmtime_cli(wasm, cli, triple=triple, **config)
     try:
-        about = read_artifact(io.BytesIO(artifact), len(artifact))
+        header = read_artifact(io.BytesIO(artifact), len(artifact))
     except BrokenArtifactError as error:
-        raise CompileError(f"{path} has not written an artifact: {error}") from error
-    asked = kind, triple or about.triple
-    if (about.kind, about.triple) != asked or not about.made_by(engine):
+        raise CompileError(f"{cli.path} has not written an artifact: {error}") from error
+    expected = kind, triple or header.triple
+    if (header.kind, header.triple) != expected or not header.made_by(engine):
         raise CompileError(
-            f"{path} has written a {about.kind} for {about.triple} and wasmtime "
-            f"{about.version}, asked for a {kind} for {asked[1]} and wasmtime {engine}"
+            f"{cli.path} has written a {header.kind} for {header.triple} and wasmtime "
+            f"{header.version} instead of a {kind} for {expected[1]} and wasmtime {engine}"
         )
     return artifact

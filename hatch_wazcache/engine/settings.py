@@ -23,8 +23,8 @@ __all__ = [
     "apply_settings",
     "code_settings",
     "make_config",
+    "settings_text",
     "wasmtime_cli_arguments",
-    "with_settings",
 ]
 
 SettingValue = bool | int | str
@@ -291,8 +291,8 @@ def code_settings(settings: Mapping[str, SettingValue]) -> dict[str, SettingValu
     return {name: settings[name] for name in sorted(settings) if SETTINGS[name].in_code}
 
 
-def with_settings(settings: Mapping[str, SettingValue]) -> str:
-    """Name settings and their values in a message, after what they were for; nothing for none."""
+def settings_text(settings: Mapping[str, SettingValue]) -> str:
+    """Return " with NAME = VALUE, …" for a message; an empty string for no settings."""
     values = ", ".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
     return f" with {values}" if values else ""
 

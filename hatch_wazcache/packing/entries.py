@@ -137,23 +137,20 @@ class Entries:
         from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 
         compiler, timeout = self._config.compiler, self._config.timeout
-        program = find_wasmtime_cli(compiler, jobs, self.engine, self.cache, timeout)
+        wasmtime_cli = find_wasmtime_cli(compiler, jobs, self.engine, self.cache.notes, timeout)
         make_entries(
             jobs,
+            self.by_key,
             self.cache,
+            self.engine,
             timeout,
             self._report,
-            self._take_found,
-            self._take,
-            program=program,
+            wasmtime_cli=wasmtime_cli,
             again=again,
         )
 
     def _take_found(self, job: Job, entry: Entry) -> None:
         """Use an entry that this build did not make."""
-        self._take(job, entry)
+        self.by_key[job.key.digest] = entry
         if job.compiles:
             self._report.is_found(entry.seconds)
-
-    def _take(self, job: Job, entry: Entry) -> None:
-        self.by_key[job.key.digest] = entry

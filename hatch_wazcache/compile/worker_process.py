@@ -1,0 +1,103 @@
+"""A child process that does tasks, as the parent sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.compile.child_process import clean_environment, import_path, kill_tree
+
+if TYPE_CHECKING:
+    import queue
+
+__all__ = ["WorkerProcess"]
+
+_BOOT = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from hatch_wazcache.compile.worker import main
+main()
+"""
+
+
+class WorkerProcess:
+    """A child process, with the thread that waits for its answers."""
+
+    def __init__(self, answers: queue.SimpleQueue[tuple[WorkerProcess, str | None]]) -> None:
+        """Start the process.
+
+        Args:
+            answers: gets each line that the process answers, and None when the process ends.
+
+        Raises:
+            OSError, RuntimeError: the system allows no more processes, files or threads.
+        """
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(import_path())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+            env=clean_environment(),
+            start_new_session=True,  # so that the wasmtime CLI can be killed with it
+        )
+        self.started = 0.0
+        """When the task that runs now began."""
+        self.last_sign_of_life = 0.0
+        """When the task that runs now was last reported."""
+        self.timed_out = False
+        try:
+            threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
+        except RuntimeError:
+            self.end()
+            raise
+
+    def _listen(self, answers: queue.SimpleQueue[tuple[WorkerProcess, str | None]]) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                answers.put((self, line))
+        answers.put((self, None))
+
+    def begin(self) -> None:
+        """Note that a task begins now."""
+        self.started = self.last_sign_of_life = time.monotonic()
+
+    def send(self, request: str) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # the process has died; its end of file tells the parent
+            self._process.stdin.write(request)
+            self._process.stdin.flush()
+
+    def time_out(self) -> None:
+        """Kill the process because its task takes too long."""
+        self.timed_out = True
+        kill_tree(self._process)
+
+    def wait(self) -> int:
+        """Wait until the process has ended, and return its status."""
+        return self._process.wait()
+
+    def last_errors(self) -> str:
+        """Return the last lines that the process wrote to stderr."""
+        self._errors.seek(max(self._errors.seek(0, 2) - 2000, 0))
+        lines = self._errors.read().decode(errors="replace").splitlines()
+        kept = [line.strip() for line in lines if line.strip() and "RUST_BACKTRACE" not in line]
+        return "; ".join(kept[-3:])
+
+    def end(self) -> None:
+        """Kill the process, and the wasmtime CLI if it runs one."""
+        if sys.platform != "win32" or self._process.poll() is None:
+            kill_tree(self._process)  # killing the process alone would leave the CLI running
+        self._process.wait()
+        assert self._process.stdin is not None
+        with suppress(OSError):  # closing sends the rest of the buffer
+            self._process.stdin.close()
+        self._errors.close()
