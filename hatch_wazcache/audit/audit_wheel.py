@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.audit.archive_checks import check_headers, check_names
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditResult", "audit_wheel"]
 
+_MOST_FINDINGS = 1000
+"""The most findings of one wheel, so that a wheel made to do harm does not take hours."""
+
 
 @dataclass(frozen=True)
 class AuditResult:
@@ -37,18 +41,21 @@ def audit_wheel(wheel: WheelReader) -> AuditResult:
     """Check a wheel against its own name, WHEEL, RECORD and manifests."""
     manifests, wrong = _read_manifests(wheel)
     headers, unreadable = read_headers(wheel, manifests)
-    found = [
-        *check_names(wheel),
-        *check_headers(wheel),
-        *check_name(wheel),
-        *check_record(wheel),
-        *wrong,
-        *_check_files(wheel, manifests, headers, unreadable),
-        *check_tags(wheel, manifests, headers),
-        *_check_unlisted(wheel, manifests),
-    ]
-    distinct = dict.fromkeys(found)  # a broken member fails several checks in the same words
-    return AuditResult(tuple(distinct), tuple(manifests), headers)
+    checks = chain(
+        check_names(wheel),
+        check_headers(wheel),
+        check_name(wheel),
+        check_record(wheel),
+        wrong,
+        _check_files(wheel, manifests, headers, unreadable),
+        check_tags(wheel, manifests, headers),
+        _check_unlisted(wheel, manifests),
+    )
+    # A broken member fails several checks in the same words.
+    findings = list(dict.fromkeys(islice(checks, _MOST_FINDINGS)))
+    if next(checks, None) is not None:
+        findings.append(Finding(None, "has more findings than these"))
+    return AuditResult(tuple(findings), tuple(manifests), headers)
 
 
 def _read_manifests(wheel: WheelReader) -> tuple[list[Manifest], list[Finding]]:

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -220,7 +221,7 @@ def check_manifest(text: bytes, path: str) -> tuple[Manifest | None, list[str]]:
 
     Returns:
         The manifest without the parts that are wrong, or None if nothing of it can be used; and a
-        message for each wrong part.
+        message for each wrong part. If very many parts are wrong, nothing of it can be used.
     """
     try:
         manifest = json.loads(text)
@@ -230,7 +231,14 @@ def check_manifest(text: bytes, path: str) -> tuple[Manifest | None, list[str]]:
         schema = manifest.get("schema") if isinstance(manifest, dict) else None
         return None, [f"has schema {_shown(schema)}; this hatch-wazcache reads schema {SCHEMA}"]
     reader = _Reader()
-    return reader.read(manifest, path), reader.problems.lines
+    try:
+        return reader.read(manifest, path), reader.problems.lines
+    except _TooManyProblemsError:
+        return None, [*reader.problems.lines, "has more problems than these"]
+
+
+class _TooManyProblemsError(Exception):
+    """A manifest has so many problems that the rest of it is not read."""
 
 
 class _Reader:
@@ -239,6 +247,8 @@ class _Reader:
     def __init__(self) -> None:
         self.problems = Problems(_shown)
         self._take = self.problems.take
+        self._files: set[str] = set()
+        """The files that an asset or an artifact has."""
 
     def read(self, manifest: dict[str, Any], path: str) -> Manifest:
         if "editable" in manifest:
@@ -272,22 +282,22 @@ class _Reader:
             if not isinstance(settings, Mapping):
                 self.problems.wrong(where, settings, "a table of settings")
                 continue
-            before = len(self.problems.lines)
+            before = self._count_problems()
             for setting, value in settings.items():
                 known = SETTINGS.get(setting)
                 if known is None or known.cli_only != cli_only:
                     self.problems.add(f"{where}.{setting}: there is no such setting")
                 elif not known.accepts(value):
                     self.problems.wrong(f"{where}.{setting}", value, known.allowed())
-            if len(self.problems.lines) == before:
+            if self._count_problems() == before:
                 yield name, settings
 
     def _asset(self, name: str, table: Any, profiles: Mapping[str, Any]) -> ManifestAsset | None:
         where = f"assets[{_shown(name)}]"
+        before = self._count_problems()
         if not isinstance(table, Mapping):
             self.problems.wrong(where, table, "a table")
             return None
-        before = len(self.problems.lines)
         kind = self._take(table, "kind", where, _is_kind, '"module" or "component"')
         wasm = self._take(table, "wasm", where, _is_path_or_null, "a path in the package, or null")
         sha256, size = self._digest(table, where)
@@ -299,19 +309,34 @@ class _Reader:
             for number, artifact in enumerate(tables or [])
         ]
         artifacts = tuple(artifact for artifact in read if artifact is not None)
-        if wasm is None and not read and before == len(self.problems.lines):
+        if wasm is None and not read and before == self._count_problems():
             self.problems.add(f"{where}.artifacts = []: the asset has no wasm either")
-        if kind is None or sha256 is None or size is None:
+        listed_twice = self._is_listed_twice(f"{where}.wasm", wasm)
+        if listed_twice or kind is None or sha256 is None or size is None:
             return None
         return ManifestAsset(name, kind, wasm, sha256, size, artifacts)
+
+    def _count_problems(self) -> int:
+        """Return the number of problems up to here.
+
+        Raises:
+            _TooManyProblemsError: there are very many.
+        """
+        count = len(self.problems.lines)
+        if count > _MOST_PROBLEMS:
+            raise _TooManyProblemsError
+        return count
 
     def _artifact(
         self, table: Any, where: str, profiles: Mapping[str, Any]
     ) -> ManifestArtifact | None:
+        self._count_problems()
         if not isinstance(table, Mapping):
             self.problems.wrong(where, table, "a table")
             return None
         file = self._take(table, "file", where, _is_path, "a path in the package")
+        if self._is_listed_twice(f"{where}.file", file):
+            return None
         target = self._one_of(table, "target", where, SYSTEMS)
         levels = ("baseline", "native", *CPU_LEVELS)
         if target is not None and not target.startswith("x86_64-"):
@@ -323,9 +348,18 @@ class _Reader:
             return None
         return ManifestArtifact(file, target, cpu, profile, sha256, size)
 
+    def _is_listed_twice(self, where: str, file: str | None) -> bool:
+        """Report a file that an earlier asset or artifact has: each file is checked only once."""
+        if file in self._files:
+            self.problems.wrong(where, file, "a file that nothing else in the manifest is")
+            return True
+        self._files |= {file} if file is not None else set()
+        return False
+
     def _one_of(self, table: Mapping[str, Any], field: str, where: str, known: Any) -> Any:
         check = _is_one_of(known)
-        return self._take(table, field, where, check, f"one of {', '.join(known)}")
+        allowed = f"one of {', '.join(islice(known, _MOST_NAMED))}"
+        return self._take(table, field, where, check, allowed)
 
     def _digest(self, table: Mapping[str, Any], where: str) -> tuple[Any, Any]:
         sha256 = self._take(table, "sha256", where, _is_sha256, "64 hexadecimal digits")
@@ -333,6 +367,10 @@ class _Reader:
 
 
 _VERSION_ALLOWED = "a version such as 48.0.0"
+
+_MOST_PROBLEMS = 100
+_MOST_NAMED = 20
+"""The most values that a message names."""
 
 
 def _is_table(value: object) -> bool:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import csv
 import io
 import re
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.tags import parse_tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import parse_wheel_filename
 
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from packaging.tags import Tag
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = ["WheelName", "info_folder", "parse_name", "read_record", "read_tags"]
+
+_MOST_TAGS = 1000
+_LONGEST_SHOWN = 100
 
 
 class WheelName(NamedTuple):
@@ -39,9 +44,10 @@ def parse_name(path: Path) -> WheelName:
     Raises:
         BrokenWheelError: it is not the name of a wheel.
     """
+    _refuse_many_tags(["-".join(path.stem.rsplit("-", 3)[1:])])
     try:
         project, version, _build, tags = parse_wheel_filename(path.name)
-    except InvalidWheelFilename as error:
+    except ValueError as error:
         raise BrokenWheelError(f"does not have the file name of a wheel ({error})") from error
     return WheelName(project, str(version), tags)
 
@@ -68,9 +74,34 @@ def read_tags(wheel: WheelReader) -> frozenset[Tag]:
     text = _read_info(wheel, "WHEEL").decode("utf-8", "replace")
     fields = [line.partition(":") for line in text.splitlines()]
     tags = [value.strip() for key, _, value in fields if key.strip().lower() == "tag"]
-    if not tags or not all(re.fullmatch(r"[^-\s]+-[^-\s]+-[^-\s]+", tag) for tag in tags):
-        raise BrokenWheelError(f"has no usable Tag line{': ' if tags else ''}{', '.join(tags)}")
-    return frozenset(tag for line in tags for tag in parse_tag(line))
+    if not tags:
+        raise BrokenWheelError("has no Tag line")
+    _refuse_many_tags(tags)
+    for tag in tags:
+        if not re.fullmatch(r"[^-\s]+-[^-\s]+-[^-\s]+", tag):
+            raise BrokenWheelError(f"has a Tag line that is not a tag: {_shortened(tag)}")
+    try:
+        return frozenset(tag for line in tags for tag in parse_tag(line))
+    except ValueError as error:
+        text = _shortened(str(error))
+        raise BrokenWheelError(f"has a Tag line that is not a tag ({text})") from error
+
+
+def _refuse_many_tags(compressed: Iterable[str]) -> None:
+    """Refuse tags that stand for very many: `a.b-c.d-e.f` is eight.
+
+    Raises:
+        BrokenWheelError: there are more than any real wheel has.
+    """
+    total = 0
+    for tag in compressed:
+        total += prod(part.count(".") + 1 for part in tag.split("-"))
+        if total > _MOST_TAGS:
+            raise BrokenWheelError(f"has more than {_MOST_TAGS} tags")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def read_record(wheel: WheelReader) -> list[list[str]]:

@@ -118,7 +118,7 @@ def test_tags_that_are_none_are_found(wheel: Wheel, tmp_path: Path):
     wheel.members["demo-1.0.dist-info/WHEEL"] = b"Wheel-Version: 1.0\nTag: nonsense\n"
     assert only_finding(wheel.write(tmp_path)) == (
         "demo-1.0.dist-info/WHEEL",
-        "has no usable Tag line: nonsense",
+        "has a Tag line that is not a tag: nonsense",
     )
 
 
