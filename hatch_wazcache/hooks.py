@@ -1,4 +1,4 @@
-"""What hatchling registers."""
+"""The plugins that hatchling finds by their registration here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @hookimpl
 def hatch_register_build_hook() -> type[WazcacheBuildHook]:
-    """Tell hatchling of the hook."""
+    """Register the build hook."""
     return WazcacheBuildHook
 
 
 @hookimpl
 def hatch_register_builder() -> type[WazcacheBuilder]:
-    """Tell hatchling of the builder."""
-    from hatch_wazcache.frontends.hatch.builder import WazcacheBuilder  # a hook alone needs less
+    """Register the builder."""
+    from hatch_wazcache.frontends.hatch.builder import WazcacheBuilder  # the hook needs less
 
     return WazcacheBuilder

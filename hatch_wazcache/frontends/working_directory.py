@@ -1,4 +1,4 @@
-"""A build system asked outside of a build: it is promised the project's root, and may print."""
+"""Runs a build backend outside a build: in the project's root, with its output sent to stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ __all__ = ["in_project_root"]
 
 @contextmanager
 def in_project_root(root: Path) -> Iterator[None]:
-    """Work in the project's root; what is printed goes to standard error, since it is no answer.
+    """Change to the project's root, and send standard output to standard error.
+
+    Build backends expect the root as the working directory. Their output must not get into the
+    output of our command, which may be JSON.
 
     Args:
         root: the project's root.

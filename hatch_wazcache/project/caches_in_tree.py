@@ -1,4 +1,4 @@
-"""What lies around a build and has no place in a distribution: caches, and what installs left."""
+"""Caches inside the source tree. Their files have no place in a distribution."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ __all__ = ["caches_in_tree", "refuse_shared_folder"]
 
 
 def caches_in_tree(root: Path, files: Iterable[str], config: Config) -> Iterator[Path]:
-    """Find the folders of caches inside of the project.
-
-    That is the cache of this build, and any that an earlier build has left among the files.
+    """Find the folders of caches inside the project: this build's, and those of earlier builds.
 
     Args:
         root: the project's root.
-        files: absolute paths of what the build system would include.
+        files: absolute paths of the files that the build system would include.
         config: the options.
 
     Yields:
@@ -47,7 +45,11 @@ def caches_in_tree(root: Path, files: Iterable[str], config: Config) -> Iterator
 
 
 def refuse_shared_folder(config: Config, root: Path) -> None:
-    """Refuse a cache among files of the project: a distribution leaves out what is in the cache.
+    """Refuse a cache in a folder with other files: a distribution leaves that folder out.
+
+    Args:
+        config: the options.
+        root: the project's root.
 
     Raises:
         WazcacheError: the cache's folder holds other files.
@@ -57,10 +59,10 @@ def refuse_shared_folder(config: Config, root: Path) -> None:
         return
     try:
         found = os.listdir(cache)
-    except OSError:  # there is none yet; or it cannot be read, which the cache will tell
+    except OSError:  # there is no folder yet, or the cache reports that it cannot be read
         return
     if found and "CACHEDIR.TAG" not in found:
         raise WazcacheError(
             f"{config.location}.cache-dir, or WAZCACHE_DIR: {cache} holds other files "
-            f"({min(found)}); name a folder of its own"
+            f"({min(found)}); name a folder for the cache alone"
         )

@@ -1,4 +1,4 @@
-"""The Python packages of a wheel that hold assets: where they are, and whose files are in them."""
+"""The Python packages of a wheel that hold assets, and the names of our files in them."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ __all__ = [
 
 
 class Layout(NamedTuple):
-    """What a build system puts where in the wheel."""
+    """Where a build system puts the project's files in the wheel."""
 
     root: Path
     """The project's root, absolute."""
     files: Mapping[str, str]
-    """Absolute source path to path in the wheel, of all that the build system itself includes."""
+    """Absolute source path to path in the wheel, of every file that the build system includes."""
     distribution_path: Callable[[str], str]
-    """Where a file goes that it does not include, by its path relative to the root."""
+    """Returns the path in the wheel of any other file, by its path relative to the root."""
     scratch: Path | None = None
-    """A folder where it puts copies of sources, absolute."""
+    """The build system's folder for copies of sources, absolute."""
 
 
 class Package(NamedTuple):
-    """A Python package that holds assets, and so a manifest and mostly a loader."""
+    """A Python package that holds assets, a manifest, and a loader unless the options say no."""
 
     distribution: str
     """Its path in the wheel."""
     source: Path
     """Its folder in the project."""
     loader: str | None
-    """The loader's file name."""
+    """The loader's file name; None for no loader."""
 
     @property
     def manifest(self) -> str:
@@ -53,7 +53,7 @@ class Package(NamedTuple):
 
 
 class Packages:
-    """The Python packages of a wheel, and which of them an asset belongs to."""
+    """The Python packages of a wheel. Each asset belongs to one of them."""
 
     def __init__(self, config: Config, layout: Layout) -> None:
         self._config = config
@@ -70,7 +70,15 @@ class Packages:
                     self._folders[str(path.parent)] = Path(source).parent
 
     def of(self, distribution: str, relative: str) -> Package:
-        """Return the package of an asset by its path in the wheel."""
+        """Return the package of an asset.
+
+        Args:
+            distribution: the asset's path in the wheel.
+            relative: its path relative to the project's root, for messages.
+
+        Raises:
+            WazcacheError: it lies in no package, or our files would replace other files there.
+        """
         if self._config.loader:
             return self._around_loader(self._config.loader, distribution, relative)
         parents = [str(parent) for parent in PurePosixPath(distribution).parents][:-1]
@@ -78,7 +86,7 @@ class Packages:
         namespace = [parent for parent in parents if parent in self._folders]
         if not (folders := regular or namespace):
             raise WazcacheError(
-                f"{relative}: lies in no Python package: it would be installed as {distribution}; "
+                f"{relative}: is not in a Python package: it would be installed as {distribution}; "
                 "move it into a package, or (with hatchling) give it a place with force-include"
             )
         loader = None if self._config.loader is None else DEFAULT_LOADER
@@ -89,19 +97,19 @@ class Packages:
         path = PurePosixPath(self._layout.distribution_path(loader))
         if len(path.parts) < 2:
             raise WazcacheError(
-                f"{where}: must be inside of a package: two projects with a loader beside their "
-                "packages would overwrite each other's"
+                f"{where}: must be inside a package: outside, the loaders of two projects would "
+                "overwrite each other"
             )
         if not PurePosixPath(distribution).is_relative_to(path.parent):
             raise WazcacheError(
-                f"{where}: {relative} is not below its folder {path.parent}; choose a package that "
-                "holds all assets, or leave the option out for a loader in each"
+                f"{where}: {relative} is not below its folder {path.parent}; name a package that "
+                "holds all assets, or remove the option to get a loader in each package"
             )
         source = self._layout.root / PurePosixPath(loader).parent
         return self._check(Package(str(path.parent), source, path.name), relative)
 
     def _check(self, package: Package, relative: str) -> Package:
-        """Refuse to replace files of the project's own with the loader and the manifest."""
+        """Refuse to replace the project's own files with the loader or the manifest."""
         if package in self._checked or not package.loader:
             return package
         for what, name, is_ours in (
@@ -111,8 +119,9 @@ class Packages:
             present = package.source / name
             if present.is_file() and not is_ours(present):
                 raise WazcacheError(
-                    f"{relative}: its {what} would replace {present}, which is not one of "
-                    "hatch-wazcache's; rename that file, or name another with the option loader"
+                    f"{relative}: its {what} would replace {present}, a file that is not from "
+                    "hatch-wazcache; rename that file, or choose another name with the option "
+                    "loader"
                 )
         self._checked.add(package)
         return package

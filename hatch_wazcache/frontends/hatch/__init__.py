@@ -1,1 +1,1 @@
-"""Hatch: the build hook, the builder, and a project outside a build."""
+"""Hatch: the build hook, the builder of several wheels, and commands that work outside a build."""

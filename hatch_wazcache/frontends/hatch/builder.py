@@ -1,13 +1,13 @@
 """The builder of hatchling, `hatch build -t wazcache`: a wheel for each target.
 
-It has a stock wheel builder make each of them, under the name `wheel` and with its configuration,
-so that all hooks do their work; only ours is told the target. All artifacts are compiled before
-the first wheel, side by side.
+A stock wheel builder makes each wheel, under the name `wheel` and with its configuration, so all
+hooks work as usual. Our own hook gets the target from here. All artifacts are compiled before the
+first wheel is written, side by side.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.plugin.interface import BuilderInterface
@@ -17,7 +17,7 @@ from hatchling.plugin.manager import PluginManager
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import TARGETS, find_targets
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook
+from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -34,9 +34,9 @@ _NAME = WazcacheBuildHook.PLUGIN_NAME
 
 
 class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
-    """Makes the wheels of all configured targets, or of those that are asked for.
+    """Makes the wheels of all configured targets, or of the targets that the command names.
 
-    hatchling calls what follows the colon of `-t wazcache:aarch64-macos` a version.
+    In `-t wazcache:aarch64-macos`, hatchling calls the part after the colon a version.
     """
 
     PLUGIN_NAME = _NAME
@@ -63,7 +63,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
     ) -> Generator[str, None, None]:
         """Build the wheels, one after the other, and yield their paths.
 
-        What hatchling cleans, it cleans once; wheels in the directory are never deleted.
+        The hooks clean once, before the first wheel. Wheels in the directory are never deleted.
 
         Args:
             versions: targets; by default the configured ones.
@@ -72,10 +72,11 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         targets = self._targets(config, versions)
         if not clean_only:
             self._check_engine(config)
-        first: Build | None = None
+        first_build: Build | None = None
         try:
             for number, target in enumerate(targets):
-                builder = self._wheel_builder(target, () if number else targets[1:], first)
+                later_targets = () if number else targets[1:]
+                builder = self._wheel_builder(target, later_targets, first_build)
                 yield from builder.build(
                     directory=directory,
                     versions=["standard"],
@@ -86,84 +87,83 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
                 )
                 if clean_only:
                     return
-                first = first or builder.shared
-            if first is not None:
-                first.record_and_prune()
+                first_build = first_build or builder.open_build
+            if first_build is not None:
+                first_build.record_and_prune()
         finally:
-            if first is not None:
-                first.close()
+            if first_build is not None:
+                first_build.close()
 
     def _wheel_builder(
         self,
         target: Target | None = None,
-        ahead: tuple[Target, ...] = (),
-        earlier: Build | None = None,
+        later_targets: tuple[Target, ...] = (),
+        first_build: Build | None = None,
     ) -> _WheelBuilder:
         builder = _WheelBuilder(
             self.root, self.plugin_manager, self.raw_config, self.metadata, self.app
         )
-        builder.target, builder.ahead, builder.earlier = target, ahead, earlier
+        builder.target = target
+        builder.later_targets, builder.first_build = later_targets, first_build
         return builder
 
     def _options(self) -> Config:
         hook = self._wheel_builder().get_build_hooks("").get(_NAME)
         if hook is None:
-            self._stop("the build hook is off, or not in [tool.hatch.build.hooks.wazcache]")
+            stop(self.app, "the build hook is off, or not in [tool.hatch.build.hooks.wazcache]")
         try:
             return cast("WazcacheBuildHook", hook).options
         except WazcacheError as error:
-            self._stop(str(error))
+            stop(self.app, error)
 
     def _targets(self, config: Config, versions: list[str] | None) -> tuple[Target, ...]:
         if not versions:
             return (config.wanted,) if config.wanted else config.targets
         if unknown := [name for name in versions if not find_targets(name)]:
-            self._stop(
+            stop(
+                self.app,
                 f"-t wazcache:{','.join(unknown)}: must be targets out of native, all, "
-                f"{', '.join(TARGETS)}"
+                f"{', '.join(TARGETS)}",
             )
         targets = dict.fromkeys(target for name in versions for target in find_targets(name))
         if misfits := [line for target in targets for line in config.misfits(target)]:
-            self._stop("\n".join(dict.fromkeys(misfits)))
+            stop(self.app, "\n".join(dict.fromkeys(misfits)))
         return tuple(targets)
 
     def _check_engine(self, config: Config) -> None:
-        """Say why hatch has not installed wasmtime: it asks no hook of another target for that."""
+        """Explain a missing wasmtime: hatch asks only the hooks of the target that it builds."""
         if ".targets." not in config.location:
             return
         try:
             installed_wasmtime()
         except WazcacheError as error:
-            self._stop(
+            stop(
+                self.app,
                 f"{config.location}: {error}, but for `hatch build -t wazcache` only if this table "
-                f"is tool.hatch.build.hooks.{_NAME}: move it"
+                f"is tool.hatch.build.hooks.{_NAME}: move it",
             )
-
-    def _stop(self, message: str) -> NoReturn:
-        """End the build with a message and no traceback."""
-        self.app.abort("\n".join(f"wazcache: {line}" for line in message.splitlines()))
-        raise SystemExit(1)  # abort ends the process; its type does not say so
 
 
 class _WheelBuilder(WheelBuilder):
-    """hatchling's own, which tells our hook the targets, and deletes no other wheels."""
+    """hatchling's own builder. It gives our hook the targets, and deletes no other wheels."""
 
     target: Target | None = None
-    ahead: tuple[Target, ...] = ()
-    earlier: Build | None = None
+    later_targets: tuple[Target, ...] = ()
+    first_build: Build | None = None
     _hook: WazcacheBuildHook | None = None
 
     @property
-    def shared(self) -> Build | None:
-        """The build of this wheel, if it stays open for the next ones."""
-        return None if self._hook is None else self._hook.shared
+    def open_build(self) -> Build | None:
+        """The build of this wheel, if it stays open for the next wheels."""
+        return None if self._hook is None else self._hook.build
 
     def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[Any]]:
         hooks: dict[str, BuildHookInterface[Any]] = super().get_build_hooks(directory)
         if _NAME in hooks:
             self._hook = hook = cast("WazcacheBuildHook", hooks[_NAME])
-            hook.target, hook.ahead, hook.earlier = self.target, self.ahead, self.earlier
+            hook.target = self.target
+            hook.later_targets, hook.first_build = self.later_targets, self.first_build
         return hooks
 
     def clean(self, directory: str, versions: list[str]) -> None:
-        """Delete nothing: what is in the directory may be the wheel of another target."""
+        """Delete nothing: the directory may hold wheels of other targets."""

@@ -1,4 +1,4 @@
-"""A project outside of a build that hatchling builds: what would be built, compile it."""
+"""A project that hatchling builds, for commands that work outside a build."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _NAME = WazcacheBuildHook.PLUGIN_NAME
 
 
 class HatchProject:
-    """A project with a `pyproject.toml`; hatchling knows what is in it."""
+    """A project with a `pyproject.toml` that hatchling reads."""
 
     def __init__(self, root: Path) -> None:
         """Read the project's configuration.
 
         Args:
-            root: where its `pyproject.toml` is, absolute.
+            root: the folder of its `pyproject.toml`, absolute.
 
         Raises:
             WazcacheError: hatchling does not understand it.
         """
         self.root = root
         self._builder = _Builder(str(root))
-        with self._plainly():
+        with self._one_message():
             self.has_hook = _NAME in self._builder.config.hook_config
-        """Whether our hook is there, and enabled."""
+        """Whether the project has our hook, and it is enabled."""
 
     @contextmanager
-    def _plainly(self) -> Iterator[None]:
-        """Turn what hatchling raises for a wrong configuration into a message."""
+    def _one_message(self) -> Iterator[None]:
+        """Turn hatchling's exceptions for a wrong configuration into messages."""
         try:
             yield
         except (ValueError, TypeError) as error:
@@ -62,32 +62,30 @@ class HatchProject:
         return self._builder.our_hook("").options
 
     def plan(self) -> Plan:
-        """Return what a build of the files that are there now would put into the wheel.
-
-        No other hook is run and no cache is asked.
+        """Plan a build of the files that are there now. Runs no other hook, and asks no cache.
 
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
         """
-        with self._plainly():
+        with self._one_message():
             self._builder.metadata.core.validate_fields()
         return self._builder.our_hook("").plan(self._builder.build_data())
 
     def warm(self, report: Report) -> None:
-        """Compile what a build would, after the other hooks have had their turn; make no wheel.
+        """Run the project's hooks and compile the artifacts. Makes no wheel.
 
         Args:
-            report: what is said meanwhile, and the counts.
+            report: shows progress, and counts.
 
         Raises:
-            WazcacheError: an asset cannot be compiled, or the cache does not keep it.
+            WazcacheError: an asset cannot be compiled, or the cache cannot store it.
         """
-        with self._plainly():
+        with self._one_message():
             self._builder.metadata.validate_fields()
             self._builder.load_plugins()
         self._builder.report = report
         with in_project_root(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
-            # Not the project's dist: no wheel is made, and there may be none.
+            # hatchling creates the folder. The project may have no dist folder, and needs none.
             for _wheel in self._builder.build(
                 directory=folder, versions=["standard"], hooks_only=True, clean=False
             ):
@@ -95,7 +93,7 @@ class HatchProject:
 
 
 class _Hook(WazcacheBuildHook):
-    """The hook for whoever only asks, or warms: errors are raised, and no wheel is begun."""
+    """Our hook outside a build: it raises errors, plans or warms, and begins no wheel."""
 
     report: Report
 
@@ -111,7 +109,7 @@ class _Hook(WazcacheBuildHook):
 
 
 class _Builder(WheelBuilder):
-    """hatchling's own, with our hook in its warming form."""
+    """hatchling's own builder, with our hook replaced by the one above."""
 
     report: Report
 
@@ -121,15 +119,15 @@ class _Builder(WheelBuilder):
         return _Hook(self.root, table, self.config, self.metadata, directory, name, self.app)
 
     def load_plugins(self) -> None:
-        """Look the hooks up.
+        """Load the classes of all hooks.
 
         Raises:
-            UnknownPluginError: one is not installed.
+            UnknownPluginError: a hook is not installed.
         """
         super().get_build_hooks("")
 
     def build_data(self) -> dict[str, Any]:
-        """Return what hooks are given, before any of them was run."""
+        """Return the build data that the first hook gets."""
         build_data: dict[str, Any] = self.get_default_build_data()
         self.set_build_data_defaults(build_data)
         return build_data

@@ -1,1 +1,1 @@
-"""setuptools: the plugin, its commands, and a project outside a build."""
+"""setuptools: the plugin, its commands, and commands that work outside a build."""

@@ -1,6 +1,6 @@
-"""setuptools' commands, with the steps of a build in their places.
+"""setuptools' commands, each wrapped so that the steps of our build run at the right time.
 
-Each is a class that goes in front of the one which setuptools, or the project, has for the command.
+Each wrapper is a subclass of the command's class, which comes from setuptools or the project.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from setuptools import build_meta  # isort: skip  # has its own distutils in place
+from setuptools import build_meta  # isort: skip  # must come first: it replaces distutils
 import distutils.core
 
 from hatch_wazcache.errors import WazcacheError
@@ -34,35 +34,36 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.formats.zip_members import DateTime
     from hatch_wazcache.project.config import Config
-else:  # what they go in front of is known when a command is looked up
+else:  # the real base is known when setuptools looks a command up
     bdist_wheel = build = develop = egg_info = sdist = object
 
-__all__ = ["our_command"]
+__all__ = ["command_class"]
 
 
-def our_command(name: str, look_up: Callable[[str], type[Command]]) -> type[Command]:
-    """Return the class of a command: ours, or what setuptools or the project has for it.
+def command_class(name: str, look_up: Callable[[str], type[Command]]) -> type[Command]:
+    """Return the class of a command, wrapped if the command takes part in our build.
 
     Args:
-        name: the command's.
-        look_up: returns the class that it would be without us.
+        name: the command's name.
+        look_up: returns the class without us.
     """
     if name == NAME:
         return BuildWazcache
     base = look_up(name)
-    ours = _OURS.get(name)
-    return base if ours is None or issubclass(base, ours) else _in_front(ours, base)
+    wrapper = _WRAPPERS.get(name)
+    return base if wrapper is None or issubclass(base, wrapper) else _wrapped(wrapper, base)
 
 
-def _in_front(ours: type, base: type) -> type:
-    return type(base.__name__, (ours, base), {"__doc__": base.__doc__})
+def _wrapped(wrapper: type, base: type) -> type:
+    return type(base.__name__, (wrapper, base), {"__doc__": base.__doc__})
 
 
 class _EggInfo(egg_info):
-    """Tells the front end what to install for a build: also the project's wasmtime.
+    """Adds the project's wasmtime to the requirements of a build.
 
-    setuptools answers that question by running this command with another class of distributions in
-    the place of its own, and by what is raised meanwhile; so `setup_requires` get there.
+    To answer a front end's question for them, setuptools runs this command with a special class of
+    distributions, and catches an exception with the list. It passes `setup_requires` on in the same
+    way.
     """
 
     def run(self) -> None:
@@ -74,13 +75,12 @@ class _EggInfo(egg_info):
 
 
 class _Build(build):
-    """Has our step as its last."""
+    """Runs our step last."""
 
     def run(self) -> None:
         with one_message():
             step = build_wazcache(self.distribution)
-            step.config  # noqa: B018  # what is wrong with it is told before anything is built
-            step.keep_out_of_build()
+            step.files.prepare_build(step.config)  # wrong options stop the build before it begins
         super().run()
 
     def get_sub_commands(self) -> list[str]:
@@ -88,7 +88,7 @@ class _Build(build):
 
 
 class _Develop(develop):
-    """Writes beside the sources; from setuptools 80 on, it makes an editable wheel that does."""
+    """Writes beside the sources. Since setuptools 80, this command makes an editable wheel."""
 
     def install_for_development(self) -> None:
         super().install_for_development()  # type: ignore[misc]
@@ -98,26 +98,22 @@ class _Develop(develop):
 
 
 class _Sdist(sdist):
-    """Has every asset, whatever MANIFEST.in says, and nothing that editable installs left."""
+    """Holds every asset, whatever MANIFEST.in says, and no file that an editable install left."""
 
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         with one_message():
             step = build_wazcache(self.distribution)
-            assets = step.assets()
-            names = {str(step.root / name): name.replace(os.sep, "/") for name in files}
-            strays = step.strays(names, [asset.replace(os.sep, "/") for asset in assets])
-            kept = [name for name in files if name.replace(os.sep, "/") not in strays]
-            kept += [asset for asset in assets if str(step.root / asset) not in names]
-        super().make_release_tree(base_dir, kept)
+            ours = step.files.for_sdist(files, step.config)
+        super().make_release_tree(base_dir, ours)
 
 
 class _BdistWheel(bdist_wheel):
-    """Makes setuptools' wheel aside, without what is heavy, and the platform wheel out of it."""
+    """Makes setuptools' wheel in a temporary folder, and the platform wheel out of it."""
 
     def initialize_options(self) -> None:
         super().initialize_options()
         self._step: BuildWazcache | None = None
-        """While a wheel is built: others ask this command for the tag of an editable one."""
+        """Our step, while a wheel is built. `editable_wheel` asks this command for a tag only."""
         self._tag: tuple[str, str, str] | None = None
 
     def run(self) -> None:
@@ -128,12 +124,12 @@ class _BdistWheel(bdist_wheel):
             platform = super().get_tag()[2]
             if platform != "any" or self.plat_name_supplied:
                 step.set_target(_target_of(platform))
-            self._our_tag(step.config)  # what is wrong with it is told before anything is built
+            self._platform_tag(step.config)  # a wrong tag stops the build before it begins
             step.for_wheel = True
             self._step, self.dist_dir = step, folder
             try:
                 super().run()
-                if step.build is None:  # --skip-build, or `build` was run before this command
+                if step.build is None:  # --skip-build, or `build` ran before this command
                     step.run()
                 (base,) = Path(folder).glob("*.whl")
                 self._finish(base, directory / base.name, date_time)
@@ -144,11 +140,11 @@ class _BdistWheel(bdist_wheel):
     def get_tag(self) -> tuple[str, str, str]:
         if self._step is None:
             return super().get_tag()
-        if self._tag is None:  # which write_wheelfile would find another one for
-            self._tag = self._our_tag(self._step.config)
+        if self._tag is None:  # after write_wheelfile the result would be another one
+            self._tag = self._platform_tag(self._step.config)
         return self._tag
 
-    def _our_tag(self, config: Config) -> tuple[str, str, str]:
+    def _platform_tag(self, config: Config) -> tuple[str, str, str]:
         from hatch_wazcache.wheels.platform_wheel import wheel_tag
 
         who = "setuptools, or --plat-name,"
@@ -157,7 +153,7 @@ class _BdistWheel(bdist_wheel):
         return interpreter, abi, platform
 
     def write_wheelfile(self, *args: Any, **kwargs: Any) -> None:
-        # A wheel with artifacts is for one platform, and says so even if its Python is pure.
+        # A wheel with artifacts is for one platform, so it is not pure, even if its Python is.
         pure = self.root_is_pure
         if self._step is not None:
             self.root_is_pure = pure and self._step.config.target.name == "any"
@@ -165,18 +161,20 @@ class _BdistWheel(bdist_wheel):
         self.root_is_pure = pure
 
     def _finish(self, base: Path, final: Path, date_time: DateTime) -> None:
+        from hatch_wazcache.packing.unwanted import unwanted_files
         from hatch_wazcache.packing.wheel import begin_wheel
         from hatch_wazcache.util.sizes_and_times import size_text
 
         step = self._step
         assert step is not None
         assert step.build is not None
-        reproducible = "SOURCE_DATE_EPOCH" in os.environ  # as setuptools has it
+        # setuptools sets the time stamps of members only if this variable is set.
+        reproducible = "SOURCE_DATE_EPOCH" in os.environ
         wheel = begin_wheel(step.build, final.parent, date_time, reproducible=reproducible)
         try:
             assets = [asset.distribution for asset in step.build.plan.assets]
-            drop = {*assets, *step.strays(step.files(), assets)}
-            size = wheel.finish(base, final, drop, step.report.say)
+            unwanted = unwanted_files(step.files.layout(), assets, step.config)
+            size = wheel.finish(base, final, {*assets, *unwanted}, step.report.say)
         except OSError as error:
             raise WazcacheError(f"{final}: cannot be written: {error.strerror or error}") from error
         finally:
@@ -187,7 +185,7 @@ class _BdistWheel(bdist_wheel):
         step.build.record_and_prune()
 
 
-_OURS: dict[str, type] = {
+_WRAPPERS: dict[str, type] = {
     "bdist_wheel": _BdistWheel,
     "build": _Build,
     "develop": _Develop,
@@ -197,7 +195,7 @@ _OURS: dict[str, type] = {
 
 
 def _target_of(platform: str) -> str:
-    """Return the target that a platform tag is for."""
+    """Return the target of a platform tag."""
     from hatch_wazcache.engine.targets import TARGETS
 
     for target in TARGETS.values():
@@ -210,7 +208,7 @@ def _target_of(platform: str) -> str:
 
 
 def _date_time() -> DateTime:
-    """Return the time stamp of generated members, as setuptools has it."""
+    """Return the time stamp of generated members, the same as setuptools uses."""
     from hatch_wazcache.formats.zip_members import moment_of_build
 
     return moment_of_build(lambda: int(os.environ.get("SOURCE_DATE_EPOCH", time.time())))

@@ -1,6 +1,6 @@
-"""What setuptools calls for every project, to be asked whether it has options of ours.
+"""The plugin: setuptools calls it for every project where hatch-wazcache is installed.
 
-Small, since it is imported wherever hatch-wazcache is installed; the commands are elsewhere.
+It is small, and it imports little: most of these projects have none of our options.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ __all__ = ["finalize_distribution"]
 
 
 def finalize_distribution(distribution: Distribution) -> None:
-    """Put our commands around setuptools' own, or the project's, if it has options of ours.
+    """Wrap the commands of a project that has our options.
 
-    They are put there where commands are looked up, since `[tool.setuptools.cmdclass]` is read
-    after this and replaces `cmdclass` as a whole.
+    The lookup of commands is wrapped, not `cmdclass`: setuptools reads `[tool.setuptools.cmdclass]`
+    later than it calls this function, and then replaces `cmdclass` as a whole.
 
     Args:
-        distribution: the project; only what `setup()` was given is known of it yet.
+        distribution: the project. It knows only the arguments of `setup()` yet.
     """
     from hatch_wazcache.project.pyproject import read_pyproject, shared_table
 
     try:
         pyproject = read_pyproject(distribution.src_root or os.curdir)
-    except WazcacheError:  # setuptools reads the same file, and says what is wrong
+    except WazcacheError:  # setuptools reads the same file, and reports its errors
         return
     if shared_table(pyproject) is None:
         return
     look_up = distribution.get_command_class
 
     def get_command_class(command: str) -> type[Command]:
-        from hatch_wazcache.frontends.setuptools.commands import our_command
+        from hatch_wazcache.frontends.setuptools.commands import command_class
 
-        return our_command(command, look_up)
+        return command_class(command, look_up)
 
     distribution.get_command_class = get_command_class  # type: ignore[method-assign, assignment]

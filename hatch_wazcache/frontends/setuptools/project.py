@@ -1,4 +1,4 @@
-"""A project outside of a build that setuptools builds: what would be built, compile it."""
+"""A project that setuptools builds, for commands that work outside a build."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["SetuptoolsProject"]
 
 
 class SetuptoolsProject:
-    """A project with `[tool.wazcache]`; setuptools knows what is in it."""
+    """A project with `[tool.wazcache]` that setuptools reads."""
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet.
 
         Args:
-            root: where its `pyproject.toml` is, absolute.
+            root: the folder of its `pyproject.toml`, absolute.
         """
         self.root = root
 
@@ -44,9 +44,7 @@ class SetuptoolsProject:
         return project_config(self.root, os.environ)
 
     def plan(self) -> Plan:
-        """Return what a build of the files that are there now would put into the wheel.
-
-        No command is run that would generate some, and no cache is asked.
+        """Plan a build of the files that are there now. Runs no command, and asks no cache.
 
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
@@ -57,13 +55,13 @@ class SetuptoolsProject:
             return plan_build(step.project())
 
     def warm(self, report: Report) -> None:
-        """Compile what a build of the files that are there now would; make no wheel.
+        """Compile the artifacts of the files that are there now. Makes no wheel.
 
         Args:
-            report: what is said meanwhile, and the counts.
+            report: shows progress, and counts.
 
         Raises:
-            WazcacheError: an asset cannot be compiled, or the cache does not keep it.
+            WazcacheError: an asset cannot be compiled, or the cache cannot store it.
         """
         from hatch_wazcache.packing.build import warm
 
@@ -72,9 +70,9 @@ class SetuptoolsProject:
 
     @contextmanager
     def _step(self) -> Iterator[BuildWazcache]:
-        """Give the step of a build that none is run of; leaves the project as it is."""
+        """Read the project and give our step of `build`, which does not run. Writes no file."""
         with in_project_root(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
-            logging.disable(logging.INFO)  # what setuptools does is no answer
+            logging.disable(logging.INFO)  # setuptools announces its steps
             try:
                 from hatch_wazcache.frontends.setuptools.build_step import build_wazcache
 
@@ -84,7 +82,9 @@ class SetuptoolsProject:
             except WazcacheError:
                 raise
             except ImportError as error:
-                raise WazcacheError(f"{error}: install what builds {self.root}") from error
+                raise WazcacheError(
+                    f"{error}: install the build requirements of {self.root}"
+                ) from error
             except (Exception, SystemExit) as error:  # a setup.py can raise anything
                 raise WazcacheError(f"{self.root}: setuptools: {error}") from error
             finally:
@@ -92,7 +92,7 @@ class SetuptoolsProject:
 
 
 def _read_distribution() -> Any:
-    import setuptools  # noqa: I001  # puts its own distutils in its place
+    import setuptools  # noqa: I001  # must come first: it replaces distutils
 
     from distutils.core import run_setup
 

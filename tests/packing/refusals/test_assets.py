@@ -151,7 +151,7 @@ def test_a_symlink_that_leads_nowhere_is_refused(project: Refusing, glob):
 def test_an_asset_outside_every_package_is_refused(project: Refusing):
     project.wasm("data/b.wasm")
     project.options('assets = ["data/*.wasm"]')
-    project.refused("data/b.wasm: lies in no Python package")
+    project.refused("data/b.wasm: is not in a Python package")
 
 
 @of_hatchling
@@ -201,12 +201,12 @@ def test_an_asset_with_the_name_of_the_manifest_is_refused(project: Refusing):
 
 def test_a_module_of_the_project_is_not_replaced_by_the_loader(project: Refusing):
     project.write("demo/_wazcache.py", "mine = True\n")
-    project.refused("_wazcache.py, which is not one of hatch-wazcache's; rename that file")
+    project.refused("_wazcache.py, a file that is not from hatch-wazcache; rename that file")
 
 
 def test_a_loader_beside_the_packages_is_refused(project: Refusing):
     project.append('loader = "_demo_loader.py"\n')
-    project.refused(f'{project.table}.loader = "_demo_loader.py": must be inside of a package')
+    project.refused(f'{project.table}.loader = "_demo_loader.py": must be inside a package')
 
 
 def test_a_loader_that_is_not_above_the_assets_is_refused(project: Refusing):

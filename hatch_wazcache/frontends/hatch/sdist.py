@@ -1,0 +1,60 @@
+"""The sdist: every asset is in it, and nothing that caches or editable installs left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.frontends.hatch.files import distribution_path, find_layout, reserve
+from hatch_wazcache.packing.find_assets import find_assets
+from hatch_wazcache.packing.unwanted import unwanted_files
+
+if TYPE_CHECKING:
+    from hatchling.builders.config import BuilderConfig
+
+    from hatch_wazcache.project.config import Config
+
+__all__ = ["prepare_sdist"]
+
+
+def prepare_sdist(
+    config: BuilderConfig, options: Config, build_data: dict[str, Any]
+) -> TemporaryDirectory[str]:
+    """Add the assets to hatchling's sdist, and leave out what has no place in it.
+
+    Args:
+        config: hatchling's configuration of the sdist.
+        options: our options.
+        build_data: what the hooks have set; gets the assets.
+
+    Returns:
+        A folder with copies of assets, to keep until the sdist is written. It is removed when the
+        process ends.
+
+    Raises:
+        WazcacheError: a glob matches nothing, or an asset cannot be read.
+    """
+    copies = TemporaryDirectory(prefix="wazcache-")
+    assets = []
+    for asset in find_assets(options, Path(config.root)):
+        linked = asset.path.is_symlink()
+        file = _copy(asset.path, asset.relative, copies.name) if linked else asset.path
+        build_data["force_include"][str(file)] = asset.relative
+        assets.append(distribution_path(config, asset.relative))
+    unwanted = unwanted_files(find_layout(config, build_data), assets, options)
+    reserve(config, unwanted, build_data)
+    return copies
+
+
+def _copy(source: Path, relative: str, folder: str) -> Path:
+    """Copy the file behind a link: in an sdist the link itself could lead nowhere."""
+    copy = Path(folder, str(len(os.listdir(folder))))
+    try:
+        shutil.copy2(source, copy)
+    except OSError as error:
+        raise WazcacheError(f"{relative}: cannot be read: {error.strerror or error}") from error
+    return copy

@@ -1,0 +1,125 @@
+"""The platform wheel out of hatchling's wheel, from the hook's `initialize` to its `finalize`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from hatchling.builders.utils import get_reproducible_timestamp
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.formats.zip_members import moment_of_build
+from hatch_wazcache.frontends.hatch.files import reserve
+from hatch_wazcache.packing.unwanted import unwanted_files
+from hatch_wazcache.packing.wheel import begin_wheel
+from hatch_wazcache.wheels.platform_wheel import wheel_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from hatchling.builders.config import BuilderConfig
+    from hatchling.builders.wheel import WheelBuilder
+
+    from hatch_wazcache.engine.targets import Target
+    from hatch_wazcache.packing.build import Build
+    from hatch_wazcache.project.project import Project
+    from hatch_wazcache.report import Report
+    from hatch_wazcache.wheels.platform_wheel import PlatformWheel
+
+__all__ = ["HatchlingWheel"]
+
+
+class HatchlingWheel:
+    """One wheel that hatchling builds and that gets our members."""
+
+    def __init__(
+        self, config: BuilderConfig, location: str, project: Project, target: Target
+    ) -> None:
+        """Begin nothing yet.
+
+        Args:
+            config: hatchling's configuration of the wheel.
+            location: the TOML path of the hook's table, for messages.
+            project: what to build.
+            target: the system that the wheel is for.
+        """
+        self._config = config
+        self._location = location
+        self._project = project
+        self._target = target
+        self._tag = ""
+        self._wheel: PlatformWheel | None = None
+        self._left_out: Collection[str] = ()
+        """Members of hatchling's wheel to leave out: replaced by ours, or unwanted."""
+
+    def begin(
+        self,
+        build: Build,
+        directory: Path,
+        build_data: dict[str, Any],
+        later_targets: Sequence[Target] = (),
+    ) -> None:
+        """Do all the slow work, before hatchling builds its wheel.
+
+        Args:
+            build: the build of this wheel.
+            directory: where the wheel will lie.
+            build_data: what the hooks have set; gets the wheel's tag.
+            later_targets: the targets of wheels that are built next.
+
+        Raises:
+            WazcacheError: the tag does not fit the target, an asset cannot be compiled, or the
+                wheel cannot be written.
+        """
+        config = self._config
+        date_time = moment_of_build(get_reproducible_timestamp)
+        tag = build_data.get("tag")
+        if tag is None and build_data["infer_tag"]:
+            tag = cast("WheelBuilder", config.builder).get_best_matching_tag()
+        self._tag = wheel_tag(tag, self._target, self._project.config.location)
+        build.make_entries(later_targets)
+        build_data["tag"], build_data["infer_tag"] = self._tag, False
+        build_data["pure_python"] = build_data["pure_python"] and self._target.name == "any"
+        self._wheel = begin_wheel(build, directory, date_time, reproducible=config.reproducible)
+        self._left_out = self._find_left_out(build, self._wheel.path)
+        # Reserving saves time only: `finish` leaves these members out anyway.
+        reserve(config, self._left_out, build_data)
+
+    def finish(self, base: Path, build_data: dict[str, Any], report: Report) -> int:
+        """Put our members into hatchling's wheel; return the wheel's size.
+
+        Args:
+            base: hatchling's wheel, which is replaced.
+            build_data: what the hooks have set.
+            report: shows what is noteworthy.
+
+        Raises:
+            WazcacheError: a later hook has set another tag, or the wheel cannot be written.
+        """
+        if build_data.get("tag") != self._tag or build_data["infer_tag"]:
+            raise WazcacheError(
+                f"{self._location}: a build hook that runs after wazcache set the wheel's tag; "
+                "wazcache goes last: move its table behind that hook's"
+            )
+        assert self._wheel is not None
+        try:
+            return self._wheel.finish(base, base, self._left_out, report.say)
+        except OSError as error:
+            raise WazcacheError(f"{base}: cannot be written: {error.strerror or error}") from error
+
+    def abandon(self) -> None:
+        """Remove the unfinished wheel. Can be called twice, and after `finish`."""
+        if self._wheel is not None:
+            self._wheel.abandon()
+
+    def _find_left_out(self, build: Build, unfinished: Path) -> set[str]:
+        plan, layout = build.plan, self._project.layout
+        assets = [asset.distribution for asset in plan.assets]
+        found = {*assets, *unwanted_files(layout, assets, self._project.config)}
+        if unfinished.is_relative_to(layout.root):
+            found.add(layout.distribution_path(unfinished.relative_to(layout.root).as_posix()))
+        for package in plan.packages:
+            found.add(package.file(package.manifest))
+            if package.loader:
+                found.add(package.file(package.loader))
+        return found
