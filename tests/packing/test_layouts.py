@@ -35,7 +35,7 @@ def test_a_declared_asset_is_in_the_wheel_where_the_layout_puts_it(name, tmp_pat
     ],
 )  # fmt: skip
 def test_with_every_hatchling_that_we_support(name, hatchling, tmp_path):
-    version = "1.26.0" if hatchling == "oldest" else newest("hatchling")
+    version = "1.26.3" if hatchling == "oldest" else newest("hatchling")
     project = LAYOUTS[name].make(tmp_path)
     project.python = environment_of(f"hatchling=={version}", "wasmtime==48.0.0")
     built = project.build()
