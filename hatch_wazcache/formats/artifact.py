@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from hatch_wazcache.formats.wasm import Kind
 
-__all__ = ["ArtifactHeader", "BrokenArtifactError", "FlagValue", "read_artifact"]
+__all__ = ["ArtifactHeader", "BrokenArtifactError", "FlagValue", "is_artifact", "read_artifact"]
 
 FlagValue = bool | int | str
 
@@ -74,6 +75,13 @@ class ArtifactHeader(NamedTuple):
     def made_by(self, engine: str) -> bool:
         """Say whether an engine of that version can have made it, as far as the header tells."""
         return self.version in (engine, engine.partition(".")[0])
+
+
+def is_artifact(path: Path) -> bool:
+    """Say whether a file begins like an artifact of any version."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return head[:4] == _MAGIC and head[7:] == bytes([_OSABI_WASMTIME])
 
 
 def read_artifact(file: BinaryIO, size: int) -> ArtifactHeader:

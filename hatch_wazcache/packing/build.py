@@ -45,7 +45,7 @@ class Build:
             WazcacheError: an asset or the engine is not fit to build.
         """
         self.project: Project = project
-        self._report = report
+        self.report: Report = report
         wasmtime = installed_wasmtime()
         warning = project.requirement.check(wasmtime.version)
         if warning and first is None:
@@ -92,7 +92,7 @@ class Build:
         """Record this build, which is done, and bring the cache within its bounds."""
         from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
 
-        report = self._report
+        report = self.report
         record = BuildStatistics(
             time=time.time(),
             project=self.project.name,

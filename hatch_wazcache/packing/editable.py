@@ -6,13 +6,16 @@ killed one left behind.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.packing.manifests import manifest_for_editable
+from hatch_wazcache.formats.artifact import is_artifact
+from hatch_wazcache.packing.manifests import manifest_for_editable, path_from_package
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util import temporary_files
 from hatch_wazcache.wheels.manifest import is_loader, manifest_name, read_editable_info
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from hatch_wazcache.packing.build import Build
+    from hatch_wazcache.packing.plan import Artifact
     from hatch_wazcache.project.packages import Package
 
 __all__ = ["leftovers", "remove", "write_editable"]
@@ -30,32 +34,95 @@ _DEFAULT_MANIFEST = manifest_name(None)
 _NO_SOURCES = (".git", ".hg", ".hatch", ".nox", ".tox", ".venv", "__pycache__", "node_modules")
 """Folders without sources, which are not searched."""
 
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 def write_editable(build: Build) -> None:
     """Write artifacts, manifests and loaders beside the sources, each file at once or not at all.
 
     Files of an earlier install go first. So an old artifact never lies beside a new manifest, even
-    if this process is killed.
+    if this process is killed. A file that has the right bytes already is not touched: on Windows it
+    may be in use.
 
     Args:
         build: its entries are made.
 
     Raises:
-        WazcacheError: the source tree cannot be written.
+        WazcacheError: the source tree cannot be written, and the package does not work without it;
+            or a file would lie outside the project or replace a file of the project.
     """
+    _check_places(build)
     try:
-        committed = _remove_old(build)
+        current = {a.editable_path for a in build.plan.artifacts if _is_current(build, a)}
+        committed = _remove_old(build, current)
         for package in build.plan.packages:
-            _write_package(build, package, committed)
+            _write_package(build, package, committed, current)
     except OSError as error:
         where = error.filename or build.project.layout.root  # a full disk has no name
+        problem = f"{where}: cannot be written: {error.strerror or error}"
+        if error.errno in _NO_PERMISSION and _works_without_artifacts(build.plan.packages):
+            build.report.warn(
+                f"{problem}; so the package compiles its .wasm files when it loads them; to "
+                "install artifacts, make the project's folder writable"
+            )
+            return
         raise WazcacheError(
-            f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
-            "artifacts beside the .wasm files"
+            f"{problem}; an editable install puts artifacts beside the .wasm files"
         ) from error
+    build.report.is_done("beside the .wasm files, for an editable install")
 
 
-def _remove_old(build: Build) -> set[Path]:
+def _check_places(build: Build) -> None:
+    """Refuse to write outside the project, and to replace a file that is not an artifact."""
+    root, plan = build.project.layout.root, build.plan
+    real_root = root.resolve()
+    folders = {package.source for package in plan.packages}
+    folders |= {artifact.editable_path.parent for artifact in plan.artifacts}
+    problems = [
+        f"{folder.relative_to(root)}: leads out of the project's root, to {folder.resolve()}; an "
+        "editable install writes there, so move the folder into the project"
+        for folder in sorted(folders)
+        if not folder.resolve().is_relative_to(real_root)
+    ]
+    listed = {
+        written
+        for package in plan.packages
+        for written in _listed(package.source / package.manifest, root)
+    }
+    for artifact in plan.artifacts:
+        path = artifact.editable_path
+        if _real(path) not in listed and path.is_file() and not _may_replace(path):
+            problems.append(
+                f"{path}: an editable install writes an artifact of {artifact.job.label} there, "
+                "but this file is not an artifact; rename it"
+            )
+    if problems:
+        raise WazcacheError("\n".join(problems))
+
+
+def _may_replace(path: Path) -> bool:
+    return path.stat().st_size == 0 or is_artifact(path)
+
+
+def _works_without_artifacts(packages: Iterable[Package]) -> bool:
+    """Say whether the code of packages finds the loader, and the loader its manifest."""
+    return all(
+        (package.source / name).is_file()
+        for package in packages
+        if package.loader
+        for name in (package.loader, package.manifest)
+    )
+
+
+def _is_current(build: Build, artifact: Artifact) -> bool:
+    """Say whether an artifact lies in its place already."""
+    path, entry = artifact.editable_path, build.entries.by_key[artifact.key.digest]
+    if not path.is_file() or path.stat().st_size != entry.size:
+        return False
+    return hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+
+
+def _remove_old(build: Build, current: Container[Path]) -> set[Path]:
     """Remove what earlier installs wrote, but for the files that are replaced in one step.
 
     Returns:
@@ -64,34 +131,44 @@ def _remove_old(build: Build) -> set[Path]:
     root, plan = build.project.layout.root, build.plan
     committed, kept = set(), set()
     for package in plan.packages:
-        before = list(_written_by(package.source / package.manifest, root))
-        kept.add(package.source / package.manifest)
+        kept.add(_real(package.source / package.manifest))
         if package.loader:
-            path = package.source / package.loader
-            kept.add(path)
-            if path not in before and path.exists():
-                committed.add(path)
-        _unlink(path for path in before if path not in kept)
+            loader = package.source / package.loader
+            kept.add(_real(loader))
+            listed = _listed(package.source / package.manifest, root, build.project.name)
+            if loader.exists() and _real(loader) not in listed:
+                committed.add(loader)
+    kept |= {_real(a.editable_path) for a in plan.artifacts if a.editable_path in current}
     for manifest in dict.fromkeys(package.manifest for package in plan.packages):
         remove(root, build.project.name, manifest, kept)
-    _unlink(artifact.asset.package.source / artifact.name for artifact in plan.artifacts)
+    for artifact in plan.artifacts:
+        if artifact.editable_path not in current:
+            artifact.editable_path.unlink(missing_ok=True)
     return committed
 
 
-def _write_package(build: Build, package: Package, committed: Container[Path]) -> None:
+def _write_package(
+    build: Build, package: Package, committed: Container[Path], current: Container[Path]
+) -> None:
     """Write the files of one package, the manifest first."""
     plan, entries = build.plan, build.entries
     artifacts = [artifact for artifact in plan.artifacts if artifact.asset.package == package]
-    wrote = [artifact.name for artifact in artifacts]
+    wrote = [path_from_package(package, artifact.editable_path) for artifact in artifacts]
     if package.loader and package.source / package.loader not in committed:
         wrote.append(package.loader)
     wrote.append(package.manifest)
     manifest = manifest_for_editable(plan, package, entries.by_key, build.project.name, wrote)
-    temporary_files.write_file(package.source / package.manifest, [manifest.to_bytes()])
+    _write_if_new(package.source / package.manifest, manifest.to_bytes())
     for artifact in artifacts:
-        entries.write(artifact.job, package.source / artifact.name)
+        if artifact.editable_path not in current:
+            entries.write(artifact.job, artifact.editable_path)
     if package.loader:
-        temporary_files.write_file(package.source / package.loader, [loader_text()])
+        _write_if_new(package.source / package.loader, loader_text())
+
+
+def _write_if_new(path: Path, data: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != data:
+        temporary_files.write_file(path, [data])
 
 
 def leftovers(
@@ -122,21 +199,24 @@ def leftovers(
                 yield distribution
     for folder in {os.path.dirname(source) for source in files}:
         for path in _manifests(Path(folder), manifest):
-            for written in _written_by(path, root):
-                if str(written) in files:
-                    yield files[str(written)]
+            for written in _paths(path, root):
+                real = _real(written)
+                for name in {os.path.normpath(written), str(real)}:
+                    if name in files and _real(Path(name)) == real:
+                        yield files[name]
 
 
 def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) -> None:
     """Remove exactly the files that editable installs of this project wrote.
 
-    The assets need not exist any more.
+    A file goes if a manifest lists it and it is an artifact, a loader or that manifest. The assets
+    need not exist any more.
 
     Args:
         root: the project's root. Folders below it with a project of their own are left alone.
         project: the project's name.
         manifest: the name of the manifests.
-        keep: files to leave.
+        keep: real paths of files to leave.
     """
     for name, folders, files in os.walk(root):
         folder = Path(name)
@@ -147,9 +227,16 @@ def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) 
         if any(temporary_files.is_temporary(name) for name in files):
             temporary_files.sweep(folder)
         for path in _manifests(folder, manifest):
-            info = read_editable_info(path)
-            if info is not None and info.project == project:
-                _unlink(written for written in _written_by(path, root) if written not in keep)
+            for written in _listed(path, root, project):
+                if written not in keep and written.is_file() and _is_ours(written, path):
+                    written.unlink()
+
+
+def _is_ours(path: Path, manifest: Path) -> bool:
+    """Say whether a file that a manifest lists is one that an install writes."""
+    if path.suffix == ".cwasm":
+        return is_artifact(path)
+    return path == _real(manifest) or is_loader(path)
 
 
 def _manifests(folder: Path, manifest: str) -> Iterator[Path]:
@@ -159,24 +246,33 @@ def _manifests(folder: Path, manifest: str) -> Iterator[Path]:
             yield path
 
 
-def _written_by(manifest: Path, root: Path) -> Iterator[Path]:
-    """Yield the files that a manifest lists, itself last, but none outside its folder."""
+def _listed(manifest: Path, root: Path, project: str | None = None) -> list[Path]:
+    """Return the real paths of the files that a manifest lists."""
+    return [_real(path) for path in _paths(manifest, root, project)]
+
+
+def _paths(manifest: Path, root: Path, project: str | None = None) -> Iterator[Path]:
+    """Yield the paths of the files that a manifest lists, itself last.
+
+    Anybody may have written the manifest, so other kinds of files and those outside the project do
+    not count. Neither do the lists of another project, if one is named.
+    """
     info = read_editable_info(manifest)
-    if info is None:
+    if info is None or project not in (None, info.project):
         return
+    real_root = root.resolve()
     for name in info.wrote:
-        if "\0" in name:
-            continue
         path = PurePosixPath(name)
-        inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name
-        loader = len(path.parts) == 1 and path.with_suffix(".json").name == manifest.name
-        if inside and (path.suffix == ".cwasm" or (loader and path.suffix == ".py")):
+        if "\0" in name or "\\" in name or path.is_absolute():
+            continue
+        is_loader_name = len(path.parts) == 1 and path.with_suffix(".json").name == manifest.name
+        if path.suffix == ".cwasm" or (path.suffix == ".py" and is_loader_name):
             written = manifest.parent / path
-            if written.parent.resolve().is_relative_to(root.resolve()):  # a link may lead out
+            if _real(written).is_relative_to(real_root):
                 yield written
     yield manifest
 
 
-def _unlink(paths: Iterable[Path]) -> None:
-    for path in list(paths):
-        path.unlink(missing_ok=True)
+def _real(path: Path) -> Path:
+    """Return where a file lies, without the links in the path of its folder."""
+    return Path(os.path.realpath(path.parent), path.name)

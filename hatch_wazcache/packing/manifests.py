@@ -11,15 +11,15 @@ from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.wheels.manifest import EditableInfo, Manifest, ManifestArtifact, ManifestAsset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.engine.settings import Profile, SettingValue
     from hatch_wazcache.formats.wasm import FileStamp
-    from hatch_wazcache.packing.plan import Asset, Plan
+    from hatch_wazcache.packing.plan import Artifact, Asset, Plan
     from hatch_wazcache.project.packages import Package
 
-__all__ = ["manifest_for_editable", "manifest_for_wheel"]
+__all__ = ["manifest_for_editable", "manifest_for_wheel", "path_from_package"]
 
 
 def manifest_for_wheel(
@@ -33,7 +33,7 @@ def manifest_for_wheel(
         entries: the entries of the plan's artifacts, by the digests of their keys.
         keep_wasm: whether the wheel holds the `.wasm` files.
     """
-    artifacts = _artifacts(plan, package, entries)
+    artifacts = _artifacts(plan, package, entries, lambda artifact: artifact.name)
     assets = [
         _asset(asset, artifacts, asset.name if keep_wasm else None)
         for asset in plan.assets
@@ -56,13 +56,26 @@ def manifest_for_editable(
         project: the project's name.
         wrote: the files of the package that the installation wrote, by their paths in it.
     """
-    artifacts = _artifacts(plan, package, entries)
+    artifacts = _artifacts(
+        plan, package, entries, lambda artifact: path_from_package(package, artifact.editable_path)
+    )
     assets = []
     for asset in plan.assets:
         if asset.package == package:
-            wasm = Path(os.path.relpath(asset.source, package.source)).as_posix()
+            wasm = path_from_package(package, asset.source)
             assets.append(_asset(asset, artifacts, wasm, asset.wasm.stamp))
     return _manifest(plan, package, assets, EditableInfo(project, tuple(wrote)))
+
+
+def path_from_package(package: Package, path: Path) -> str:
+    """Return the path of a file in the source tree, from the package's folder.
+
+    A file outside that folder has a path with `..`, which the system follows from the real folder.
+    """
+    if path.is_relative_to(package.source):
+        return path.relative_to(package.source).as_posix()
+    real = os.path.join(os.path.realpath(path.parent), path.name)
+    return Path(os.path.relpath(real, os.path.realpath(package.source))).as_posix()
 
 
 def _manifest(
@@ -89,16 +102,26 @@ def _manifest(
 
 
 def _artifacts(
-    plan: Plan, package: Package, entries: Mapping[str, Entry]
+    plan: Plan,
+    package: Package,
+    entries: Mapping[str, Entry],
+    path: Callable[[Artifact], str],
 ) -> Mapping[str, list[ManifestArtifact]]:
-    """Describe a package's artifacts, by the names of their assets."""
+    """Describe a package's artifacts, by the names of their assets.
+
+    Args:
+        plan: the build's plan.
+        package: one of its packages.
+        entries: the entries of the plan's artifacts, by the digests of their keys.
+        path: returns an artifact's path from the package's folder.
+    """
     described = defaultdict(list)
     for artifact in plan.artifacts:
         if artifact.asset.package == package:
             entry = entries[artifact.key.digest]
             described[artifact.asset.name].append(
                 ManifestArtifact(
-                    file=artifact.name,
+                    file=path(artifact),
                     target=artifact.system.name,
                     cpu=artifact.cpu,
                     profile=artifact.profile.name,

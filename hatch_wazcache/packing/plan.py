@@ -83,12 +83,22 @@ class Artifact:
     key: ArtifactKey
 
     @cached_property
-    def name(self) -> str:
-        """The path in the package: `<asset>.<system>[.<cpu>][.<profile>].cwasm`."""
-        parts = [self.asset.name.removesuffix(".wasm"), self.system.name]
+    def _suffix(self) -> str:
+        parts = ["", self.system.name]
         parts += [self.cpu] if self.cpu != "baseline" else []
         parts += [self.profile.name] if self.profile.name != "default" else []
         return ".".join([*parts, "cwasm"])
+
+    @property
+    def name(self) -> str:
+        """The path in the package: `<asset>.<system>[.<cpu>][.<profile>].cwasm`."""
+        return self.asset.name.removesuffix(".wasm") + self._suffix
+
+    @property
+    def editable_path(self) -> Path:
+        """The path in the source tree, for an editable install: beside the `.wasm`."""
+        source = self.asset.source
+        return source.with_name(source.name.removesuffix(".wasm") + self._suffix)
 
     @property
     def distribution(self) -> str:

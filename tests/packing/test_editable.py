@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.formats.wasm import FileStamp
 from tests.support.layouts import DEMO, LAYOUTS
 from tests.support.paths import ROOT
 from tests.support.projects import Project, run_python, unpack_sdist
+from tests.support.refusals import needs_linux, powerless
 from tests.support.wasm import tiny
 from tests.support.wheels import TARGET, members, precompiled
 
@@ -68,14 +71,23 @@ def test_the_editable_wheel_itself_holds_nothing_of_ours(project):
     assert members(built) == {"_demo.pth"}
 
 
-def test_an_asset_of_another_place_loads_from_the_source_tree(tmp_path):
+def test_artifacts_lie_beside_a_wasm_that_force_include_takes_from_another_folder(tmp_path):
+    project = LAYOUTS["force-include-of-a-file"].make(tmp_path)
+    editable_by_path(project)
+    before = set(project.tree())
+    install(project)
+    artifact = f"rust/out/a.{TARGET}.cwasm"
+    assert set(project.tree()) == before | {artifact, "demo/_wazcache.json", "demo/_wazcache.py"}
+    assert precompiled(project.root) == {"demo/data/renamed.wasm": artifact}
+    assert project.hatchling("-t", "wheel", "--clean-only").status == 0
+    assert set(project.tree()) == before
+
+
+def test_an_asset_of_another_folder_is_compiled_when_its_artifact_is_gone(tmp_path):
     project = LAYOUTS["force-include-of-a-file"].make(tmp_path)
     editable_by_path(project)
     install(project)
-    assert precompiled(project.root) == {
-        "demo/data/renamed.wasm": f"demo/data/renamed.{TARGET}.cwasm"
-    }
-    (project.root / f"demo/data/renamed.{TARGET}.cwasm").unlink()
+    (project.root / f"rust/out/a.{TARGET}.cwasm").unlink()
     ran = run_python(
         "from demo._wazcache import *; print(load_module('data/renamed.wasm'))", project.root
     )
@@ -90,6 +102,69 @@ def test_each_file_has_the_permissions_that_the_umask_gives(project):
     finally:
         os.umask(before)
     assert {(project.root / name).stat().st_mode & 0o777 for name in WROTE} == {0o640}
+
+
+def test_a_file_of_the_project_in_an_artifacts_place_is_not_replaced(project):
+    own = project.write(ARTIFACT, b"the project's own")
+    built = project.editable()
+    assert built.status != 0
+    assert f"{own}: an editable install writes an artifact of demo/a.wasm there" in built.output
+    assert "Traceback" not in built.output
+    assert own.read_bytes() == b"the project's own"
+
+
+def test_a_package_folder_that_leads_out_of_the_project_is_refused(project, tmp_path):
+    outside = tmp_path / "outside"
+    (project.root / "demo").rename(outside)
+    (project.root / "demo").symlink_to(outside)
+    project.wasm("data/a.wasm")
+    project.options('assets = ["data/*.wasm"]')
+    project.append(
+        "[tool.hatch.build.targets.wheel]\npackages = ['demo']\n"
+        "[tool.hatch.build.targets.wheel.force-include]\ndata = 'demo/data'\n"
+    )
+    editable_by_path(project)
+    before = os.listdir(outside)
+    built = project.editable()
+    assert built.status != 0
+    assert f"demo: leads out of the project's root, to {outside}; an editable" in built.output
+    assert "Traceback" not in built.output
+    assert os.listdir(outside) == before
+
+
+# a tree that cannot be written
+
+
+def read_only(project: Project, tmp_path: Path) -> None:
+    project.python = powerless(tmp_path)
+    (project.root / "demo").chmod(0o555)
+
+
+@needs_linux
+def test_a_tree_that_cannot_be_written_keeps_what_it_has_and_a_warning_says_so(project, tmp_path):
+    install(project)
+    project.write("demo/a.wasm", tiny("changed"))
+    read_only(project, tmp_path)
+    output = install(project)
+    assert "wazcache: warning: " in output
+    assert "cannot be written: Permission denied; so the package compiles its .wasm" in output
+    assert "beside the .wasm files" not in output
+    assert "precompiled=False" in status(project)
+
+
+@needs_linux
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_tree_that_cannot_be_written_is_an_error_without_a_loader_and_where_strict_is_on(
+    project, tmp_path, strict
+):
+    if strict:
+        install(project)
+        project.write("demo/a.wasm", tiny("changed"))
+    read_only(project, tmp_path)
+    built = project.editable(**({"WAZCACHE_STRICT": "1"} if strict else {}))
+    assert built.status != 0
+    assert "cannot be written: Permission denied" in built.output
+    assert "Traceback" not in built.output
 
 
 # an artifact of another wasm never runs
@@ -149,6 +224,7 @@ def test_a_failed_install_leaves_no_old_artifact_for_a_new_wasm(project):
 
 def test_a_disk_that_is_full_when_an_artifact_is_written_is_said(project):
     install(project)
+    (project.root / ARTIFACT).unlink()
     code = (
         "import os, resource, sys; from hatchling.cli import hatchling; os.chdir(sys.path[1]); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); "
@@ -189,6 +265,13 @@ def test_the_next_install_removes_what_an_asset_left_in_another_package(project)
     (project.root / "demo/one/a.wasm").rename(project.root / "demo/two/a.wasm")
     install(project)
     assert [path for path in project.tree() if "/one/" in path] == ["demo/one/__init__.py"]
+
+
+def test_the_next_install_does_not_touch_what_is_right_already(project):
+    install(project)
+    before = {name: FileStamp.of((project.root / name).stat()) for name in WROTE}
+    install(project)
+    assert {name: FileStamp.of((project.root / name).stat()) for name in WROTE} == before
 
 
 # it goes no further
@@ -302,6 +385,16 @@ def test_clean_keeps_a_loader_that_the_project_has_committed(project):
     install(project)
     assert project.hatchling("-t", "wheel", "--clean-only").status == 0
     assert loader.exists()
+    assert "demo/_wazcache.json" not in project.tree()
+
+
+def test_clean_keeps_a_cwasm_of_the_projects_own_even_if_a_manifest_lists_it(project):
+    install(project)
+    own = project.write("demo/model.cwasm", (project.root / ARTIFACT).read_bytes())
+    replaced = project.write(ARTIFACT, b"the project's own by now")
+    assert project.hatchling("-t", "wheel", "--clean-only").status == 0
+    assert own.exists()
+    assert replaced.read_bytes() == b"the project's own by now"
     assert "demo/_wazcache.json" not in project.tree()
 
 

@@ -67,7 +67,7 @@ for manifest in sorted(root.rglob("*.json")):
         about = json.loads(manifest.read_text("utf-8"))["assets"][asset]
         for profile in sorted({artifact["profile"] for artifact in about["artifacts"]}):
             loader.load_module(asset, profile=profile, strict=True)
-            path = loader.status(asset, profile=profile).artifact
+            path = os.path.normpath(loader.status(asset, profile=profile).artifact)
             place = (folder / asset).relative_to(root).as_posix()
             found = pathlib.Path(path).relative_to(root).as_posix()
             loaded[place if profile == "default" else f"{place}:{profile}"] = found

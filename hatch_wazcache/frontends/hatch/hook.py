@@ -129,7 +129,6 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         report = self._report
         if version == "editable":
             write_editable(build)
-            report.is_done("beside the .wasm files, for an editable install")
         else:
             assert self._wheel is not None
             size = self._wheel.finish(artifact, build_data, report)

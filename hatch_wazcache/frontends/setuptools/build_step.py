@@ -99,7 +99,6 @@ class BuildWazcache(Command):
         if self.editable_mode:
             write_editable(build)
             self.files.filter_data_files(Path.is_file)  # it may have removed some
-            self.report.is_done("beside the .wasm files, for an editable install")
         else:
             write_tree(build, Path(self.build_lib))
             self.report.is_done(self.build_lib)
@@ -136,13 +135,14 @@ class BuildWazcache(Command):
             return {}
         files = {asset.distribution: asset.source for asset in self._plan.assets}
         for artifact in self._plan.artifacts:
-            files[artifact.distribution] = artifact.asset.package.source / artifact.name
+            files[artifact.distribution] = artifact.editable_path
         for package in self._plan.packages:
             for name in filter(None, (package.manifest, package.loader)):
                 files[package.file(name)] = package.source / name
         return {
             os.path.join(self.build_lib, path): os.path.relpath(source, self.root)
             for path, source in files.items()
+            if not self.editable_mode or source.is_file()
         }
 
     # the project
