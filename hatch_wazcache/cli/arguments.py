@@ -78,6 +78,16 @@ def make_parser() -> argparse.ArgumentParser:
         "whether an asset is in the cache, or what differs from the nearest entry",
     ).add_argument("asset", metavar="ASSET", help="a .wasm file of the project")
     add("warm", project_commands.warm, "compile a project's assets without building a wheel")
+    install = add(
+        "install",
+        project_commands.install,
+        "bring the artifacts of an editable install up to date, without installing again",
+    )
+    install.description = (
+        "Write artifacts, loader and manifest beside the project's .wasm files, as an editable "
+        "install does, and remove those that are out of date. With hatchling the project's other "
+        "hooks run too; with setuptools no other step of a build runs."
+    )
     add("verify", maintenance_commands.verify, "check every digest of every entry").add_argument(
         "--repair", action="store_true", help="remove broken entries"
     )

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.maintenance import Item
     from hatch_wazcache.cache.search import Difference
     from hatch_wazcache.packing.plan import Artifact, Asset, Plan
+    from hatch_wazcache.report import Report
 
-__all__ = ["warm", "why"]
+__all__ = ["install", "warm", "why"]
 
 
 def warm(options: Namespace) -> Result:
@@ -32,15 +33,28 @@ def warm(options: Namespace) -> Result:
     project, cache = context.project, context.trusted_cache
     with compiling(strict=project.config().strict) as report:
         project.warm(report)
-    data = {
-        "project": str(project.root),
+    return Result(_counts(report, project.root, cache), [f"{report.counts()}: {cache}"])
+
+
+def install(options: Namespace) -> Result:
+    """Bring the artifacts of an editable install up to date."""
+    context = Context(options.project)
+    project = context.project
+    with compiling(strict=project.config().strict) as report:
+        project.refresh_editable(report)
+    data = _counts(report, project.root, context.cache)
+    return Result(data, [f"{report.counts()}: beside the .wasm files of {project.root}"])
+
+
+def _counts(report: Report, project: Path, cache: Path) -> dict[str, Any]:
+    return {
+        "project": str(project),
         "cache": str(cache),
         "compiled": report.compiled,
         "found": report.found,
         "seconds_compiled": report.spent,
         "seconds_saved": report.saved,
     }
-    return Result(data, [f"{report.counts()}: {cache}"])
 
 
 def why(options: Namespace) -> Result:

@@ -12,9 +12,10 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.engine.targets import SYSTEMS
+from hatch_wazcache.engine.targets import SYSTEMS, TARGETS, native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import is_artifact
+from hatch_wazcache.packing.build import Build
 from hatch_wazcache.packing.manifests import manifest_for_editable, path_from_package
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util import temporary_files
@@ -23,11 +24,12 @@ from hatch_wazcache.wheels.manifest import is_loader, manifest_name, read_editab
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from hatch_wazcache.packing.build import Build
     from hatch_wazcache.packing.plan import Artifact
     from hatch_wazcache.project.packages import Package
+    from hatch_wazcache.project.project import Project
+    from hatch_wazcache.report import Report
 
-__all__ = ["leftovers", "remove", "write_editable"]
+__all__ = ["leftovers", "refresh_editable", "remove", "write_editable"]
 
 _DEFAULT_MANIFEST = manifest_name(None)
 
@@ -37,19 +39,58 @@ _NO_SOURCES = (".git", ".hg", ".hatch", ".nox", ".tox", ".venv", "__pycache__", 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def write_editable(build: Build) -> None:
-    """Write artifacts, manifests and loaders beside the sources, each file at once or not at all.
+class _ReadOnlyError(WazcacheError):
+    """The user has no permission to write to the source tree."""
 
-    Files of an earlier install go first. So an old artifact never lies beside a new manifest, even
-    if this process is killed. A file that has the right bytes already is not touched: on Windows it
-    may be in use.
+
+def write_editable(build: Build) -> None:
+    """Write artifacts, manifests and loaders beside the sources.
+
+    A source tree that cannot be written is a warning if the package works without artifacts.
 
     Args:
         build: its entries are made.
 
     Raises:
-        WazcacheError: the source tree cannot be written, and the package does not work without it;
-            or a file would lie outside the project or replace a file of the project.
+        WazcacheError: the files cannot be written; or a file would lie outside the project or
+            replace a file of the project.
+    """
+    try:
+        _write(build)
+    except _ReadOnlyError as error:
+        if not _has_loaders(build.plan.packages):
+            raise
+        build.report.warn(f"{error}; without them the package compiles the .wasm when it loads it")
+    else:
+        build.report.is_done("beside the .wasm files, for an editable install")
+
+
+def refresh_editable(project: Project, report: Report) -> None:
+    """Bring the files of an editable install up to date. Counts as a build in the statistics.
+
+    Args:
+        project: the installed project.
+        report: shows progress and warnings, and counts.
+
+    Raises:
+        WazcacheError: an asset cannot be compiled; or as for `write_editable`, but a source tree
+            that cannot be written is always an error.
+    """
+    build = Build(project, native_target() or TARGETS["any"], report)
+    try:
+        build.make_entries()
+        _write(build)
+        build.record_and_prune()
+    finally:
+        build.close()
+
+
+def _write(build: Build) -> None:
+    """Write the files, each at once or not at all.
+
+    Files of an earlier install go first. So an old artifact never lies beside a new manifest, even
+    if this process is killed. A file that has the right bytes already is not touched: on Windows it
+    may be in use.
     """
     _check_places(build)
     try:
@@ -59,17 +100,11 @@ def write_editable(build: Build) -> None:
             _write_package(build, package, committed, current)
     except OSError as error:
         where = error.filename or build.project.layout.root  # a full disk has no name
-        problem = f"{where}: cannot be written: {error.strerror or error}"
-        if error.errno in _NO_PERMISSION and _works_without_artifacts(build.plan.packages):
-            build.report.warn(
-                f"{problem}; so the package compiles its .wasm files when it loads them; to "
-                "install artifacts, make the project's folder writable"
-            )
-            return
-        raise WazcacheError(
-            f"{problem}; an editable install puts artifacts beside the .wasm files"
+        kind = _ReadOnlyError if error.errno in _NO_PERMISSION else WazcacheError
+        raise kind(
+            f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
+            "artifacts beside the .wasm files"
         ) from error
-    build.report.is_done("beside the .wasm files, for an editable install")
 
 
 def _check_places(build: Build) -> None:
@@ -104,8 +139,8 @@ def _may_replace(path: Path) -> bool:
     return path.stat().st_size == 0 or is_artifact(path)
 
 
-def _works_without_artifacts(packages: Iterable[Package]) -> bool:
-    """Say whether the code of packages finds the loader, and the loader its manifest."""
+def _has_loaders(packages: Iterable[Package]) -> bool:
+    """Say whether each package finds its loader, and the loader its manifest."""
     return all(
         (package.source / name).is_file()
         for package in packages

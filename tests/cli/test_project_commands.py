@@ -1,18 +1,21 @@
-"""`why` and `warm`: the commands that ask about a project."""
+"""`why`, `warm` and `install`: the commands that need a project."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from tests.support.commands import OTHER, answer, artifacts, break_, entries, refused, run, said
 from tests.support.disks import mounted
 from tests.support.marks import as_root
-from tests.support.projects import Project
+from tests.support.projects import Project, SetuptoolsProject
+from tests.support.refusals import needs_linux, powerless
 from tests.support.wasm import tiny
+from tests.support.wheels import TARGET, precompiled
 
 # why
 
@@ -172,3 +175,44 @@ def test_warm_of_a_cache_that_keeps_nothing_is_an_error(filled: Project):
         "hatch-wazcache: the cache could not store the artifacts, so the next build compiles them "
         "again"
     )
+
+
+# install
+
+
+def test_install_brings_an_editable_install_up_to_date(filled: Project):
+    before = set(filled.tree())
+    assert filled.editable().status == 0
+    installed = set(filled.tree()) - {path for path in filled.tree() if path.startswith("dist/")}
+    filled.write("demo/a.wasm", tiny("changed"))
+    (filled.root / "demo/sub/b.wasm").unlink()
+    done = run(filled, "install", cwd=filled.root / "demo")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        f"1 compiled, 0 found in the cache: beside the .wasm files of {filled.root}\n"
+    )
+    assert precompiled(filled.root) == {"demo/a.wasm": f"demo/a.{TARGET}.cwasm"}
+    after = set(filled.tree()) - {path for path in filled.tree() if path.startswith("dist/")}
+    assert installed - after == {"demo/sub/b.wasm", f"demo/sub/b.{TARGET}.cwasm"}
+    assert after - before == installed - before - {f"demo/sub/b.{TARGET}.cwasm"}
+
+
+def test_install_of_a_setuptools_project_writes_beside_the_sources(tmp_path: Path):
+    project = SetuptoolsProject(tmp_path / "project", tmp_path / "cache")
+    project.write("pyproject.toml", project.pyproject)
+    project.write("demo/__init__.py")
+    project.wasm("demo/a.wasm")
+    before = set(project.tree())
+    about = answer(project, "install")
+    assert (about["compiled"], about["project"]) == (1, str(project.root))
+    assert set(project.tree()) - before == {
+        "demo/_wazcache.json", "demo/_wazcache.py", f"demo/a.{TARGET}.cwasm"
+    }  # fmt: skip
+    assert precompiled(project.root) == {"demo/a.wasm": f"demo/a.{TARGET}.cwasm"}
+
+
+@needs_linux
+def test_install_into_a_tree_that_cannot_be_written_is_an_error(filled: Project, tmp_path: Path):
+    filled.python = powerless(tmp_path)
+    (filled.root / "demo").chmod(0o555)
+    assert "cannot be written: Permission denied" in refused(filled, "install")

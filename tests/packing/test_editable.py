@@ -147,8 +147,9 @@ def test_a_tree_that_cannot_be_written_keeps_what_it_has_and_a_warning_says_so(p
     read_only(project, tmp_path)
     output = install(project)
     assert "wazcache: warning: " in output
-    assert "cannot be written: Permission denied; so the package compiles its .wasm" in output
-    assert "beside the .wasm files" not in output
+    assert "cannot be written: Permission denied; an editable install" in output
+    assert "without them the package compiles the .wasm when it loads it" in output
+    assert "beside the .wasm files, for" not in output
     assert "precompiled=False" in status(project)
 
 

@@ -13,13 +13,14 @@ from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook
 from hatch_wazcache.frontends.working_directory import in_project_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
     from hatch_wazcache.packing.plan import Plan
     from hatch_wazcache.project.config import Config
+    from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
 __all__ = ["HatchProject"]
@@ -80,22 +81,41 @@ class HatchProject:
         Raises:
             WazcacheError: an asset cannot be compiled, or the cache cannot store it.
         """
+        from hatch_wazcache.packing.build import warm
+
+        self._run_hooks("standard", lambda project: warm(project, report))
+
+    def refresh_editable(self, report: Report) -> None:
+        """Run the project's hooks and bring its editable install up to date.
+
+        Args:
+            report: shows progress, and counts.
+
+        Raises:
+            WazcacheError: an asset cannot be compiled, or the source tree cannot be written.
+        """
+        from hatch_wazcache.packing.editable import refresh_editable
+
+        self._run_hooks("editable", lambda project: refresh_editable(project, report))
+
+    def _run_hooks(self, version: str, work: Callable[[Project], None]) -> None:
+        """Run the hooks of a build. Ours does this work, and hatchling makes no wheel."""
         with self._one_message():
             self._builder.metadata.validate_fields()
             self._builder.load_plugins()
-        self._builder.report = report
+        self._builder.work = work
         with in_project_root(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
             # hatchling creates the folder. The project may have no dist folder, and needs none.
             for _wheel in self._builder.build(
-                directory=folder, versions=["standard"], hooks_only=True, clean=False
+                directory=folder, versions=[version], hooks_only=True, clean=False
             ):
                 pass
 
 
 class _Hook(WazcacheBuildHook):
-    """Our hook outside a build: it raises errors, plans or warms, and begins no wheel."""
+    """Our hook outside a build: it raises errors, and begins no wheel."""
 
-    report: Report
+    work: Callable[[Project], None]
 
     def plan(self, build_data: dict[str, Any]) -> Plan:
         from hatch_wazcache.packing.build import plan_build
@@ -103,15 +123,13 @@ class _Hook(WazcacheBuildHook):
         return plan_build(self.project(build_data))
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        from hatch_wazcache.packing.build import warm
-
-        warm(self.project(build_data), self.report)
+        self.work(self.project(build_data))
 
 
 class _Builder(WheelBuilder):
     """hatchling's own builder, with our hook replaced by the one above."""
 
-    report: Report
+    work: Callable[[Project], None]
 
     def our_hook(self, directory: str) -> _Hook:
         table = self.config.hook_config[_NAME]
@@ -135,5 +153,5 @@ class _Builder(WheelBuilder):
     def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[Any]]:
         hooks = super().get_build_hooks(directory)
         ours = hooks[_NAME] = self.our_hook(directory)
-        ours.report = self.report
+        ours.work = self.work
         return hooks

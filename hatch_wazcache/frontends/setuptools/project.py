@@ -68,6 +68,20 @@ class SetuptoolsProject:
         with self._step() as step:
             warm(step.project(), report)
 
+    def refresh_editable(self, report: Report) -> None:
+        """Bring an editable install up to date with the files that are there now.
+
+        Args:
+            report: shows progress, and counts.
+
+        Raises:
+            WazcacheError: an asset cannot be compiled, or the source tree cannot be written.
+        """
+        from hatch_wazcache.packing.editable import refresh_editable
+
+        with self._step() as step:
+            refresh_editable(step.project(), report)
+
     @contextmanager
     def _step(self) -> Iterator[BuildWazcache]:
         """Read the project and give our step of `build`, which does not run. Writes no file."""
