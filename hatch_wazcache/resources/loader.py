@@ -51,6 +51,7 @@ _PROCESS = os.getpid()
 _NONE_HERE = "the wheel has none for this system"
 
 # Filled with setdefault, which needs no lock: a lock held during a fork stays locked in the child.
+_digests: dict[tuple[Any, ...], str] = {}
 _engines: dict[tuple[str, bool], Any] = {}
 _manifests: dict[str, dict[str, Any]] = {}
 _warned: dict[tuple[str, str], object] = {}
@@ -71,12 +72,15 @@ class Status(NamedTuple):
     reason: str | None
     """Why no artifact loads, if none does."""
 
+    def __bool__(self) -> bool:
+        return self.precompiled
+
 
 def load_module(
     name: str | os.PathLike[str] | ResourceFile,
     engine: wasmtime.Engine | None = None,
     *,
-    profile: str = "default",
+    profile: str | None = None,
     strict: bool = False,
 ) -> wasmtime.Module:
     """Load a module.
@@ -86,7 +90,8 @@ def load_module(
             importlib.resources.
         engine: your own engine, which must have the settings of the profile. The default is
             `engine(profile)`.
-        profile: the name of one of the asset's profiles.
+        profile: the name of one of the asset's profiles. The default is `default`, or the only
+            profile of this package.
         strict: raise an error instead of compiling the `.wasm`.
 
     Raises:
@@ -102,7 +107,7 @@ def load_component(
     name: str | os.PathLike[str] | ResourceFile,
     engine: wasmtime.Engine | None = None,
     *,
-    profile: str = "default",
+    profile: str | None = None,
     strict: bool = False,
 ) -> wasmtime.component.Component:
     """Load a component, as `load_module` loads a module. Needs wasmtime 39 or later."""
@@ -110,11 +115,11 @@ def load_component(
     return component
 
 
-def engine(profile: str = "default", cache: bool = False) -> wasmtime.Engine:
+def engine(profile: str | None = None, cache: bool = False) -> wasmtime.Engine:
     """Return the engine with a profile's settings. A process has one for each profile.
 
     Args:
-        profile: a profile's name.
+        profile: a profile's name. The default is `default`, or the only profile of this package.
         cache: turn on wasmtime's own compilation cache, which helps assets that are compiled here.
             wasmtime writes to the user's cache folder. If it cannot, there is a warning and no
             cache.
@@ -122,7 +127,7 @@ def engine(profile: str = "default", cache: bool = False) -> wasmtime.Engine:
     Raises:
         LoadError: there is no such profile, or the installed wasmtime lacks one of its settings.
     """
-    made: wasmtime.Engine = _engine(profile, cache)
+    made: wasmtime.Engine = _engine(_profile(profile), cache)
     return made
 
 
@@ -130,7 +135,7 @@ def status(
     name: str | os.PathLike[str] | ResourceFile,
     engine: wasmtime.Engine | None = None,
     *,
-    profile: str = "default",
+    profile: str | None = None,
 ) -> Status:
     """Tell whether an asset loads precompiled: from which artifact, or why not. Compiles nothing.
 
@@ -138,6 +143,7 @@ def status(
         LoadError: there is no such asset or profile.
     """
     name, asset = _find(name)
+    profile = _profile(profile)
     try:
         kind = _kind(asset["kind"])
     except LoadError as error:
@@ -153,8 +159,9 @@ def assets() -> list[str]:
     return sorted(_manifest()["assets"])
 
 
-def _load(name: Any, wanted: str, engine_: Any, profile: str, strict: bool) -> Any:
+def _load(name: Any, wanted: str, engine_: Any, profile: str | None, strict: bool) -> Any:
     name, asset = _find(name)
+    profile = _profile(profile)
     if asset["kind"] != wanted:
         raise LoadError(f"{name} is a {asset['kind']}: use load_{asset['kind']}")
     kind = _kind(wanted)
@@ -174,8 +181,8 @@ def _load(name: Any, wanted: str, engine_: Any, profile: str, strict: bool) -> A
         raise LoadError(
             f"{name} cannot be loaded, and its .wasm cannot be read ({error}): {reason}"
         ) from None
-    this = object()
-    if refusal and _warned.setdefault((name, profile), this) is this:
+    first = object()
+    if refusal and _warned.setdefault((name, profile), first) is first:
         warnings.warn(f"{name} is compiled now, which takes time: {reason}", stacklevel=3)
     return _compile(kind, engine_, wasm, profile)
 
@@ -205,7 +212,6 @@ def _load_artifact(
         The module or component, and the artifact's path. If no artifact loads: None and the
         reasons, or None twice if the wheel has no artifact for this system.
     """
-    _settings(profile)  # raises an error if there is no such profile
     system = _system()
     for_system = [artifact for artifact in asset["artifacts"] if artifact["target"] == system]
     candidates = [artifact for artifact in for_system if artifact["profile"] == profile]
@@ -231,17 +237,9 @@ def _deserialize(
     try:
         if _has_changed(asset):
             return None, "the .wasm has changed since; install the project again"
-        if os.path.isfile(path):
-            try:
-                return kind.deserialize_file(engine_, path), ""
-            except UnicodeEncodeError:
-                pass  # wasmtime needs a path in UTF-8
-            except wasmtime.WasmtimeError as error:
-                if "memory executable" not in str(error):  # a file system mounted noexec
-                    raise
-        elif not _in_archive():
+        if not os.path.isfile(path) and not _in_archive():
             return None, "it is not a file" if os.path.exists(path) else "the file is missing"
-        return kind.deserialize(engine_, _read(artifact["file"])), ""
+        return _from_file_or_memory(artifact["file"], path, kind, engine_), ""
     except wasmtime.WasmtimeError as error:
         size = os.path.getsize(path) if os.path.isfile(path) else artifact["size"]
         if size != artifact["size"]:
@@ -251,12 +249,71 @@ def _deserialize(
         return None, str(error)
 
 
+def _from_file_or_memory(file: str, path: str, kind: Any, engine_: Any) -> Any:
+    import wasmtime
+
+    if os.path.isfile(path) and not _is_short_of_files():
+        try:
+            return kind.deserialize_file(engine_, path)
+        except UnicodeEncodeError:
+            pass  # wasmtime needs a path in UTF-8
+        except wasmtime.WasmtimeError as error:
+            if "memory executable" not in str(error):  # a file system mounted noexec
+                raise
+    return kind.deserialize(engine_, _read(file))
+
+
+def _is_short_of_files() -> bool:
+    """Say whether half of the files that this process may open are open.
+
+    wasmtime keeps an artifact's file open as long as its module lives. From memory it loads an
+    artifact without a file, but has to copy it.
+    """
+    if sys.platform == "win32":  # has no such limit
+        return False
+    try:
+        free = os.open(os.devnull, os.O_RDONLY)  # the lowest number that is free
+    except OSError:
+        return False  # wasmtime will say why
+    os.close(free)
+    return 0 < os.sysconf("SC_OPEN_MAX") <= 2 * free
+
+
 def _has_changed(asset: dict[str, Any]) -> bool:
-    """Say whether the `.wasm` of an editable install has changed since it was compiled."""
+    """Say whether the `.wasm` of an editable install has changed since it was compiled.
+
+    A checkout, a copy or a container layer gives the same file other times, so only its digest
+    counts. It need not be computed while the file is untouched. On Windows nothing proves that:
+    ctime is the time of the file's creation there.
+    """
     if "mtime_ns" not in asset:
         return False
-    now = os.stat(_path(asset["wasm"]))
-    return (now.st_size, now.st_mtime_ns) != (asset["size"], asset["mtime_ns"])
+    path = _path(asset["wasm"])
+    now = os.stat(path)
+    untouched = (asset["size"], asset["mtime_ns"], asset.get("ctime_ns"), asset.get("inode"))
+    if sys.platform != "win32" and _stamp(now) == untouched:
+        return False
+    return not _is_the_wasm(path, now, asset)
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _is_the_wasm(path: str, status: os.stat_result, asset: dict[str, Any]) -> bool:
+    """Say whether a file has the bytes of an asset. Each file is read once in a process."""
+    if status.st_size != asset["size"]:
+        return False
+    key = (path, *_stamp(status))
+    if key not in _digests:
+        import hashlib
+
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        _digests.setdefault(key, digest.hexdigest())
+    return bool(_digests[key] == asset["sha256"])
 
 
 def _cause(text: str) -> str:
@@ -270,9 +327,12 @@ def _cause(text: str) -> str:
         try:
             installed = metadata.version("wasmtime")
         except metadata.PackageNotFoundError:
-            installed = "another one"
+            installed = "another"
+        wanted = _manifest()["wasmtime"]
+        major = int(wanted.partition(".")[0])
         return (
-            f"compiled for wasmtime {_manifest()['wasmtime']}, installed is {installed} ({cause})"
+            f"compiled for wasmtime {wanted}, installed is {installed} ({cause}); install "
+            f"wasmtime>={major},<{major + 1}, or a release of {_package()} for wasmtime {installed}"
         )
     if "backtrace support" in cause:
         return f"the environment variable WASMTIME_BACKTRACE_DETAILS is set ({cause})"
@@ -333,41 +393,81 @@ def _config(profile: str) -> Any:
     return config
 
 
-def _settings(profile: str) -> dict[str, Any]:
-    profiles: dict[str, dict[str, Any]] = _manifest()["profiles"]
+def _profile(profile: str | None) -> str:
+    """Check a profile's name, or choose the profile if there is no name."""
+    profiles = _manifest()["profiles"]
+    if profile is None:
+        profile = next(iter(profiles)) if len(profiles) == 1 else "default"
     if profile not in profiles:
         raise LoadError(f"there is no profile {profile}; there is {', '.join(sorted(profiles))}")
-    return profiles[profile]
+    return profile
+
+
+def _settings(profile: str) -> dict[str, Any]:
+    settings: dict[str, Any] = _manifest()["profiles"][profile]
+    return settings
 
 
 # Names and files
 
 
 def _find(name: Any) -> tuple[str, dict[str, Any]]:
-    """Return an asset's name and its part of the manifest."""
+    """Return an asset's name and its part of the manifest.
+
+    A str that is an asset's name means the asset. Every other path must lead to an asset, and a
+    relative one starts at the current folder.
+    """
     known = _manifest()["assets"]
-    for text in _names(name):
-        for asset_name, asset in known.items():
-            if text in (asset_name, _on_disk(asset_name)):
-                return asset_name, asset
-    raise LoadError(f"there is no asset {name}; there is {', '.join(sorted(known))}")
+    text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
+    as_name = _in_manifest(text)
+    if not isinstance(name, str) or os.path.isabs(text):
+        for found in _names(text):
+            if found in known:
+                return found, known[found]
+            for asset_name, asset in known.items():
+                if found == asset["wasm"]:  # an editable install may have it elsewhere
+                    return asset_name, asset
+    elif as_name in known:
+        if "/" in as_name:
+            _refuse_another_file(text, as_name, known[as_name])
+        return as_name, known[as_name]
+    message = f"there is no asset {name}; there is {', '.join(sorted(known))}"
+    if os.path.isfile(text):
+        message += f". To load the file {os.path.abspath(text)}, use wasmtime itself"
+    elif as_name in known:
+        message += f". A relative path starts at the current folder: pass {as_name!r}, a str"
+    raise LoadError(message)
 
 
-def _names(name: Any) -> Iterator[str]:
-    """Yield the names that the manifest may have for it: a path is relative to this package.
+def _names(path: str) -> Iterator[str]:
+    """Yield the names that the manifest may have for a file: its paths relative to this package.
 
     This package may lie behind a symbolic link, and the caller may have resolved the path.
     """
-    text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
-    yield text.replace(os.sep, "/")
-    if isinstance(name, str) and not os.path.isabs(text):
-        return
     for resolve in (os.path.abspath, os.path.realpath):
         try:
-            relative = os.path.relpath(resolve(text), os.path.dirname(resolve(_FILE)))
+            relative = os.path.relpath(resolve(path), os.path.dirname(resolve(_FILE)))
         except ValueError:  # it is on another drive, or cannot be encoded
             continue
-        yield relative.replace(os.sep, "/")
+        yield _in_manifest(relative)
+
+
+def _refuse_another_file(path: str, name: str, asset: dict[str, Any]) -> None:
+    """Raise an error if an asset's name is also the path of a file with other bytes.
+
+    A program passes on the paths that its users give it: the asset would run in place of the file.
+    """
+    if not os.path.isfile(path):
+        return
+    try:
+        same = _is_the_wasm(os.path.abspath(path), os.stat(path), asset)
+    except OSError:
+        same = False
+    if not same:
+        raise LoadError(
+            f"{name} is an asset's name, and also another file, {os.path.abspath(path)}. For the "
+            f"asset, pass its full path, {_path(name)}. To load the file, use wasmtime itself"
+        )
 
 
 def _manifest() -> dict[str, Any]:
@@ -378,14 +478,32 @@ def _manifest() -> dict[str, Any]:
         try:
             manifest = json.loads(_read(os.path.basename(path)))
         except (OSError, ValueError) as error:
-            raise LoadError(
-                f"{path} cannot be read ({error}); "
-                "hatch-wazcache writes it when it builds this package"
-            ) from None
+            raise LoadError(f"{path} cannot be read ({error}); {_who_left_it_out()}") from None
         if not isinstance(manifest, dict) or manifest.get("schema") != 1:
             raise LoadError(f"{path} is of another version of hatch-wazcache than {_FILE}")
         _manifests[path] = manifest
     return _manifests[path]
+
+
+def _who_left_it_out() -> str:
+    """Say which program should have put a file here, and how to call that program."""
+    options = {
+        "PyInstaller": "--collect-data {}, or install hatch-wazcache beside it, which has a hook",
+        "Nuitka": "--include-package-data={}",
+        "cx_Freeze": "--packages={}",
+    }
+    if "__compiled__" in globals():
+        freezer = "Nuitka"
+    elif getattr(sys, "frozen", False):
+        freezer = "PyInstaller" if hasattr(sys, "_MEIPASS") else "cx_Freeze"
+    else:
+        return "hatch-wazcache writes it when it builds this package"
+    return f"{freezer} left it out: call it with {options[freezer].format(_package())}"
+
+
+def _package() -> str:
+    """Return the name of the package that this file is in."""
+    return __name__.rpartition(".")[0] or os.path.basename(_FOLDER)
 
 
 def _read(file: str) -> bytes:
@@ -406,6 +524,15 @@ def _path(file: str) -> str:
 def _on_disk(file: str) -> str:
     """Return a name as Python reads it from disk. Installers write UTF-8 in every locale."""
     return os.fsdecode(file.encode())
+
+
+def _in_manifest(path: str) -> str:
+    """Return a path in the way that the manifest has it: the reverse of `_on_disk`."""
+    try:
+        path = os.fsencode(path).decode()
+    except UnicodeError:  # no path of this locale, or not in UTF-8
+        pass
+    return path.replace(os.sep, "/")
 
 
 def _in_archive() -> bool:

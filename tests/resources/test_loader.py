@@ -54,6 +54,12 @@ def test_status_compiles_nothing_and_warns_of_nothing(own_site: Path):
     assert warnings == "[]"
 
 
+def test_status_is_true_if_an_artifact_loads(own_site: Path):
+    (own_site / f"demo/c.{TARGET}.cwasm").unlink()
+    code = "print(bool(status('answer.wasm')), bool(status('c.wasm')), len(status('c.wasm')))"
+    assert run(code, own_site) == ["True False 5"]
+
+
 # Names
 
 
@@ -61,7 +67,7 @@ def test_status_compiles_nothing_and_warns_of_nothing(own_site: Path):
     "name",
     [
         "'data/deep/b.wasm'",
-        "Path('data', 'deep', 'b.wasm')",
+        "Path(os.path.relpath(Path(demo.__file__).parent / 'data/deep/b.wasm'))",
         "Path(demo.__file__).parent / 'data/deep/b.wasm'",
         "str(Path(demo.__file__).parent / 'data/deep/b.wasm')",
         "files('demo') / 'data/deep/b.wasm'",
@@ -70,7 +76,7 @@ def test_status_compiles_nothing_and_warns_of_nothing(own_site: Path):
 )
 def test_an_asset_may_be_named_by(name: str, site: Path):
     code = f"""
-        import demo
+        import demo, os
         from importlib.resources import files
         from pathlib import Path
         print(status({name}).name, bool(load_module({name}, strict=True)))
@@ -108,6 +114,80 @@ def test_an_unknown_name_is_an_error_that_lists_the_known(name: str, site: Path)
     assert said == ascii(f"there is no asset {name}; there is {', '.join(ASSETS)}")
 
 
+OTHER = b"\0asm\1\0\0\0"
+
+
+def test_a_name_that_is_also_the_path_of_another_file_is_an_error_that_names_both(
+    site: Path, tmp_path: Path
+):
+    """A program passes on the paths of its users: the asset must not run in place of the file."""
+    other = tmp_path / "data/deep/b.wasm"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(OTHER)
+    code = f"""
+        import os
+        os.chdir({str(tmp_path)!r})
+        print(refused(lambda: load_module('data/deep/b.wasm')))
+        print(status({str(site / "demo/data/deep/b.wasm")!r}).name)
+        """
+    error, name = run(code, site)
+    asset = site / "demo/data/deep/b.wasm"
+    assert error == (
+        f"data/deep/b.wasm is an asset's name, and also another file, {other}. For the asset, "
+        f"pass its full path, {asset}. To load the file, use wasmtime itself"
+    )
+    assert name == "data/deep/b.wasm"
+
+
+@pytest.mark.parametrize("same", ["the file itself", "a copy"])
+def test_a_name_that_is_also_the_path_of_the_same_wasm_is_the_asset(
+    same: str, site: Path, tmp_path: Path
+):
+    folder = site / "demo" if same == "the file itself" else tmp_path
+    if same == "a copy":
+        (tmp_path / "data/deep").mkdir(parents=True)
+        (tmp_path / "data/deep/b.wasm").write_bytes((site / "demo/data/deep/b.wasm").read_bytes())
+    code = f"""
+        import os
+        os.chdir({str(folder)!r})
+        print(bool(load_module('data/deep/b.wasm', strict=True)))
+        """
+    assert run(code, site) == ["True"]
+
+
+def test_a_name_without_a_folder_is_always_the_asset(site: Path, tmp_path: Path):
+    (tmp_path / "answer.wasm").write_bytes(OTHER)
+    code = f"""
+        import os
+        os.chdir({str(tmp_path)!r})
+        print(call(load_module('answer.wasm', strict=True)))
+        """
+    assert run(code, site) == ["42"]
+
+
+def test_a_path_starts_at_the_current_folder_and_is_never_taken_for_a_name(
+    site: Path, tmp_path: Path
+):
+    (tmp_path / "answer.wasm").write_bytes(OTHER)
+    code = f"""
+        import os
+        from pathlib import Path
+        os.chdir({str(tmp_path)!r})
+        print(ascii(refused(lambda: load_module(Path('answer.wasm')))))
+        print(ascii(refused(lambda: load_module(Path('data/deep/b.wasm')))))
+        print(ascii(refused(lambda: load_module({str(tmp_path / "answer.wasm")!r}))))
+        """
+    file, name, absolute = run(code, site)
+    assert file == ascii(
+        f"there is no asset answer.wasm; there is {', '.join(ASSETS)}. To load the file "
+        f"{tmp_path / 'answer.wasm'}, use wasmtime itself"
+    )
+    assert name.endswith(
+        ". A relative path starts at the current folder: pass 'data/deep/b.wasm', a str\""
+    )
+    assert absolute.endswith(f". To load the file {tmp_path / 'answer.wasm'}, use wasmtime itself'")
+
+
 def test_an_unknown_profile_is_an_error_that_lists_the_known(site: Path):
     code = """
         import wasmtime
@@ -130,6 +210,27 @@ def test_a_profile_that_an_asset_was_not_compiled_for_is_said_so(site: Path):
 
 
 # Engines and profiles
+
+
+def test_the_only_profile_of_a_package_needs_no_name(own_site: Path):
+    def keep_fuel(manifest: dict) -> None:
+        del manifest["profiles"]["default"]
+
+    change_manifest(own_site, keep_fuel)
+    code = """
+        print(call(load_module('answer.wasm', strict=True), engine(), 1000))
+        print(status('answer.wasm').profile, engine() is engine('fuel'))
+        """
+    assert run(code, own_site) == ["42", "fuel True"]
+
+
+def test_without_a_default_among_several_profiles_one_must_be_named(own_site: Path):
+    def rename(manifest: dict) -> None:
+        manifest["profiles"]["epoch"] = manifest["profiles"].pop("default")
+
+    change_manifest(own_site, rename)
+    code = "print(refused(lambda: load_module('answer.wasm')))"
+    assert run(code, own_site) == ["there is no profile default; there is epoch, fuel"]
 
 
 def test_the_engine_has_the_settings_of_the_profile(site: Path):

@@ -81,6 +81,10 @@ def test_another_wasmtime_compiles_and_names_both_versions(other: str, site: Pat
     built_with = version("wasmtime")
     said = run(FALL_BACK, site, environment_with(other))
     check_fall_back(said, f"compiled for wasmtime {built_with}, installed is {other} (")
+    major = int(built_with.partition(".")[0])
+    assert said[1].endswith(
+        f"; install wasmtime>={major},<{major + 1}, or a release of demo for wasmtime {other}"
+    )
 
 
 def test_a_wasmtime_without_components_is_said_so(site: Path):

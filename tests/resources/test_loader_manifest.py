@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -49,21 +51,83 @@ def test_a_source_tree_that_was_never_built_says_what_is_missing(site: Path, pro
     assert said.endswith("; hatch-wazcache writes it when it builds this package")
 
 
-def test_an_editable_install_refuses_the_artifact_of_a_wasm_that_has_changed(project: Project):
+@pytest.fixture
+def editable(project: Project) -> Project:
     project.append('[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
     assert project.editable().status == 0
-    wasm = project.root / "demo/a.wasm"
-    code = "print(status('a.wasm').precompiled, status('a.wasm').reason)"
-    assert run(code, project.root) == ["True None"]
-    wasm.write_bytes(wasm.read_bytes())
+    return project
+
+
+STATUS = "print(status('a.wasm').precompiled, status('a.wasm').reason)"
+
+
+def touch(wasm: Path) -> None:
     os.utime(wasm, ns=(0, 0))
-    (said,) = run(code, project.root)
+
+
+def check_out_again(wasm: Path) -> None:
+    data = wasm.read_bytes()
+    wasm.unlink()
+    wasm.write_bytes(data)
+
+
+def keep_whole_seconds(wasm: Path) -> None:
+    """As the layers of container images do."""
+    now = wasm.stat().st_mtime_ns
+    os.utime(wasm, ns=(now, now // 10**9 * 10**9))
+
+
+@pytest.mark.parametrize("change", [touch, check_out_again, keep_whole_seconds])
+def test_an_editable_install_loads_the_artifact_of_a_wasm_with_the_same_bytes(
+    change: Callable[[Path], None], editable: Project
+):
+    change(editable.root / "demo/a.wasm")
+    assert run(STATUS, editable.root) == ["True None"]
+
+
+def test_an_editable_install_that_was_copied_loads_its_artifacts(editable: Project, tmp_path: Path):
+    shutil.copytree(editable.root / "demo", tmp_path / "copy/demo")
+    assert run(STATUS, tmp_path / "copy") == ["True None"]
+
+
+@pytest.mark.parametrize("change", ["other bytes", "other bytes, with the same size and time"])
+def test_an_editable_install_refuses_the_artifact_of_a_wasm_that_has_changed(
+    change: str, editable: Project
+):
+    wasm = editable.root / "demo/a.wasm"
+    assert run(STATUS, editable.root) == ["True None"]
+    before, data = wasm.stat(), wasm.read_bytes()
+    if change == "other bytes":
+        wasm.write_bytes(data + b"\0\2\1x")
+    else:
+        wasm.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        os.utime(wasm, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert wasm.stat().st_size == before.st_size
+    (said,) = run(STATUS, editable.root)
     assert said.startswith("False ")
     assert said.endswith("the .wasm has changed since; install the project again")
     wasm.unlink()
-    (said,) = run(code, project.root)
+    (said,) = run(STATUS, editable.root)
     assert said.startswith("False ")
     assert str(wasm) in said
+
+
+def test_an_editable_install_hashes_a_wasm_that_was_touched_once_and_no_other(editable: Project):
+    code = """
+        import os, sys, wasmtime
+        opened = []
+        sys.addaudithook(lambda event, about: event == 'open' and opened.append(str(about[0])))
+        def load():
+            load_module('a.wasm', strict=True)
+            print(sum(path.endswith('.wasm') for path in opened), 'hashlib' in sys.modules)
+        load()
+        os.utime(os.path.join(os.path.dirname(_wazcache.__file__), 'a.wasm'), ns=(0, 0))
+        load()
+        load()
+        sys.stdout.flush()
+        os._exit(0)  # such a hook keeps all alive, so that wasmtime complains at a usual exit
+        """
+    assert run(code, editable.root) == ["0 False", "1 True", "1 True"]
 
 
 # For those who read it

@@ -82,6 +82,22 @@ def test_warns_once_from_sixteen_threads_at_once(site: Path):
     assert run(code, site, **REFUSE) == ["{42}", "1"]
 
 
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this system has no such limit")
+def test_modules_leave_half_of_the_files_that_a_process_may_open(site: Path):
+    """wasmtime keeps an artifact's file open for each module that it loads from a file."""
+    code = """
+        import os, resource
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+        modules = [load_module('answer.wasm', strict=True) for _ in range(300)]
+        print(call(modules[-1]))
+        files = [os.open(_wazcache.__file__, os.O_RDONLY) for _ in range(120)]
+        del modules
+        print(*{os.close(file) for file in files}, os.open(_wazcache.__file__, os.O_RDONLY) < 128)
+        """
+    assert run(code, site) == ["42", "None True"]
+
+
 @needs_fork
 def test_works_in_a_forked_child_that_loads_first(site: Path):
     code = "print(in_fork(lambda: call(load_module('answer.wasm', strict=True)) == 42 or 1 / 0))"
