@@ -169,7 +169,7 @@ def test_the_commands_behind_make_test(clone: Path):
     *install, test = commands(block)
     for command in install:
         shell(command, clone)
-    assert "tests/test_wheel.py" in shell(f"{test} --collect-only -q", clone)
+    assert "tests/wheels/test_platform_wheel.py" in shell(f"{test} --collect-only -q", clone)
 
 
 def test_the_configuration_is_all_that_a_project_needs(project: Project):
