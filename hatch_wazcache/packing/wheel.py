@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.zip_members import Deflated, zip_time
+from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from hatch_wazcache.cache.entry import Entry
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.build import Build
     from hatch_wazcache.packing.plan import Artifact, Asset
 
-__all__ = ["begin_wheel"]
+__all__ = ["begin_wheel", "finish_wheel"]
+
+_PYPI_LIMIT = 100 << 20
+"""Bytes: the size of a file from which PyPI refuses it, unless a project has a limit of its own."""
 
 
 def begin_wheel(
@@ -63,6 +68,35 @@ def begin_wheel(
         wheel.abandon()
         raise
     return wheel
+
+
+def finish_wheel(
+    build: Build, wheel: PlatformWheel, base: Path, final: Path, left_out: Collection[str]
+) -> None:
+    """Add the build system's members to the wheel, give it its final name, and report it.
+
+    Args:
+        build: the build that began the wheel.
+        wheel: what `begin_wheel` has returned.
+        base: the wheel that the build system made.
+        final: the final name, in the same directory. It may be the base wheel's.
+        left_out: members of the base wheel to leave out.
+
+    Raises:
+        WazcacheError: the base wheel is not a wheel, or the wheel cannot be written.
+    """
+    try:
+        size = wheel.finish(base, final, left_out, build.report.say)
+    except OSError as error:
+        raise WazcacheError(f"{final}: cannot be written: {error.strerror or error}") from error
+    build.report.is_done(f"{final.name} ({size_text(size)})")
+    if size > _PYPI_LIMIT:
+        # Not a warning, which `strict` would turn into an error: the limit can be raised.
+        build.report.say(
+            f"this wheel is too large for PyPI, which accepts {size_text(_PYPI_LIMIT)} unless you "
+            "ask for more (https://docs.pypi.org/project-management/storage-limits/); the options "
+            "strip and keep-wasm, and fewer profiles, CPU levels or systems, make it smaller"
+        )
 
 
 def _add_asset(

@@ -46,6 +46,24 @@ def test_the_artifact_loads_from_the_installed_wheel(project: Project, tmp_path)
     assert "precompiled=True" in ran.output
 
 
+_WITH_A_LOW_LIMIT = """
+import sys
+from hatch_wazcache.packing import wheel
+wheel._PYPI_LIMIT = 1000
+sys.argv[1:] = ["build", "-t", "wheel"]
+from hatchling.cli import hatchling
+hatchling()
+"""
+
+
+def test_a_wheel_over_the_limit_of_pypi_is_built_and_a_line_says_what_to_do(project: Project):
+    assert "too large for PyPI" not in project.build().output
+    built = project.run_python("-c", _WITH_A_LOW_LIMIT, WAZCACHE_STRICT="1")
+    assert built.status == 0, built.output
+    assert "wazcache: this wheel is too large for PyPI, which accepts 1.0 kB unless" in built.output
+    assert "warning" not in built.output
+
+
 _WITH_ENTRIES = """
 import sys
 from hatch_wazcache.compile import job

@@ -124,16 +124,13 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         self, build: Build, version: str, build_data: dict[str, Any], artifact: Path
     ) -> None:
         from hatch_wazcache.packing.editable import write_editable
-        from hatch_wazcache.util.sizes_and_times import size_text
 
-        report = self._report
         if version == "editable":
             write_editable(build)
         else:
             assert self._wheel is not None
-            size = self._wheel.finish(artifact, build_data, report)
-            report.is_done(f"{artifact.name} ({size_text(size)})")
-        if not self.stays_open and (self.first_build is None or report.compiled):
+            self._wheel.finish(build, artifact, build_data)
+        if not self.stays_open and (self.first_build is None or self._report.compiled):
             build.record_and_prune()
 
     def _close(self, *, failed: bool = False) -> None:

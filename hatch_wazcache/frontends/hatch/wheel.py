@@ -10,7 +10,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.zip_members import moment_of_build
 from hatch_wazcache.frontends.hatch.files import reserve
 from hatch_wazcache.packing.unwanted import unwanted_files
-from hatch_wazcache.packing.wheel import begin_wheel
+from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
 from hatch_wazcache.wheels.platform_wheel import wheel_tag
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.packing.build import Build
     from hatch_wazcache.project.project import Project
-    from hatch_wazcache.report import Report
     from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 
 __all__ = ["HatchlingWheel"]
@@ -85,13 +84,13 @@ class HatchlingWheel:
         # Reserving saves time only: `finish` leaves these members out anyway.
         reserve(config, self._left_out, build_data)
 
-    def finish(self, base: Path, build_data: dict[str, Any], report: Report) -> int:
-        """Put our members into hatchling's wheel; return the wheel's size.
+    def finish(self, build: Build, base: Path, build_data: dict[str, Any]) -> None:
+        """Put our members into hatchling's wheel.
 
         Args:
+            build: the build of this wheel.
             base: hatchling's wheel, which is replaced.
             build_data: what the hooks have set.
-            report: shows what is noteworthy.
 
         Raises:
             WazcacheError: a later hook has set another tag, or the wheel cannot be written.
@@ -102,10 +101,7 @@ class HatchlingWheel:
                 "wazcache goes last: move its table behind that hook's"
             )
         assert self._wheel is not None
-        try:
-            return self._wheel.finish(base, base, self._left_out, report.say)
-        except OSError as error:
-            raise WazcacheError(f"{base}: cannot be written: {error.strerror or error}") from error
+        finish_wheel(build, self._wheel, base, base, self._left_out)
 
     def abandon(self) -> None:
         """Remove the unfinished wheel. Can be called twice, and after `finish`."""

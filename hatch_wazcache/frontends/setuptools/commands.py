@@ -162,8 +162,7 @@ class _BdistWheel(bdist_wheel):
 
     def _finish(self, base: Path, final: Path, date_time: DateTime) -> None:
         from hatch_wazcache.packing.unwanted import unwanted_files
-        from hatch_wazcache.packing.wheel import begin_wheel
-        from hatch_wazcache.util.sizes_and_times import size_text
+        from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
 
         step = self._step
         assert step is not None
@@ -174,14 +173,11 @@ class _BdistWheel(bdist_wheel):
         try:
             assets = [asset.distribution for asset in step.build.plan.assets]
             unwanted = unwanted_files(step.files.layout(), assets, step.config)
-            size = wheel.finish(base, final, {*assets, *unwanted}, step.report.say)
-        except OSError as error:
-            raise WazcacheError(f"{final}: cannot be written: {error.strerror or error}") from error
+            finish_wheel(step.build, wheel, base, final, {*assets, *unwanted})
         finally:
             wheel.abandon()
         made = self.distribution.dist_files
         made[:] = [(*row[:2], str(final) if row[2] == str(base) else row[2]) for row in made]
-        step.report.is_done(f"{final.name} ({size_text(size)})")
         step.build.record_and_prune()
 
 
