@@ -17,7 +17,7 @@ from hatch_wazcache.cache.leases import Lease
 from hatch_wazcache.cache.location import make_directory, mark_as_cache
 from hatch_wazcache.cache.lock import lock_key, shared
 from hatch_wazcache.cache.notes import Notes
-from hatch_wazcache.cache.trust import distrust
+from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
@@ -38,12 +38,15 @@ class CacheDirectory:
     look-ups miss, new entries stay in temporary files until `close`, and there is one warning.
     """
 
-    def __init__(self, root: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, root: Path, warn: Callable[[str], None], project: Path | None = None
+    ) -> None:
         """Open the directory.
 
         Args:
             root: an absolute path.
             warn: called at most once, with the first problem of the directory.
+            project: the root of the project that is built; who can replace it is trusted.
 
         Raises:
             WazcacheError: the path is not a directory.
@@ -54,6 +57,7 @@ class CacheDirectory:
         self._aside = EntriesAside()
         self._swept = False
         self._lease = Lease(root)
+        self._trust = Trust(root, project)
         self.distrusted: str | None = None
         """Why others could put native code into the directory; None if they cannot."""
         self.usable = self._prepare()
@@ -63,14 +67,23 @@ class CacheDirectory:
     def _prepare(self) -> bool:
         try:
             make_directory(self.root)
-            self.distrusted = distrust(self.root)
+            self.distrusted = self._trust.problem()
             if self.distrusted:
                 self._report_once(self.distrusted)
                 return False
             mark_as_cache(self.root)
         except OSError as error:
+            if os.path.isdir(self.root) and not os.access(self.root, os.R_OK | os.X_OK):
+                self._report_once(self._cannot_read(error))
+                return False
             self._report_once(f"cannot be written: {error.strerror or error}")
         return os.path.isdir(self.root)  # Path.is_dir raises for a path that it may not read
+
+    def _cannot_read(self, error: OSError) -> str:
+        hint = ""
+        if isinstance(error, PermissionError):
+            hint = f" (`chmod -R a+rX {self.root}` lets everybody read it)"
+        return f"cannot be read: {error.strerror or error}{hint}"
 
     def _report_once(self, problem: str) -> None:
         if not self._warned:
@@ -105,6 +118,10 @@ class CacheDirectory:
     def _read(self, key: Key) -> Entry | None:
         path = self.path(key)
         try:
+            for place in (path.parent, path):
+                if problem := self._trust.problem_of(place):
+                    self._report_once(f"cannot be trusted: {place} {problem}")
+                    return None
             entry = read_entry(path, key.digest)
             self._lease.mark_used(path)
         except (FileNotFoundError, BrokenEntryError):
@@ -113,7 +130,7 @@ class CacheDirectory:
             make_directory(path.parent)  # raises an error that names the path
             return None
         except OSError as error:
-            self._report_once(f"cannot be read: {error.strerror or error}")
+            self._report_once(self._cannot_read(error))
             return None
         return entry
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
 from hatch_wazcache.cache.leases import in_use_since
 from hatch_wazcache.cache.lock import exclusive
-from hatch_wazcache.cache.trust import distrust
+from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
@@ -90,8 +90,12 @@ class Pruned:
         return sum(item.size for item in self.items)
 
 
-def exists(root: Path) -> bool:
+def exists(root: Path, project: Path | None = None) -> bool:
     """Say whether there is a cache, without creating one.
+
+    Args:
+        root: the cache.
+        project: the root of the project that uses it.
 
     Raises:
         WazcacheError: it is not a directory, or others can write to it.
@@ -101,8 +105,8 @@ def exists(root: Path) -> bool:
         return False
     if not root.is_dir():
         raise WazcacheError(f"the cache {root} is not a directory")
-    if reason := distrust(root):
-        raise WazcacheError(f"the cache {root} {reason}")
+    if problem := Trust(root, project).problem():
+        raise WazcacheError(f"the cache {root} {problem}")
     return True
 
 

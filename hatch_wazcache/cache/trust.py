@@ -1,50 +1,147 @@
-"""Who may write to a cache: an artifact is native code, so only its owner may."""
+"""Who may write to a cache. An artifact is native code, so a writer can run code in our process.
+
+The rule: a user may write to the cache who can run code in this process anyway. Those are root, the
+user of this process, and two more:
+
+- The owner of the home directory: Python, pip and git run what they find there. In a container job
+  of GitHub, the job is root and the home directory belongs to another user.
+- Users who can replace the project: a build runs the project's code. GitLab creates the project
+  with mode 777, and its caches must lie inside the project.
+
+`WAZCACHE_TRUST_DIR` names a folder to use in spite of the rule.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from hatch_wazcache.util.environment import TRUST_DIR, read_variable
 
-__all__ = ["distrust"]
-
-
-def distrust(root: Path) -> str | None:
-    """Say who else could put native code into the directory; None if only its owner can."""
-    if sys.platform == "win32":
-        return None  # the user's profile is protected by its own access list
-    status = root.stat()
-    if status.st_uid != os.geteuid():
-        return f"belongs to another user (uid {status.st_uid})"
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o}; chmod go-w)"
-    for parent in dict.fromkeys((*root.parents, *root.resolve().parents)):
-        status = parent.stat()
-        if status.st_uid not in (0, os.geteuid()):
-            return f"could be replaced by another user, who owns {parent} (uid {status.st_uid})"
-        if not status.st_mode & stat.S_ISVTX and _others_can_write(status):
-            mode = stat.S_IMODE(status.st_mode)
-            return f"could be replaced by others, who can write {parent} (mode {mode:o})"
-    return None
+__all__ = ["Trust"]
 
 
-def _others_can_write(status: os.stat_result) -> bool:
-    """Say whether another user can write. A group whose only member is this user is fine."""
-    if status.st_mode & stat.S_IWOTH:
-        return True
-    if not status.st_mode & stat.S_IWGRP:
+class _Writers(NamedTuple):
+    """Users who may write to the cache."""
+
+    users: frozenset[int]
+    groups: frozenset[int] = frozenset()
+    everybody: bool = False
+
+
+class Trust:
+    """Decides whether a cache can be trusted."""
+
+    def __init__(self, root: Path, project: Path | None = None) -> None:
+        """Find out who may write to the cache.
+
+        Args:
+            root: the cache.
+            project: the root of the project that is built; None if there is none.
+        """
+        self._root = root
+        # Windows protects a user's profile by its own access list.
+        self._applies = sys.platform != "win32" and not _is_trusted_by_name(root)
+        self._writers = _writers(project) if self._applies else _Writers(frozenset())
+
+    def problem(self) -> str | None:
+        """Say why the cache cannot be trusted, as the end of a sentence; None if it can.
+
+        Raises:
+            OSError: the directory or its parents cannot be read.
+        """
+        if not self._applies:
+            return None
+        problem = self.problem_of(self._root) or self._problem_above()
+        if problem is None:
+            return None
+        return f"{problem}; if you trust it, set {TRUST_DIR}={self._root}"
+
+    def problem_of(self, path: Path) -> str | None:
+        """Say why a file or directory of the cache cannot be trusted; None if it can.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if not self._applies or self._writers.everybody:
+            return None
+        status = path.stat()
+        if status.st_uid not in self._writers.users:
+            return f"belongs to another user (uid {status.st_uid})"
+        may_group = status.st_gid in self._writers.groups
+        if status.st_mode & (stat.S_IWOTH if may_group else stat.S_IWGRP | stat.S_IWOTH):
+            return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o}; chmod go-w)"
+        return None
+
+    def _problem_above(self) -> str | None:
+        """Say who could replace the cache by renaming a folder above it."""
+        if self._writers.everybody:
+            return None
+        for parent in _parents(self._root):
+            status = parent.stat()
+            if status.st_uid not in self._writers.users:
+                return f"could be replaced by another user, who owns {parent} (uid {status.st_uid})"
+            if not status.st_mode & stat.S_ISVTX and not self._may_write(status):
+                mode = stat.S_IMODE(status.st_mode)
+                return f"could be replaced by others, who can write {parent} (mode {mode:o})"
+        return None
+
+    def _may_write(self, status: os.stat_result) -> bool:
+        """Say whether all who can write to a folder may do so, apart from its owner."""
+        if status.st_mode & stat.S_IWOTH:
+            return False
+        if not status.st_mode & stat.S_IWGRP or status.st_gid in self._writers.groups:
+            return True
+        return _members(status.st_gid) <= self._writers.users
+
+
+def _is_trusted_by_name(root: Path) -> bool:
+    """Say whether `WAZCACHE_TRUST_DIR` names the cache, or a folder above it."""
+    named = read_variable(TRUST_DIR)
+    if named is None:
         return False
+    folder = os.path.realpath(os.path.expanduser(named))
+    return Path(os.path.realpath(root)).is_relative_to(folder)
+
+
+def _writers(project: Path | None) -> _Writers:
+    users = {0, os.geteuid()}
+    groups: set[int] = set()
+    everybody = False
+    home = os.path.expanduser("~")
+    # Under sudo the home directory may be that of the user who called it, who is not yet trusted.
+    if "SUDO_UID" not in os.environ and os.path.isabs(home):
+        with suppress(OSError):
+            users.add(os.stat(home).st_uid)
+    for folder in (project, *_parents(project)) if project else ():
+        status = folder.stat()
+        users.add(status.st_uid)
+        if status.st_mode & stat.S_ISVTX:
+            continue  # nobody can rename what belongs to another user
+        if status.st_mode & stat.S_IWGRP:
+            groups.add(status.st_gid)
+        everybody = everybody or bool(status.st_mode & stat.S_IWOTH)
+    return _Writers(frozenset(users), frozenset(groups), everybody)
+
+
+def _parents(path: Path) -> dict[Path, None]:
+    """Return the folders above a path, as it is written and with symbolic links resolved."""
+    return dict.fromkeys((*path.parents, *path.resolve().parents))
+
+
+def _members(group: int) -> frozenset[int]:
+    """Return the users of a group; -1 stands for members that are not known."""
     import grp
     import pwd
 
     try:
-        me = pwd.getpwuid(os.geteuid()).pw_name
-        members = set(grp.getgrgid(status.st_gid).gr_mem)
-    except KeyError:  # the group or the user has no name, so its members are unknown
-        return True
-    members |= {user.pw_name for user in pwd.getpwall() if user.pw_gid == status.st_gid}
-    return not members <= {me, "root"}
+        pwd.getpwuid(os.geteuid())
+        names = set(grp.getgrgid(group).gr_mem)
+    except KeyError:  # a container gives its users groups that no file lists
+        return frozenset({-1})
+    users = pwd.getpwall()
+    return frozenset(user.pw_uid for user in users if user.pw_gid == group or user.pw_name in names)

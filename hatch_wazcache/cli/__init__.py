@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from hatch_wazcache.errors import ExitStatus, WazcacheError
-from hatch_wazcache.project import environment
+from hatch_wazcache.util import environment
 from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:

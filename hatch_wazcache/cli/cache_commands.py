@@ -32,7 +32,7 @@ def dir_(options: Namespace) -> Result:
 def info(options: Namespace) -> Result:
     """Say where the cache is, how large it is, and how much time it has saved."""
     context = Context(options.project)
-    exists = maintenance.exists(context.cache)
+    exists = context.check_cache()
     items = maintenance.items(context.cache)
     totals = statistics.read_statistics(context.cache)
     size = sum(item.size for item in items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.environment import CACHE_DIR, read_variable
+from hatch_wazcache.util.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
@@ -93,8 +94,19 @@ class Context:
             WazcacheError: others can write to it, or as for `cache`.
             OSError: it cannot be read.
         """
-        maintenance.exists(self.cache)
+        self.check_cache()
         return self.cache
+
+    def check_cache(self) -> bool:
+        """Say whether the cache exists.
+
+        Raises:
+            WazcacheError, OSError: as for `trusted_cache`.
+        """
+        root = None
+        with suppress(WazcacheError):  # a command on the cache works beside a broken project
+            root = self.found.root if self.found else None
+        return maintenance.exists(self.cache, root)
 
     @property
     def max_size(self) -> int | None:

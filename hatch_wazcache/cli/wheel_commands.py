@@ -13,7 +13,7 @@ from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.cli.display import compiling, table
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus, WazcacheError
-from hatch_wazcache.project.environment import COMPILER, read_variable
+from hatch_wazcache.util.environment import COMPILER, read_variable
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader

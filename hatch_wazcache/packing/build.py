@@ -53,7 +53,7 @@ class Build:
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
         self.entries: Entries = Entries(
-            project.config, wasmtime, report, None if first is None else first.entries
+            project, wasmtime, report, None if first is None else first.entries
         )
         self._targets = [target]
         self.reader: WasmReader = WasmReader() if first is None else first.reader

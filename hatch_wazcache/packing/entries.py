@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
-    from hatch_wazcache.project.config import Config
+    from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
 __all__ = ["Entries"]
@@ -30,7 +30,7 @@ class Entries:
 
     def __init__(
         self,
-        config: Config,
+        project: Project,
         wasmtime: InstalledWasmtime,
         report: Report,
         first: Entries | None = None,
@@ -38,13 +38,14 @@ class Entries:
         """Open the cache.
 
         Args:
-            config: the options.
+            project: the project that is built.
             wasmtime: the installed one.
             report: shows progress and warnings, and counts hits and misses.
             first: the entries of a build for another target, still open. Their cache is used, and
                 what it could not store.
         """
-        self._config = config
+        self._config = project.config
+        self._root = project.layout.root
         self._report = report
         self._first = first
         self._temporary: TemporaryDirectory[str] | None = None
@@ -55,9 +56,9 @@ class Entries:
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
-            return CacheDirectory(self._config.cache_dir, self._report.trouble)
+            return CacheDirectory(self._config.cache_dir, self._report.trouble, self._root)
         try:
-            return CacheDirectory(default_directory(), self._report.trouble)
+            return CacheDirectory(default_directory(), self._report.trouble, self._root)
         except WazcacheError as error:  # the default, so nobody can correct an option
             self._report.trouble(f"{error}; what is compiled now is not kept")
             self._temporary = TemporaryDirectory(prefix="wazcache-")

@@ -14,9 +14,10 @@ from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.engine.settings import SETTINGS, Setting
 from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.formats.wasm import STRIP
-from hatch_wazcache.project import environment, fields
+from hatch_wazcache.project import fields
 from hatch_wazcache.project.config import Config
 from hatch_wazcache.project.fields import Field
+from hatch_wazcache.util import environment
 from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.util.toml_text import toml_key, toml_value
 

@@ -206,7 +206,11 @@ def test_a_parent_in_which_others_can_swap_it_is_refused(tmp_path: Path, between
     parent = tmp_path / "parent"
     (parent / between / "cache").mkdir(parents=True, mode=0o700)
     parent.chmod(0o777)
-    message = f"could be replaced by others, who can write {parent} \\(mode 777\\)$"
+    cache = parent / between / "cache"
+    message = (
+        f"could be replaced by others, who can write {parent} \\(mode 777\\); "
+        f"if you trust it, set WAZCACHE_TRUST_DIR={cache}$"
+    )
     with pytest.raises(WazcacheError, match=message):
         CompilationCache.in_directory(parent / between / "cache")
 
@@ -217,7 +221,7 @@ def test_a_parent_in_which_a_group_can_swap_it_is_refused(tmp_path: Path):
     parent.mkdir(mode=0o700)
     os.chown(parent, -1, 54321)
     parent.chmod(0o770)
-    with pytest.raises(WazcacheError, match=f"who can write {parent} \\(mode 770\\)$"):
+    with pytest.raises(WazcacheError, match=f"who can write {parent} \\(mode 770\\); if you trust"):
         CompilationCache.in_directory(parent / "cache")
 
 

@@ -14,8 +14,8 @@ from setuptools import Command
 from hatch_wazcache.engine.targets import TARGETS, native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
-from hatch_wazcache.project.environment import TARGET, read_variable
 from hatch_wazcache.project.pyproject import project_config
+from hatch_wazcache.util.environment import TARGET, read_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

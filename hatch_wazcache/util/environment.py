@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CACHE_DIR", "COMPILER", "STRICT", "TARGET", "TIMEOUT", "read_variable"]
+__all__ = [
+    "CACHE_DIR",
+    "COMPILER",
+    "STRICT",
+    "TARGET",
+    "TIMEOUT",
+    "TRUST_DIR",
+    "read_variable",
+]
 
 CACHE_DIR = "WAZCACHE_DIR"
 COMPILER = "WAZCACHE_WASMTIME"
 STRICT = "WAZCACHE_STRICT"
 TARGET = "WAZCACHE_TARGET"
 TIMEOUT = "WAZCACHE_TIMEOUT"
+TRUST_DIR = "WAZCACHE_TRUST_DIR"
 
 
 def read_variable(name: str, environment: Mapping[str, str] | None = None) -> str | None:
