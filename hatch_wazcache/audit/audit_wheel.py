@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.audit.archive_checks import check_headers, check_names
+from hatch_wazcache.audit.archive_checks import check_headers, check_names, check_size
 from hatch_wazcache.audit.artifact_checks import check_artifact, check_asset, read_headers
-from hatch_wazcache.audit.finding import Finding
+from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.audit.metadata_checks import check_name, check_record
+from hatch_wazcache.audit.requirement_checks import check_requirements
 from hatch_wazcache.audit.tag_checks import check_tags
+from hatch_wazcache.wheels.metadata import read_generator
 from hatch_wazcache.wheels.wheel_manifests import find_manifests, read_manifest
+from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.wheels.manifest import Manifest
@@ -31,6 +34,7 @@ class AuditResult:
     """The findings of an audit, and what it read from the wheel."""
 
     findings: tuple[Finding, ...]
+    notes: tuple[Note, ...]
     manifests: tuple[Manifest, ...]
     """The manifests, without the parts that are wrong."""
     headers: Mapping[str, ArtifactHeader]
@@ -38,10 +42,12 @@ class AuditResult:
 
 
 def audit_wheel(wheel: WheelReader) -> AuditResult:
-    """Check a wheel against its own name, WHEEL, RECORD and manifests."""
-    manifests, wrong = _read_manifests(wheel)
+    """Check a wheel against its own name, WHEEL, RECORD, METADATA and manifests."""
+    found = find_manifests(wheel)
+    manifests, wrong = _read_manifests(wheel, found)
     headers, unreadable = read_headers(wheel, manifests)
-    checks = chain(
+    loaders = [loader for loader in found.values() if loader is not None]
+    checks: Iterator[Finding | Note] = chain(
         check_names(wheel),
         check_headers(wheel),
         check_name(wheel),
@@ -50,28 +56,47 @@ def audit_wheel(wheel: WheelReader) -> AuditResult:
         _check_files(wheel, manifests, headers, unreadable),
         check_tags(wheel, manifests, headers),
         _check_unlisted(wheel, manifests),
+        check_requirements(wheel, loaders, headers) if found else (),
+        check_size(wheel),
     )
     # A broken member fails several checks in the same words.
-    findings = list(dict.fromkeys(islice(checks, _MOST_FINDINGS)))
+    results = list(dict.fromkeys(islice(checks, _MOST_FINDINGS)))
     if next(checks, None) is not None:
-        findings.append(Finding(None, "has more findings than these"))
-    return AuditResult(tuple(findings), tuple(manifests), headers)
+        results.append(Finding(None, "has more findings than these"))
+    return AuditResult(
+        findings=tuple(result for result in results if isinstance(result, Finding)),
+        notes=tuple(result for result in results if isinstance(result, Note)),
+        manifests=tuple(manifests),
+        headers=headers,
+    )
 
 
-def _read_manifests(wheel: WheelReader) -> tuple[list[Manifest], list[Finding]]:
+def _read_manifests(
+    wheel: WheelReader, found: Collection[str]
+) -> tuple[list[Manifest], list[Finding]]:
     manifests, findings = [], []
-    found = find_manifests(wheel)
     for name in found:
         manifest, problems = read_manifest(wheel, name)
         findings += [Finding(name, problem) for problem in problems]
         manifests += [manifest] if manifest is not None else []
     if not found:
-        text = (
-            "has no manifest of hatch-wazcache: it was built without it, or the build was "
-            "interrupted; build it again"
-        )
-        findings.append(Finding(None, text))
+        findings.append(Finding(None, f"has no manifest of hatch-wazcache: {_why_none(wheel)}"))
     return manifests, findings
+
+
+def _why_none(wheel: WheelReader) -> str:
+    """Say why a wheel is likely to have no manifest, and what to do."""
+    try:
+        backend = read_generator(wheel).partition(" ")[0].lower()
+    except BrokenWheelError:
+        backend = ""
+    likely = {
+        "hatchling": "hatchling runs the hook only if pyproject.toml has the table "
+        "[tool.hatch.build.hooks.wazcache]; [tool.wazcache] alone is not enough",
+        "setuptools": "setuptools needs the table [tool.wazcache], and "
+        '"hatch-wazcache[setuptools]" in build-system.requires',
+    }.get(backend, "it was built without hatch-wazcache")
+    return f"{likely}; or the build was interrupted"
 
 
 def _check_files(

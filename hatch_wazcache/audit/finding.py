@@ -1,16 +1,25 @@
-"""A finding: the result of one failed check."""
+"""The results of checks."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
-__all__ = ["Finding"]
+__all__ = ["Finding", "Note"]
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Finding:
     """Something in a wheel that is wrong."""
 
     member: str | None
     """The file in the wheel; None for the wheel as a whole."""
     text: str
     """What the file is, and what it should be."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something in a wheel that may be meant, but may also surprise its author or its users."""
+
+    member: str | None
+    text: str

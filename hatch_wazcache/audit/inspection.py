@@ -6,7 +6,9 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.audit.artifact_checks import read_headers
 from hatch_wazcache.audit.load_check import why_not_loaded
+from hatch_wazcache.audit.requirement_checks import check_requirements, read_requirements
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
@@ -15,8 +17,11 @@ from hatch_wazcache.wheels.wheel_manifests import find_manifests, read_manifest
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
+    from hatch_wazcache.audit.requirement_checks import Requirements
     from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
@@ -107,6 +112,11 @@ class WheelInspection:
     size: int
     unpacked: int
     files: int
+    requires: list[str]
+    """The requirements on wasmtime."""
+    requires_python: str
+    notes: list[str]
+    """Reasons why users may not get a wasmtime that loads the artifacts."""
     packages: list[PackageInspection]
 
 
@@ -117,18 +127,50 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
         BrokenWheelError: its name is not a wheel's.
     """
     tags = parse_name(wheel.path).tags
+    found = find_manifests(wheel)
+    read = {name: read_manifest(wheel, name) for name in found}
+    requirements = _requirements(wheel)
     return WheelInspection(
         wheel=str(wheel.path),
         tags=sorted(map(str, tags)),
         size=wheel.size,
         unpacked=sum(map(wheel.size_of, wheel.names)),
         files=len(wheel.names),
-        packages=[_package(wheel, here, *found) for found in find_manifests(wheel).items()],
+        requires=[str(one) for one in requirements.wasmtime] if requirements else [],
+        requires_python=requirements.python if requirements else "",
+        notes=_notes(wheel, found, [manifest for manifest, _ in read.values() if manifest]),
+        packages=[
+            _package(wheel, here, name, loader, *read[name]) for name, loader in found.items()
+        ],
     )
 
 
-def _package(wheel: WheelReader, here: Here, name: str, loader: str | None) -> PackageInspection:
-    manifest, problems = read_manifest(wheel, name)
+def _requirements(wheel: WheelReader) -> Requirements | None:
+    try:
+        return read_requirements(wheel)
+    except BrokenWheelError:
+        return None  # `_notes` says why
+
+
+def _notes(
+    wheel: WheelReader, found: Mapping[str, str | None], manifests: list[Manifest]
+) -> list[str]:
+    if not found:
+        return []
+    loaders = [loader for loader in found.values() if loader is not None]
+    headers, _ = read_headers(wheel, manifests)
+    results = check_requirements(wheel, loaders, headers)
+    return [f"{result.member}: {result.text}" for result in results]
+
+
+def _package(
+    wheel: WheelReader,
+    here: Here,
+    name: str,
+    loader: str | None,
+    manifest: Manifest | None,
+    problems: list[str],
+) -> PackageInspection:
     return PackageInspection(
         package=posixpath.dirname(name),
         manifest=name,

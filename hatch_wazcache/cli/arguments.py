@@ -94,11 +94,11 @@ def make_parser() -> argparse.ArgumentParser:
     _add_prune(add("prune", maintenance_commands.prune, "remove entries"))
     _add_dry_run(add("clear", maintenance_commands.clear, "remove all entries and the statistics"))
     add("dir", cache_commands.dir_, "the cache's directory, for scripts")
-    text = "hold wheels against what they claim to be"
+    text = "check wheels against what they say of themselves"
     _add_audit(add("audit", wheel_commands.audit, text, of_cache=False))
-    text = "what is in a wheel, and which artifacts load here"
+    text = "what is in wheels, and which artifacts load here"
     inspect = add("inspect", wheel_commands.inspect, text, of_cache=False)
-    inspect.add_argument("wheel", metavar="WHEEL", help="a file")
+    inspect.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
     return parser
 
 
@@ -163,10 +163,11 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Hold wheels against what they claim to be: the tags against the artifacts, whose own "
-        "headers say what they are for; every digest against RECORD and the manifests; the .wasm "
-        "against the one that was compiled. Of a profile's settings an artifact tells those of "
-        "the code generator; --recompile covers all."
+        "Check wheels against what they say of themselves: the tags against the headers of the "
+        "artifacts, every digest against RECORD and the manifests, the .wasm against the one that "
+        "was compiled, the requirement on wasmtime against the artifacts. An artifact's header "
+        "names a profile's settings of the code generator; --recompile checks all settings. A "
+        "note is not a finding."
     )
     parser.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
     parser.add_argument(

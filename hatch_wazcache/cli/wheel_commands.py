@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.audit.audit_wheel import audit_wheel
-from hatch_wazcache.audit.finding import Finding
+from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.cli.display import compiling, table
 from hatch_wazcache.cli.result import Result
@@ -20,7 +20,7 @@ from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hatch_wazcache.audit.inspection import (
         ArtifactInspection,
@@ -58,6 +58,7 @@ class _Audits:
         self._artifacts = 0
         self._compared = 0
         self._findings: list[tuple[str, Finding]] = []
+        self._notes: list[tuple[str, Note]] = []
         self._problems: list[str] = []
 
     def add(self, name: str, recompiler: Recompiler | None) -> None:
@@ -66,6 +67,7 @@ class _Audits:
             with WheelReader(Path(name)) as wheel:
                 result = audit_wheel(wheel)
                 self._findings += [(name, finding) for finding in result.findings]
+                self._notes += [(name, note) for note in result.notes]
                 self._artifacts += len(result.headers)
                 if recompiler is not None:
                     comparison = recompiler.compare(wheel, result)
@@ -86,11 +88,12 @@ class _Audits:
             recompiled: whether artifacts were compiled again.
         """
         lines = [_line(name, finding) for name, finding in self._findings]
-        lines.append(
-            f"{_count(self._wheels, 'wheel')} audited, {_count(self._artifacts, 'artifact')}"
-            f"{f', {self._compared} compiled again' if recompiled else ''}: "
-            f"{_count(len(self._findings), 'finding')}"
-        )
+        lines += [_line(name, note) for name, note in self._notes]
+        counts = [_count(self._wheels, "wheel") + " audited", _count(self._artifacts, "artifact")]
+        counts += [f"{self._compared} compiled again"] if recompiled else []
+        found = [_count(len(self._findings), "finding")]
+        found += [_count(len(self._notes), "note")] if self._notes else []
+        lines.append(f"{', '.join(counts)}: {', '.join(found)}")
         data = {
             "wheels": self._wheels,
             "artifacts": self._artifacts,
@@ -99,11 +102,14 @@ class _Audits:
                 {"wheel": name, "member": finding.member, "finding": finding.text}
                 for name, finding in self._findings
             ],
+            "notes": [
+                {"wheel": name, "member": note.member, "note": note.text}
+                for name, note in self._notes
+            ],
             "problems": self._problems,
         }
         status = ExitStatus.FINDINGS if self._findings else ExitStatus.DONE
-        problem = "\n".join(map(printable, self._problems))
-        return Result(data, lines, status, problem)
+        return Result(data, lines, status, _joined(self._problems))
 
 
 def _compiler(named: str | None) -> Path | None:
@@ -115,34 +121,53 @@ def _compiler(named: str | None) -> Path | None:
         raise WazcacheError(f"{where} {given}: there is no such user") from error
 
 
-def _line(wheel: str, finding: Finding) -> str:
-    return ": ".join(part for part in (wheel, *finding) if part)
+def _line(wheel: str, result: Finding | Note) -> str:
+    kind = "note" if isinstance(result, Note) else None
+    return ": ".join(part for part in (wheel, result.member, kind, result.text) if part)
 
 
 def inspect(options: Namespace) -> Result:
-    """Show what is in a wheel, and which of its artifacts load here."""
-    path = Path(options.wheel)
+    """Show what is in each wheel, and which of its artifacts load here."""
     here = Here.find()
-    try:
-        with WheelReader(path) as wheel:
-            inspection = inspect_wheel(wheel, here)
-    except BrokenWheelError as error:
-        raise WazcacheError(f"{path}: {error}") from error
-    data = asdict(inspection) | {"here": {"system": here.system, "wasmtime": here.wasmtime}}
-    return Result(data, [*_inspection_lines(inspection, here)])
+    inspections: list[WheelInspection] = []
+    problems: list[str] = []
+    for name in options.wheels:
+        try:
+            with WheelReader(Path(name)) as wheel:
+                inspections.append(inspect_wheel(wheel, here))
+        except BrokenWheelError as error:
+            problems.append(_line(name, Finding(None, str(error))))
+        except WazcacheError as error:
+            problems.append(str(error))
+    lines: list[str] = []
+    for inspection in inspections:
+        lines += (
+            ["", *_inspection_lines(inspection, here)]
+            if lines
+            else [*_inspection_lines(inspection, here)]
+        )
+    data = {
+        "here": {"system": here.system, "wasmtime": here.wasmtime},
+        "wheels": [asdict(inspection) for inspection in inspections],
+        "problems": problems,
+    }
+    return Result(data, lines, problem=_joined(problems))
 
 
 def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
     sizes = f"{size_text(inspection.size)}, {size_text(inspection.unpacked)} unpacked"
+    requires = " and ".join(inspection.requires)
     system = here.system or "a system without wasmtime-py"
     yield from table(
         [
             ("wheel", Path(inspection.wheel).name),
             ("tags", ", ".join(inspection.tags)),
             ("size", f"{sizes}, {_count(inspection.files, 'file')}"),
+            ("needs", f"{requires or 'no wasmtime'}, Python {inspection.requires_python or 'any'}"),
             ("here", f"{system}, wasmtime {here.wasmtime or f'not tried: {here.problem}'}"),
         ]
     )
+    yield from (f"note: {note}" for note in inspection.notes)
     if not inspection.packages:
         yield "no package in it has a manifest of hatch-wazcache"
     for package in inspection.packages:
@@ -174,6 +199,11 @@ def _package_lines(package: PackageInspection) -> Iterator[str]:
 
 def _sizes(file: AssetInspection | ArtifactInspection) -> list[str]:
     return ["-" if size is None else size_text(size) for size in (file.size, file.packed)]
+
+
+def _joined(problems: Iterable[str]) -> str:
+    """Join problems, one line each: a name in a wheel may hold a line break."""
+    return "\n".join(map(printable, problems))
 
 
 def _count(number: int, name: str) -> str:

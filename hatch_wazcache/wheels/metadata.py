@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import defaultdict
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,14 +18,22 @@ from packaging.utils import parse_wheel_filename
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from packaging.tags import Tag
 
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
-__all__ = ["WheelName", "info_folder", "parse_name", "read_record", "read_tags"]
+__all__ = [
+    "WheelName",
+    "info_folder",
+    "parse_name",
+    "read_generator",
+    "read_metadata",
+    "read_record",
+    "read_tags",
+]
 
 _MOST_TAGS = 1000
 _LONGEST_SHOWN = 100
@@ -71,9 +80,7 @@ def read_tags(wheel: WheelReader) -> frozenset[Tag]:
     Raises:
         BrokenWheelError: there are none, or they cannot be read.
     """
-    text = _read_info(wheel, "WHEEL").decode("utf-8", "replace")
-    fields = [line.partition(":") for line in text.splitlines()]
-    tags = [value.strip() for key, _, value in fields if key.strip().lower() == "tag"]
+    tags = _read_fields(wheel, "WHEEL").get("tag", [])
     if not tags:
         raise BrokenWheelError("has no Tag line")
     _refuse_many_tags(tags)
@@ -85,6 +92,36 @@ def read_tags(wheel: WheelReader) -> frozenset[Tag]:
     except ValueError as error:
         text = _shortened(str(error))
         raise BrokenWheelError(f"has a Tag line that is not a tag ({text})") from error
+
+
+def read_generator(wheel: WheelReader) -> str:
+    """Return the name of the build backend that WHEEL gives, such as `hatchling 1.27.0`.
+
+    Raises:
+        BrokenWheelError: WHEEL is missing or cannot be read.
+    """
+    return next(iter(_read_fields(wheel, "WHEEL").get("generator", [])), "")
+
+
+def read_metadata(wheel: WheelReader) -> Mapping[str, list[str]]:
+    """Return the values of each field of METADATA, by its name in lower case.
+
+    Raises:
+        BrokenWheelError: METADATA is missing or cannot be read.
+    """
+    return _read_fields(wheel, "METADATA")
+
+
+def _read_fields(wheel: WheelReader, name: str) -> Mapping[str, list[str]]:
+    """Read the fields at the top of a file, up to the first empty line."""
+    text = _read_info(wheel, name).decode("utf-8", "replace")
+    fields = defaultdict(list)
+    for line in re.sub(r"\r?\n[ \t]+(?=\S)", " ", text).split("\n"):  # unfolds long lines
+        if not line.strip():
+            break
+        field, _, value = line.partition(":")
+        fields[field.strip().lower()].append(value.strip())
+    return fields
 
 
 def _refuse_many_tags(compressed: Iterable[str]) -> None:

@@ -54,6 +54,7 @@ def test_the_exit_status_tells_findings(wheel: Wheel, good: Path, tmp_path: Path
                 "finding": "is missing: the manifest lists it",
             }
         ],
+        "notes": [],
         "problems": [],
     }
 

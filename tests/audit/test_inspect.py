@@ -29,6 +29,8 @@ from tests.support.wheels import TARGET
 
 def test_inspect_says_what_is_in_a_wheel_and_what_loads(good: Path):
     answered = answer("inspect", good)
+    assert answered["here"] == {"system": TARGET, "wasmtime": "48.0.0"}
+    (answered,) = answered["wheels"]
     with zipfile.ZipFile(good) as archive:
         sizes = {
             info.filename: {"size": info.file_size, "packed": info.compress_size}
@@ -36,7 +38,9 @@ def test_inspect_says_what_is_in_a_wheel_and_what_loads(good: Path):
         }
     assert answered["tags"] == sorted(f"py3-none-{tag}" for tag in TAGS.split("."))
     assert answered["size"] == good.stat().st_size
-    assert answered["here"] == {"system": TARGET, "wasmtime": "48.0.0"}
+    assert answered["requires"] == ["wasmtime<49,>=48"]
+    assert answered["requires_python"] == ">=3.9"
+    assert answered["notes"] == []
     assert answered["packages"] == [
         {
             "package": "demo",
@@ -124,6 +128,25 @@ def test_inspect_of_what_is_no_wheel_is_one_message(tmp_path: Path):
     done = run("inspect", tmp_path / WHEEL)
     assert done.returncode == 1
     assert done.stderr.startswith(f"hatch-wazcache: {tmp_path / WHEEL}: is not a zip file")
+
+
+def test_inspect_shows_every_wheel_that_it_can_read(good: Path, wheel: Wheel, tmp_path: Path):
+    wheel.name = wheel.name.replace("1.0", "1.1")
+    other = wheel.write(tmp_path)
+    (tmp_path / WHEEL).write_bytes(b"text")
+    names = [good, tmp_path / WHEEL, tmp_path / "missing", other]
+    done = run("inspect", *names)
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("wheel ")] == [
+        f"wheel  {good.name}",
+        f"wheel  {other.name}",
+    ]
+    broken, missing = done.stderr.splitlines()
+    assert broken.startswith(f"hatch-wazcache: {tmp_path / WHEEL}: is not a zip file")
+    assert missing.startswith(f"hatch-wazcache: {tmp_path / 'missing'}: ")
+    answered = answer("inspect", *names, status=1)
+    assert [wheel["wheel"] for wheel in answered["wheels"]] == [str(good), str(other)]
+    assert len(answered["problems"]) == 2
 
 
 def test_inspect_shows_what_is_wrong_with_a_manifest(wheel: Wheel, tmp_path: Path):

@@ -20,7 +20,32 @@ def test_a_wheel_without_a_manifest_is_found(wheel: Wheel, tmp_path: Path):
         del wheel.members[name]
     member, text = only_finding(wheel.write(tmp_path))
     assert member is None
-    assert text.startswith("has no manifest of hatch-wazcache: it was built without it, or ")
+    assert text == (
+        "has no manifest of hatch-wazcache: hatchling runs the hook only if pyproject.toml has the "
+        "table [tool.hatch.build.hooks.wazcache]; [tool.wazcache] alone is not enough; or the "
+        "build was interrupted"
+    )
+
+
+@pytest.mark.parametrize(
+    ("generator", "cause"),
+    [
+        ("Generator: setuptools (80.9.0)\n", "setuptools needs the table [tool.wazcache], and "),
+        ("Generator: flit 3.12.0\n", "it was built without hatch-wazcache; or the build was int"),
+        ("", "it was built without hatch-wazcache; or the build was interrupted"),
+    ],
+)
+def test_the_likely_cause_of_a_missing_manifest_is_named(
+    wheel: Wheel, tmp_path: Path, generator: str, cause: str
+):
+    for name in (ARTIFACT, MANIFEST, "demo/_wazcache.py"):
+        del wheel.members[name]
+    text = wheel.members[f"{wheel.info}/WHEEL"].decode()
+    lines = [line for line in text.splitlines() if not line.startswith("Generator")]
+    wheel.members[f"{wheel.info}/WHEEL"] = f"{generator}{chr(10).join(lines)}\n".encode()
+    assert only_finding(wheel.write(tmp_path))[1].startswith(
+        f"has no manifest of hatch-wazcache: {cause}"
+    )
 
 
 def test_a_loader_without_its_manifest_is_found(wheel: Wheel, tmp_path: Path):

@@ -222,7 +222,8 @@ def test_every_wasmtimes_artifacts_are_audited_and_compiled_again(
     assert audited.status == 0, audited.output
     assert audited.output.endswith("2 artifacts, 2 compiled again: 0 findings\n")
     inspected = project.run("hatch_wazcache", "inspect", "--json", built.wheel)
-    ((asset,),) = [package["assets"] for package in json.loads(inspected.output)["packages"]]
+    (wheel,) = json.loads(inspected.output)["wheels"]
+    ((asset,),) = [package["assets"] for package in wheel["packages"]]
     assert [artifact["loads"] for artifact in asset["artifacts"]] == [True, True]
 
 

@@ -40,6 +40,12 @@ def findings(path: Path) -> list[tuple[str | None, str]]:
         return [(None, str(error))]
 
 
+def notes(path: Path) -> list[tuple[str | None, str]]:
+    """Audit one wheel in this process; return what is noted."""
+    with WheelReader(path) as opened:
+        return [(note.member, note.text) for note in audit_wheel(opened).notes]
+
+
 def only_finding(path: Path) -> tuple[str | None, str]:
     (found,) = findings(path)
     return found
@@ -69,11 +75,16 @@ def with_artifact(wheel: Wheel, data: bytes, folder: Path) -> Path:
     return wheel.write(folder)
 
 
+def inspected(path: Path, **env: str) -> dict:
+    (wheel,) = answer("inspect", path, **env)["wheels"]
+    return wheel
+
+
 def loads(path: Path, **env: str) -> list[tuple[bool | None, str | None]]:
     """Ask of each artifact whether it loads here, and why not."""
     return [
         (artifact["loads"], artifact["reason"])
-        for package in answer("inspect", path, **env)["packages"]
+        for package in inspected(path, **env)["packages"]
         for asset in package["assets"]
         for artifact in asset["artifacts"]
     ]
