@@ -45,7 +45,7 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import SETTINGS, apply_settings, code_settings
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.formats.wasm import Kind, read_wasm
+from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.report import Report
 from hatch_wazcache.util.sizes_and_times import parse_size
 
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     import wasmtime
     import wasmtime.component
     from typing_extensions import Self
+
+    from hatch_wazcache.formats.sections import Kind
 
     Profile = Mapping[str, bool | int | str]
     Source = bytes | str | os.PathLike[str] | Traversable

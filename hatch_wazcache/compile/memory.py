@@ -1,4 +1,4 @@
-"""How much memory and how many cores there are, and how much memory a job takes."""
+"""The free memory and cores of this machine, and the memory that a job needs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MIB = 1 << 20
 
 
 def job_memory(job: Job) -> int:
-    """Estimate the peak of the process that does a job, in bytes.
+    """Estimate the peak memory of the process that does a job, in bytes.
 
-    For a compiler 70 MB and 55 MB per MiB of code cover 44 of 45 modules measured; a module full
-    of exception handlers took five times as much. Beside it there are copies of the `.wasm`.
+    70 MB and 55 MB per MiB of code are enough for 44 of 45 modules measured; a module full of
+    exception handlers needed five times as much. Copies of the `.wasm` come on top.
     """
     if job.compiles:
         return 70 * 10**6 + 55 * 10**6 * job.wasm.code_size // _MIB + 2 * job.wasm.size
@@ -31,7 +31,7 @@ def job_memory(job: Job) -> int:
 
 
 def free_memory() -> int:
-    """Return the bytes that can be used without swapping: the machine's, or its container's."""
+    """Return the bytes that are free without swapping, in the machine and in its container."""
     free = _machine()
     for limit, used in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -40,26 +40,26 @@ def free_memory() -> int:
             "/sys/fs/cgroup/memory/memory.usage_in_bytes",
         ),
     ):
-        with suppress(OSError, ValueError):  # none here, or "max"
+        with suppress(OSError, ValueError):  # no such file, or "max"
             free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
     return max(free, 0)
 
 
 class Room:
-    """Cores and memory for compilers that the threads of a process start."""
+    """Shares cores and memory among compilers that threads of one process start."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._taken: list[tuple[int, int]] = []
-        """For each compiler the process that has it, and the bytes that it may take."""
+        """For each compiler, the process that started it and the bytes that it may need."""
         self._memory = 0
 
     @contextmanager
     def taken(self, memory: int) -> Iterator[None]:
-        """Wait until there is room for one compiler more, and have it.
+        """Wait until there is room for one more compiler, and occupy it.
 
         Args:
-            memory: the bytes that it may take; where it is the only one, there is always room.
+            memory: the bytes that it may need; a compiler that runs alone always has room.
         """
         compiler = os.getpid(), memory
         with self._changed:
@@ -73,7 +73,7 @@ class Room:
                 self._changed.notify_all()
 
     def _is_enough_for(self, memory: int) -> bool:
-        # In a fork nobody takes out what was its parent's.
+        # In a fork, the parent's compilers never end.
         taken = [size for process, size in self._taken if process == os.getpid()]
         if not taken:
             self._memory = free_memory()
@@ -96,7 +96,7 @@ def _machine() -> int:
         return (
             int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
         )
-    # macOS does not say what it would give up; half of all is seldom taken for good.
+    # macOS does not tell how much it would free; half of the memory is a safe guess.
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 

@@ -27,7 +27,8 @@ from hatch_wazcache.compile.compilers import (
 )
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
-from hatch_wazcache.formats.wasm import read_again, without_sections
+from hatch_wazcache.formats.strip import without_sections
+from hatch_wazcache.formats.wasm import read_again
 
 __all__ = ["main"]
 

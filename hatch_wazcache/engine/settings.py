@@ -45,38 +45,41 @@ class Setting(NamedTuple):
     """A few words for the docs: what `true`, or the value, does."""
     type: type[bool] | type[int] | type[str] = bool
     choices: tuple[str, ...] = ()
-    """For a string: all that are allowed."""
+    """For a string: the allowed values."""
     minimum: int = 0
     maximum: int = 0
-    """For an integer: the first and the last that wasmtime takes without wrapping or aborting."""
+    """For an integer: the limits within which wasmtime neither wraps nor aborts."""
     in_code: bool = True
-    """Whether an artifact's bytes depend on it; the others only matter where it is loaded."""
+    """Whether an artifact's bytes depend on it. The others matter only when it is loaded."""
     option: str = ""
-    """What the program calls it, after `wasmtime compile`, where its name does not tell."""
+    """Its option of `wasmtime compile`; empty if that is `-W` and the name without `wasm-`."""
     words: Mapping[object, str] = MappingProxyType({})
-    """Values that the program knows by other words; an empty one is what it does untold."""
+    """Values that the wasmtime CLI spells differently.
+
+    An empty string means the CLI's default, so nothing is passed.
+    """
     since: int = 36
     """The first major version of wasmtime-py whose `Config` has it, from 36 on."""
     cli_only: bool = False
-    """Whether only the program knows it; what it makes loads in any engine."""
+    """Whether only the wasmtime CLI has it. Artifacts made with it load in any engine."""
 
     @property
     def attribute(self) -> str:
         return self.name.replace("-", "_")
 
     def arguments(self, value: SettingValue) -> list[str]:
-        """Return what the program is told."""
+        """Return the wasmtime CLI's arguments for a value."""
         flag, _, option = (self.option or f"-W {self.name.removeprefix('wasm-')}").partition(" ")
         word = ("y" if value else "n") if isinstance(value, bool) else str(value)
         word = self.words.get(value, word)
         return [flag, f"{option}={word}"] if word else []
 
     def needs_wasmtime_cli(self, value: SettingValue) -> bool:
-        """Say whether only the program makes what is asked for; untold, both make the same."""
+        """Say whether wasmtime-py cannot compile with this value; both have the same defaults."""
         return self.cli_only and bool(self.arguments(value))
 
     def allowed(self) -> str:
-        """Say which values there are, for a message."""
+        """Describe the allowed values, for a message."""
         if self.type is bool:
             return "true or false"
         if self.type is int:
@@ -91,7 +94,7 @@ class Setting(NamedTuple):
         return isinstance(value, bool)
 
 
-# Half of a 64-bit address space: wasmtime adds such sizes up, and wraps them without a word.
+# Half of a 64-bit address space: wasmtime adds such sizes, and wraps silently.
 _MOST_MEMORY = 1 << 46
 
 SETTINGS = {
@@ -104,7 +107,7 @@ SETTINGS = {
             words={True: ""},
             cli_only=True,
         ),
-        # The number is what a run gets; the code is the same for any.
+        # The number is the fuel of a run; the code is the same for every number.
         Setting(
             "consume-fuel",
             "count fuel while wasm runs, so that a run can be limited",
@@ -253,8 +256,8 @@ _V3 = (*_V2, "has_avx", "has_avx2", "has_bmi1", "has_bmi2", "has_lzcnt", "has_fm
 _V4 = (*_V3, "has_avx512f", "has_avx512dq", "has_avx512vl")
 
 CPU_LEVELS: dict[str, tuple[str, ...]] = {
-    # Cranelift's flags for https://gitlab.com/x86-psABIs/x86-64-ABI, one by one: its presets of
-    # these names are not in every version from 36 on.
+    # Cranelift's flags for https://gitlab.com/x86-psABIs/x86-64-ABI, one by one: not every version
+    # from 36 on has Cranelift's presets of these names.
     "x86-64-v2": _V2,
     "x86-64-v3": _V3,
     "x86-64-v4": _V4,
@@ -268,12 +271,12 @@ def wasmtime_cli_arguments(
     *,
     parallel: bool,
 ) -> list[str]:
-    """Return what `wasmtime compile` is told, to make the bytes that wasmtime-py makes.
+    """Return the arguments with which `wasmtime compile` makes the same bytes as wasmtime-py.
 
-    wasmtime-py's collector is `drc`, whatever else the program was built with; a user's own
-    configuration of a cache must not be read.
+    wasmtime-py always uses the collector `drc`; the default of the CLI depends on its features.
+    `cache=n` keeps the CLI from reading the user's own configuration.
 
-    Takes the arguments of `make_config`.
+    The parameters are those of `make_config`.
     """
     arguments = ["-C", "collector=drc", "-C", "cache=n"]
     arguments += ["-C", f"parallel-compilation={'y' if parallel else 'n'}"]
@@ -287,7 +290,7 @@ def wasmtime_cli_arguments(
 
 
 def code_settings(settings: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
-    """Return those settings that an artifact's bytes depend on, sorted by name."""
+    """Return the settings that an artifact's bytes depend on, sorted by name."""
     return {name: settings[name] for name in sorted(settings) if SETTINGS[name].in_code}
 
 
@@ -307,14 +310,14 @@ def make_config(
     """Make the `wasmtime.Config` that a compiler uses.
 
     Args:
-        triple: the target; None lets the engine use what this machine's CPU has.
+        triple: the target; None for this machine with all features of its CPU.
         cpu_flags: Cranelift's names of the CPU features to use beyond the baseline.
-        settings: by their names in `SETTINGS`.
+        settings: values by the names in `SETTINGS`.
         parallel: compile the functions of one module on several threads; the bytes are the same.
 
     Raises:
-        ValueError: this wasmtime does not know a setting.
-        wasmtime.WasmtimeError: it does not know the triple.
+        ValueError: this wasmtime does not have a setting.
+        wasmtime.WasmtimeError: this wasmtime does not have the target.
     """
     import wasmtime
     from wasmtime import _ffi as ffi
@@ -335,10 +338,10 @@ def make_config(
 def apply_settings(config: Any, settings: Mapping[str, SettingValue]) -> None:
     """Set a `wasmtime.Config`.
 
-    Those that only the program knows are passed over: an engine needs to know nothing of them.
+    Settings that only the wasmtime CLI has are skipped, because no engine needs them.
 
     Raises:
-        ValueError: this wasmtime does not know a setting.
+        ValueError: this wasmtime does not have a setting.
     """
     for name, value in settings.items():
         if SETTINGS[name].cli_only:

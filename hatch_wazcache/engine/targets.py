@@ -1,4 +1,4 @@
-"""The targets: one table of names, triples and wheel tags, and which of them this machine is."""
+"""The targets: one table of names, triples and wheel tags; and the target of this machine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = [
 
 
 class System(NamedTuple):
-    """An architecture and an operating system: what an artifact is compiled for."""
+    """An architecture and an operating system. An artifact is compiled for one."""
 
     name: str
     """`<arch>-<os>`."""
     triple: str
-    """What the compiler is told: https://doc.rust-lang.org/rustc/platform-support.html."""
+    """The compiler's name for it: https://doc.rust-lang.org/rustc/platform-support.html."""
     musl_triple: str | None = None
-    """The triple that a musl build of wasmtime-py knows instead; its artifacts load on both."""
+    """The triple that a musl build of wasmtime-py has instead. Its artifacts load on both."""
 
     @property
     def arch(self) -> str:
@@ -38,18 +38,18 @@ class System(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What a wheel can be for: mostly one system, named after it."""
+    """The machines that a wheel is for: usually one system, which gives the target its name."""
 
     name: str
     systems: tuple[System, ...]
-    """Those that the wheel holds artifacts for; in a wheel without any is the `.wasm` alone."""
+    """The systems to compile for. Without any, the wheel holds only the `.wasm` files."""
     platform_tags: tuple[str, ...]
     tag_systems: tuple[str, ...]
-    """How any platform tag for this target begins."""
+    """The beginnings of platform tags for this target."""
     tag_machines: tuple[str, ...]
-    """How any platform tag for this target ends."""
+    """The endings of platform tags for this target."""
     note: str = ""
-    """Why there are no artifacts, where somebody may expect some."""
+    """Why there are no artifacts, for a target where users may expect them."""
 
     def accepts(self, platform_tag: str) -> bool:
         """Say whether a wheel with this platform tag is for this target.
@@ -88,11 +88,10 @@ def _without_wasmtime(name: str, tags: tuple[str, ...], tag_machine: str) -> Tar
     return Target(name, (), tags, _LINUX, (tag_machine,), note)
 
 
-# The platform tags are those of wasmtime-py's own wheels, sorted as PEP 425 has it: an artifact
-# depends on no libc, so it loads wherever wasmtime itself can be installed (read off PyPI for 36 to
-# 50). Android has Linux's: wasmtime compares the architecture and the operating system of the
-# triples, which is Linux in aarch64-linux-android, and takes artifacts of either for the other
-# (tried on x86_64).
+# The platform tags are those of wasmtime-py's own wheels (on PyPI, 36 to 50), sorted as PEP 425
+# requires. An artifact depends on no libc, so it loads wherever wasmtime itself can be installed.
+# Android uses Linux's artifacts: wasmtime compares the architecture and the operating system of the
+# triples, and the operating system of aarch64-linux-android is Linux (tried on x86_64).
 TARGETS = {
     target.name: target
     for target in (
@@ -128,11 +127,11 @@ TARGETS = {
 }
 
 _ALL = (*SYSTEMS, "any")
-"""The targets that `"all"` stands for: wherever wasmtime-py can be installed, and all the rest."""
+"""The targets of `"all"`: all systems that wasmtime-py has wheels for, and `any` for the others."""
 
 
 def find_targets(name: str) -> list[Target]:
-    """Return the targets that a name stands for: none, or one; or several for `all`."""
+    """Return the targets of a name: none, one, or several for `all`."""
     if name == "all":
         return [TARGETS[one] for one in _ALL]
     target = native_target() if name == "native" else TARGETS.get(name)
@@ -142,7 +141,7 @@ def find_targets(name: str) -> list[Target]:
 def native_system() -> System | None:
     """Return the system that this Python runs on, or None where wasmtime-py has no wheels."""
     if sys.platform == "win32":
-        # platform.machine() is the machine's, not the process's: an x86_64 Python runs on Arm.
+        # platform.machine() describes the machine, but an x86_64 Python can run on Arm.
         machine = sysconfig.get_platform().rpartition("-")[2]
     else:
         machine = platform.machine()
@@ -152,6 +151,6 @@ def native_system() -> System | None:
 
 
 def native_target() -> Target | None:
-    """Return the target of wheels for this machine alone."""
+    """Return the target of wheels for this machine only."""
     system = native_system()
     return TARGETS[system.name] if system else None

@@ -1,8 +1,9 @@
-"""A compiled artifact seen from outside: what its own header says it is, and was made for.
+"""Reads the header of an artifact: its kind, the engine that made it, its target and flags.
 
-Needs no wasmtime and trusts nothing: an artifact is an ELF file, whose section `.wasmtime.engine`
-holds the engine's version, the target and the compiler's flags, each with its name. What follows
-them there (wasm features and the other settings) has no names and another order in each version.
+It needs no wasmtime and does not trust the file. An artifact is an ELF file. Its section
+`.wasmtime.engine` holds the engine's version, the target and the compiler's flags, each with its
+name. The wasm features and other settings that follow have no names, and their order differs from
+version to version.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hatch_wazcache.formats.wasm import Kind
+    from hatch_wazcache.formats.sections import Kind
 
 __all__ = ["ArtifactHeader", "BrokenArtifactError", "FlagValue", "is_artifact", "read_artifact"]
 
 FlagValue = bool | int | str
 
-# https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html; what is wasmtime's own stands
-# in its crates/environ/src/obj.rs and crates/wasmtime/src/engine/serialization.rs.
+# https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html; wasmtime's own values are in its
+# crates/environ/src/obj.rs and crates/wasmtime/src/engine/serialization.rs.
 _MAGIC = b"\x7fELF"
 _CLASS_64 = 2
 _ORDERS = {1: "<", 2: ">"}
@@ -43,24 +44,24 @@ _SYSTEMS = {"linux": "linux", "darwin": "macos", "macosx": "macos", "windows": "
 
 
 class BrokenArtifactError(Exception):
-    """A file is no artifact, or not a whole one; the text says why, without the file's name."""
+    """The file is not a complete artifact; the message says why, without the file's name."""
 
 
 class ArtifactHeader(NamedTuple):
-    """What an artifact says of itself."""
+    """The facts that an artifact states about itself."""
 
     kind: Kind
     arch: str
     """As in a target's name."""
     system: str
-    """As in a target's name; another word where no target has it."""
+    """As in a target's name; for other systems, the last word of the triple."""
     triple: str
     version: str
-    """The engine's; from wasmtime 38 on its major version alone."""
+    """The engine's version; from wasmtime 38 on only its major version."""
     address_map: bool
-    """Whether it can tell which instruction of the `.wasm` a trap comes from."""
+    """Whether it maps a trap to an instruction of the `.wasm`."""
     flags: Mapping[str, FlagValue]
-    """Cranelift's flags: those of every architecture, and the architecture's own (CPU features)."""
+    """Cranelift's flags: the general ones, and those of the architecture (CPU features)."""
 
     @property
     def target(self) -> str:
@@ -73,7 +74,7 @@ class ArtifactHeader(NamedTuple):
         return frozenset(name for name, value in self.flags.items() if name[:4] == "has_" and value)
 
     def made_by(self, engine: str) -> bool:
-        """Say whether an engine of that version can have made it, as far as the header tells."""
+        """Say whether an engine of this version may have made it, by its major version."""
         return self.version in (engine, engine.partition(".")[0])
 
 
@@ -88,24 +89,24 @@ def read_artifact(file: BinaryIO, size: int) -> ArtifactHeader:
     """Read an artifact's header.
 
     Args:
-        file: can seek; about 2 kB of it are read, at its beginning and near its end.
-        size: the file's, in bytes.
+        file: a seekable file; about 2 kB of it are read, at its beginning and near its end.
+        size: the size of the file in bytes.
 
     Raises:
-        BrokenArtifactError: it is no artifact, or was cut short.
-        OSError: it cannot be read.
+        BrokenArtifactError: the file is not an artifact, or was cut short.
+        OSError: the file cannot be read.
     """
     head = _read(file, size, 0, struct.calcsize(f"<{_HEADER}"))
     order = _ORDERS.get(head[5])
     if head[:4] != _MAGIC or head[4] != _CLASS_64 or order is None:
-        raise BrokenArtifactError("it is no 64-bit ELF file")
+        raise BrokenArtifactError("it is not a 64-bit ELF file")
     (_, _, machine, _, _, _, start, flags, _, _, _, each, count, names) = struct.unpack(
         f"{order}{_HEADER}", head
     )
     if head[7] != _OSABI_WASMTIME:
         raise BrokenArtifactError("it is an ELF file, but not wasmtime's")
-    if (kind := _KINDS.get(flags)) is None:  # bytecode, for wasmtime's interpreter, has others
-        raise BrokenArtifactError("it is wasmtime's, but holds no machine code")
+    if (kind := _KINDS.get(flags)) is None:  # bytecode for wasmtime's interpreter has other values
+        raise BrokenArtifactError("it is wasmtime's, but has no machine code")
     if each != struct.calcsize(f"<{_SECTION}") or names >= count or count > _MOST_SECTIONS:
         raise BrokenArtifactError("its table of sections is damaged")
     table = _read(file, size, start, each * count)
@@ -115,11 +116,11 @@ def read_artifact(file: BinaryIO, size: int) -> ArtifactHeader:
             raise BrokenArtifactError(_CUT)
     named = _named(file, size, sections, names)
     if _ENGINE_SECTION not in named:
-        raise BrokenArtifactError("it does not say which engine made it")
+        raise BrokenArtifactError("it does not name the engine that made it")
     version, triple, all_flags = _engine(_section(file, size, named[_ENGINE_SECTION]))
     arch = triple.partition("-")[0].replace("riscv64gc", "riscv64")
     if _MACHINES.get(machine, arch) != arch:
-        raise BrokenArtifactError(f"it holds code for {_MACHINES[machine]}, and says {triple}")
+        raise BrokenArtifactError(f"its code is for {_MACHINES[machine]}, but it says {triple}")
     return ArtifactHeader(
         kind, arch, _system(triple), triple, version, _ADDRESS_MAP_SECTION in named, all_flags
     )
@@ -152,9 +153,9 @@ def _section(file: BinaryIO, size: int, section: tuple[int, ...]) -> bytes:
 
 
 def _engine(data: bytes) -> tuple[str, str, dict[str, FlagValue]]:
-    """Decode version, triple and flags, which stand at the section's beginning."""
+    """Decode version, triple and flags at the section's beginning."""
     if data[:1] != bytes([_FORMAT]):
-        raise BrokenArtifactError("what it says of its engine is in an unknown format")
+        raise BrokenArtifactError("its description of the engine has an unknown format")
     words = _Words(data, 1)
     version = words.text()
     triple = words.text()
@@ -162,14 +163,14 @@ def _engine(data: bytes) -> tuple[str, str, dict[str, FlagValue]]:
     for _list in range(2):
         for _flag in range(words.number()):
             name = words.text()
-            if not name.isidentifier():  # a compiler may be told it
-                raise BrokenArtifactError("what it says of its engine is damaged")
+            if not name.isidentifier():  # it may become an argument of a compiler
+                raise BrokenArtifactError("its description of the engine is damaged")
             flags[name] = words.flag()
     return version, triple, flags
 
 
 class _Words:
-    """Reads values one after the other, as https://postcard.jamesmunns.com/wire-format has them."""
+    """Reads values one after the other: https://postcard.jamesmunns.com/wire-format."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data = data
@@ -178,7 +179,7 @@ class _Words:
     def take(self, length: int) -> bytes:
         taken = self._data[self._at : self._at + length]
         if len(taken) != length:
-            raise BrokenArtifactError("what it says of its engine is damaged")
+            raise BrokenArtifactError("its description of the engine is damaged")
         self._at += length
         return taken
 
@@ -192,7 +193,7 @@ class _Words:
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value
-        raise BrokenArtifactError("what it says of its engine is damaged")
+        raise BrokenArtifactError("its description of the engine is damaged")
 
     def text(self) -> str:
         try:
@@ -200,7 +201,7 @@ class _Words:
         except UnicodeDecodeError:
             text = ""
         if not text.isprintable() or not text:
-            raise BrokenArtifactError("what it says of its engine is damaged")
+            raise BrokenArtifactError("its description of the engine is damaged")
         return text
 
     def flag(self) -> FlagValue:
@@ -210,7 +211,7 @@ class _Words:
         if variant in (1, 2):
             value = self.byte()
             return value if variant == 1 else bool(value)
-        raise BrokenArtifactError("what it says of its engine is damaged")
+        raise BrokenArtifactError("its description of the engine is damaged")
 
 
 def _system(triple: str) -> str:

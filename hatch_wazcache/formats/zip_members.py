@@ -1,6 +1,6 @@
-"""Zip members whose compressed bytes are at hand: made by libdeflate, or copied as they are.
+"""Adds zip members that are already compressed, by libdeflate or in another archive.
 
-The one place that knows how a member gets into an archive without being compressed by zipfile.
+Only this module works around zipfile, which would compress them again.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ __all__ = [
 ]
 
 DEFLATE_LEVEL = 6
-"""libdeflate's level: smaller than zlib's 6 in a third of its time, as long as there is much."""
+"""libdeflate's level: smaller results than zlib's 6 for large data, in a third of the time."""
 
 _LEVEL_OF_LITTLE, _LITTLE = 10, 1 << 15
-"""The level for what is kept, up to so many bytes, where 6 may give more than zlib; takes 1 ms."""
+"""The level for small data that is kept, and its size in bytes: there, 6 may be worse than zlib."""
 
 KEPT_BY = f"libdeflate-{DEFLATE_LEVEL}, {_LEVEL_OF_LITTLE} up to {_LITTLE >> 10} KiB"
-"""How an entry's data is deflated, for its key."""
+"""How an entry's data is deflated; part of its key."""
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
-"""What stands before a member's name and data: APPNOTE.TXT 4.3.7."""
+"""The header before a member's name and data: APPNOTE.TXT 4.3.7."""
 
 DateTime = tuple[int, int, int, int, int, int]
 """A member's time stamp: year to second."""
 
 
 def zip_time(moment: time.struct_time) -> DateTime:
-    """Return a time as a zip file can hold it: not before 1980, not after 2107."""
+    """Return a time in the range of zip files, 1980 to 2107."""
     if moment.tm_year < 1980:
         return 1980, 1, 1, 0, 0, 0
     if moment.tm_year > 2107:
@@ -63,10 +63,10 @@ def moment_of_build(moment: Callable[[], float]) -> DateTime:
     """Return the time stamp of generated members.
 
     Args:
-        moment: reads seconds since 1970 out of SOURCE_DATE_EPOCH, or has its own where it is not.
+        moment: returns SOURCE_DATE_EPOCH, or its own default; in seconds since 1970.
 
     Raises:
-        WazcacheError: the variable holds none.
+        WazcacheError: the variable does not hold a time.
     """
     import time
 
@@ -78,26 +78,26 @@ def moment_of_build(moment: Callable[[], float]) -> DateTime:
 
 
 class Compressed(Protocol):
-    """Data whose compressed bytes are at hand."""
+    """Data that is already compressed."""
 
     @property
     def size(self) -> int:
-        """Bytes of the data."""
+        """The size of the data in bytes."""
 
     @property
     def crc32(self) -> int:
-        """Of the data."""
+        """The CRC-32 of the data."""
 
     @property
     def stream_size(self) -> int:
-        """Bytes of the data, deflated."""
+        """The size of the deflated data in bytes."""
 
     def stream(self) -> Iterable[bytes]:
         """Yield the deflated data in chunks."""
 
 
 class Deflated(NamedTuple):
-    """Data that was deflated in memory: the same bytes on every CPU and with every Python."""
+    """Data deflated in memory, to the same bytes on every CPU and with every Python."""
 
     size: int
     crc32: int
@@ -109,7 +109,7 @@ class Deflated(NamedTuple):
 
         Args:
             data: the data.
-            to_keep: it is done once for many wheels, and may take longer.
+            to_keep: whether many wheels will use it, so that compressing may take longer.
         """
         import deflate
 
@@ -142,7 +142,7 @@ def member_info(
     import zipfile
 
     info = zipfile.ZipInfo(name, date_time)
-    info.create_system = 3  # Unix on every machine, so that the mode counts and bytes agree
+    info.create_system = 3  # Unix on every machine: the mode counts, and the bytes are the same
     info.external_attr = external_attr
     info.compress_type = zipfile.ZIP_DEFLATED
     info.file_size, info.CRC, info.compress_size = size, crc32, stream_size
@@ -152,7 +152,7 @@ def member_info(
 def add_compressed(
     archive: zipfile.ZipFile, name: str, date_time: DateTime, external_attr: int, data: Compressed
 ) -> None:
-    """Append a member with data whose compressed bytes are at hand; see `add_member`."""
+    """Append a member with compressed data; see `add_member`."""
     info = member_info(
         name,
         date_time,
@@ -165,14 +165,14 @@ def add_compressed(
 
 
 def add_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: Iterable[bytes]) -> None:
-    """Append a member whose compressed bytes are given.
+    """Append a member with compressed data.
 
-    zipfile has no public way to add a compressed stream, so this does what its own writer does
-    around one. An exception out of `stream` leaves the archive as it was.
+    zipfile has no public way to add a compressed stream, so this does the same as its own writer
+    before and after the data. If `stream` raises, the archive stays as it was.
 
     Args:
         archive: open for writing, into a seekable file.
-        info: with its sizes and CRC, as of `member_info`.
+        info: the member with its sizes and CRC, from `member_info`.
         stream: the chunks, together `info.compress_size` bytes.
     """
     file: IO[bytes] = archive.fp  # type: ignore[assignment]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS, Profile
 from hatch_wazcache.engine.targets import TARGETS, Target, find_targets
-from hatch_wazcache.formats.wasm import STRIP
+from hatch_wazcache.formats.strip import STRIP
 from hatch_wazcache.project.config import AssetPattern
 from hatch_wazcache.util.sizes_and_times import parse_size
 from hatch_wazcache.util.toml_text import toml_key

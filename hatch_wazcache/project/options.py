@@ -13,7 +13,7 @@ from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.engine.settings import SETTINGS, Setting
 from hatch_wazcache.engine.targets import TARGETS
-from hatch_wazcache.formats.wasm import STRIP
+from hatch_wazcache.formats.strip import STRIP
 from hatch_wazcache.project import fields
 from hatch_wazcache.project.config import Config
 from hatch_wazcache.project.fields import Field

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS
 from hatch_wazcache.engine.targets import SYSTEMS
-from hatch_wazcache.formats.wasm import STRIP_ALLOWED, read_strip
+from hatch_wazcache.formats.strip import STRIP_ALLOWED, read_strip
 from hatch_wazcache.util.problems import Problems
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_wazcache.engine.settings import SettingValue
-    from hatch_wazcache.formats.wasm import FileStamp, Kind
+    from hatch_wazcache.formats.sections import Kind
+    from hatch_wazcache.formats.wasm import FileStamp
 
     Settings = Mapping[str, SettingValue]
 

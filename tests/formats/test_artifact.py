@@ -131,7 +131,7 @@ def test_the_triple_tells_the_system(artifact: bytes, triple: str, system: str):
 def test_the_machine_and_the_triple_have_to_agree(artifact: bytes):
     doctored = bytearray(artifact)
     struct.pack_into("<H", doctored, 18, 183)
-    assert refused(bytes(doctored)) == f"it holds code for aarch64, and says {TRIPLE}"
+    assert refused(bytes(doctored)) == f"its code is for aarch64, but it says {TRIPLE}"
 
 
 def test_a_patch_release_is_not_another_engine_where_the_header_has_the_major_alone(
@@ -176,7 +176,7 @@ def test_a_cut_section_is_noticed_even_if_the_table_is_not(artifact: bytes):
 
 def test_without_a_word_of_its_engine_it_is_refused(artifact: bytes):
     assert refused(artifact.replace(b".wasmtime.engine", b".wasmtime.Engine")) == (
-        "it does not say which engine made it"
+        "it does not name the engine that made it"
     )
 
 

@@ -7,7 +7,7 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatch_wazcache.formats.wasm import STRIP, read_strip, without_sections
+from hatch_wazcache.formats.strip import STRIP, read_strip, without_sections
 from tests.support.sections import binary, custom, leb128, section
 from tests.support.wasm import COMPONENT
 
