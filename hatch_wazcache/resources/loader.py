@@ -236,7 +236,8 @@ def _deserialize(
     path = _path(artifact["file"])
     try:
         if _has_changed(asset):
-            return None, "the .wasm has changed since; install the project again"
+            again = "install the project again, or run `hatch-wazcache install`"
+            return None, f"the .wasm has changed since; {again}"
         if not os.path.isfile(path) and not _in_archive():
             return None, "it is not a file" if os.path.exists(path) else "the file is missing"
         return _from_file_or_memory(artifact["file"], path, kind, engine_), ""

@@ -83,6 +83,19 @@ def test_artifacts_lie_beside_a_wasm_that_force_include_takes_from_another_folde
     assert set(project.tree()) == before
 
 
+def test_an_asset_of_another_folder_loads_by_its_name_and_by_its_real_path(tmp_path):
+    project = LAYOUTS["force-include-of-a-folder"].make(tmp_path)
+    editable_by_path(project)
+    install(project)
+    ran = run_python(
+        "from pathlib import Path; from demo._wazcache import *\n"
+        f"for name in 'data/a.wasm', Path({str(project.root / 'rust/out/a.wasm')!r}):\n"
+        "    load_module(name, strict=True)",
+        project.root,
+    )
+    assert ran.status == 0, ran.output
+
+
 def test_an_asset_of_another_folder_is_compiled_when_its_artifact_is_gone(tmp_path):
     project = LAYOUTS["force-include-of-a-file"].make(tmp_path)
     editable_by_path(project)
