@@ -58,17 +58,31 @@ class Report:
         self._warn(f"wazcache: warning: {text}")
 
     def is_one_of_several(self, target: str, others: Iterable[str], all_of_them: str = "") -> None:
-        """Say which wheel a front end gets that asks for one, where the options want several.
+        """Say which wheel is built, where the options name several and the front end builds one.
 
         Args:
-            target: what the wheel is for.
-            others: what else the options want.
-            all_of_them: the command that makes them all, if there is one.
+            target: the target of the wheel.
+            others: the other targets.
+            all_of_them: the command that builds all wheels, if there is one.
         """
-        also = f", `{all_of_them}` makes them all" if all_of_them else ""
+        also = f"; `{all_of_them}` builds all" if all_of_them else ""
         self.say(
-            f"this is the wheel for {target}; WAZCACHE_TARGET=NAME makes that of another target "
+            f"building for {target}; set WAZCACHE_TARGET to build for another target "
             f"({', '.join(others)}){also}"
+        )
+
+    def is_for_one_system(self, target: str, all_of_them: str = "") -> None:
+        """Say that a wheel serves one system, where nobody has asked for that.
+
+        Args:
+            target: the target of the wheel.
+            all_of_them: the command that also builds a wheel for other systems, if there is one.
+        """
+        command = f"`{all_of_them}`, or " if all_of_them else ""
+        self.say(
+            f"this wheel is for {target} only: users of other systems would build from the sdist. "
+            f"For a wheel that serves them: {command}WAZCACHE_TARGET=any with pip, build or uv. "
+            'For artifacts on every system: targets = "all"'
         )
 
     def begins(self, label: str, target: str) -> None:

@@ -134,8 +134,9 @@ def find_targets(name: str) -> list[Target]:
     """Return the targets of a name: none, one, or several for `all`."""
     if name == "all":
         return [TARGETS[one] for one in _ALL]
-    target = native_target() if name == "native" else TARGETS.get(name)
-    return [target] if target else []
+    if name == "native":
+        return [native_target()]
+    return [TARGETS[name]] if name in TARGETS else []
 
 
 def native_system() -> System | None:
@@ -150,7 +151,7 @@ def native_system() -> System | None:
     return SYSTEMS.get(f"{arch}-{system}") if sys.maxsize > 2**32 else None
 
 
-def native_target() -> Target | None:
-    """Return the target of wheels for this machine only."""
+def native_target() -> Target:
+    """Return the target of wheels for this machine: `any` where wasmtime-py has no wheels."""
     system = native_system()
-    return TARGETS[system.name] if system else None
+    return TARGETS[system.name] if system else TARGETS["any"]

@@ -33,6 +33,8 @@ class Config(NamedTuple):
     """The target that `WAZCACHE_TARGET` names."""
     assets: tuple[AssetPattern, ...]
     targets: tuple[Target, ...]
+    targets_given: bool
+    """Whether the user has set `targets`."""
     profiles: Mapping[str, Profile]
     cpu: tuple[str, ...]
     """Levels, the best first."""
@@ -60,6 +62,13 @@ class Config(NamedTuple):
             return self.wanted
         fits = [target for target in self.targets if native_system() in target.systems]
         return [*fits, *(t for t in self.targets if t.name == "any"), *self.targets][0]
+
+    @property
+    def other_targets(self) -> tuple[str, ...]:
+        """The targets that a build of one wheel leaves out; none if the environment names one."""
+        if self.wanted is not None:
+            return ()
+        return tuple(target.name for target in self.targets if target != self.target)
 
     def misfits(self, target: Target) -> list[str]:
         """Return the options that do not fit a target, one line each."""

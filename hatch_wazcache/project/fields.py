@@ -242,13 +242,9 @@ def read_cpus(field: Field) -> tuple[str, ...]:
 
 def read_targets(field: Field) -> tuple[Target, ...]:
     """Read the targets; a target that `native` or `all` stands for may be listed, too."""
-    targets: dict[str, Target] = {}
-    for name in _read_names(field, ("native", "all", *TARGETS)):
-        found = find_targets(name)
-        if not found:
-            field.wrong(f"out of {_quoted(TARGETS)}: wasmtime-py has no wheels for this machine")
-        targets |= {target.name: target for target in found}
-    return tuple(targets.values())
+    names = _read_names(field, ("native", "all", *TARGETS))
+    targets = [target for name in names for target in find_targets(name)]
+    return tuple(dict.fromkeys(targets))
 
 
 def read_target_name(field: Field) -> Target | None:

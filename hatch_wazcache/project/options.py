@@ -124,7 +124,7 @@ OPTIONS = (
         '`"universal2-macos"`, or names `<arch>-<os>` such as `"x86_64-linux"`',
         fields.read_targets,
         _one_or_list({"enum": ["native", "all", *TARGETS]}),
-        default=["native"],
+        default=["native", "any"],
     ),
     Option(
         "profiles",
@@ -246,7 +246,11 @@ def read_config(
     target = fields.read_target_name(wanted_field) if wanted else None
     whole.problems.raise_all()
     by_field = {name.replace("-", "_"): value for name, value in values.items()}
-    config = Config(location=location, wanted=target, **by_field)
+    given = "targets" in table
+    config = Config(location=location, wanted=target, targets_given=given, **by_field)
+    if not given and not config.keep_wasm:  # a wheel for any system would be empty
+        with_artifacts = tuple(target for target in config.targets if target.systems)
+        config = config._replace(targets=with_artifacts or config.targets)
     for line in dict.fromkeys(_contradictions(config, table)):
         whole.problems.add(line)
     whole.problems.raise_all()

@@ -116,6 +116,7 @@ def one_of(pattern: str, lines: list[str]) -> re.Match[str]:
 
 
 def test_each_asset_has_a_line_when_it_begins_and_one_when_it_is_done(project: Project):
+    project.append('targets = "native"\n')
     project.wasm("demo/b.wasm", "source-map__mappings.wasm")
     *lines, last = said(project.build())
     for asset in ("demo/a.wasm", "demo/b.wasm"):
@@ -129,6 +130,7 @@ def test_each_asset_has_a_line_when_it_begins_and_one_when_it_is_done(project: P
 
 
 def test_a_build_that_finds_everything_says_one_line(project: Project):
+    project.append('targets = "native"\n')
     project.wasm("demo/b.wasm", "source-map__mappings.wasm")
     project.build()
     (line,) = said(project.build())
@@ -140,12 +142,28 @@ def test_a_build_that_finds_everything_says_one_line(project: Project):
 
 
 def test_a_build_that_finds_some_says_only_what_it_compiles(project: Project):
+    project.append('targets = "native"\n')
     project.build()
     project.wasm("demo/b.wasm", "source-map__mappings.wasm")
     *lines, last = said(project.build())
     assert all(line.startswith("wazcache: demo/b.wasm: ") for line in lines)
     assert len(lines) == 2
     assert "1 compiled, 1 found in the cache (" in last
+
+
+def test_a_wheel_for_one_system_says_last_how_others_get_theirs(project: Project):
+    last = said(project.build())[-1]
+    assert last.startswith(f"wazcache: this wheel is for {TARGET} only: users of other systems ")
+    assert "WAZCACHE_TARGET=any" in last
+    assert 'targets = "all"' in last
+    assert "`hatch build -t wazcache`" in last
+
+
+def test_nothing_is_said_of_other_systems_where_the_user_has_chosen(project: Project):
+    assert "of other systems" not in project.build(WAZCACHE_TARGET="native").output
+    assert "of other systems" not in project.editable().output
+    project.append('targets = "native"\n')
+    assert "of other systems" not in project.build().output
 
 
 def test_each_profile_of_an_asset_has_lines_of_its_own(project: Project):

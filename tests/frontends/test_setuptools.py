@@ -302,11 +302,21 @@ def test_wazcache_target_is_what_is_built_for(project: SetuptoolsProject):
     assert built.wheel.name == "demo-1.0-py3-none-any.whl"
 
 
+def test_a_wheel_for_one_system_says_last_how_others_get_theirs(project: SetuptoolsProject):
+    built = project.build()
+    line = f"this wheel is for {TARGET} only: users of other systems would build from the sdist"
+    assert built.output.count(line) == 1
+    assert "For a wheel that serves them: WAZCACHE_TARGET=any with" in built.output
+    assert "of other systems" not in project.editable().output
+    project.append('targets = "native"\n')
+    assert "of other systems" not in project.build().output
+
+
 def test_where_there_are_several_targets_the_build_says_which_this_is(project: SetuptoolsProject):
     project.append('targets = ["native", "any"]\n')
     built = project.build()
     assert (
-        f"this is the wheel for {TARGET}; WAZCACHE_TARGET=NAME makes that of another target (any)"
+        f"building for {TARGET}; set WAZCACHE_TARGET to build for another target (any)"
         in built.output
     )
     assert PLATFORM in built.wheel.name

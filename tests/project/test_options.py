@@ -39,8 +39,8 @@ def test_only_assets_has_no_default():
     assert [(pattern.glob, pattern.profiles) for pattern in config.assets] == [
         ("demo/*.wasm", ("default",))
     ]
-    assert [target.name for target in config.targets] == [NATIVE]
-    assert config.target.name == NATIVE
+    assert [target.name for target in config.targets] == [NATIVE, "any"]
+    assert (config.target.name, config.other_targets) == (NATIVE, ("any",))
     assert {name: dict(p.settings) for name, p in config.profiles.items()} == {"default": {}}
     assert (config.cpu, config.keep_wasm, config.strict) == (("baseline",), True, False)
     assert config.compiler is None
@@ -86,6 +86,56 @@ def test_a_wheel_is_built_for_this_machine_if_it_is_among_the_targets():
     assert read(targets=[FOREIGN, NATIVE]).target.name == NATIVE
     assert read(targets=[FOREIGN]).target.name == FOREIGN
     assert read(targets=[FOREIGN, "any"]).target.name == "any"
+
+
+def test_names_that_stand_for_the_same_target_give_one_wheel():
+    """The list is right on every machine, whichever it is native on."""
+    names = ["native", NATIVE, "any", "all"]
+    assert [target.name for target in read(targets=names).targets] == [
+        NATIVE,
+        "any",
+        *(name for name in SYSTEMS if name != NATIVE),
+    ]
+
+
+@pytest.mark.parametrize("option", ["targets", "assets", "cpu", "strip", "profiles of an asset"])
+def test_a_name_may_stand_for_a_list_of_one(option):
+    values = {"targets": FOREIGN, "assets": "a.wasm", "cpu": "x86-64-v2", "strip": "name"}
+    if option in values:
+        alone, listed = values[option], [values[option]]
+    else:
+        option, alone = "assets", [{"path": "a.wasm", "profiles": "default"}]
+        listed = [{"path": "a.wasm", "profiles": ["default"]}]
+    options = {"targets": "x86_64-linux", option: alone}
+    assert read(**options) == read(**{**options, option: listed})
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong", "near"),
+    [
+        ("targets", "x86_64-linus", "x86_64-linux"),
+        ("targets", "arm64-macos", "aarch64-macos"),
+        ("cpu", "x86_64-v3", "x86-64-v3"),
+        ("assets", [{"path": "a", "profiles": "defualt"}], "default"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(option, wrong, near):
+    (problem,) = problems(**{option: wrong})
+    assert problem.endswith(f"; did you mean {near}?")
+
+
+def test_without_targets_other_systems_get_a_wheel_too_unless_it_would_be_empty():
+    assert read().other_targets == ("any",)
+    assert read(keep_wasm=False).other_targets == ()
+    assert read(targets="native").other_targets == ()
+    assert read({"WAZCACHE_TARGET": NATIVE}).other_targets == ()
+
+
+def test_a_machine_without_wasmtime_builds_the_wheel_for_any_system(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    for options in ({}, {"targets": "native"}, {"targets": ["native", "any"]}):
+        assert [target.name for target in read(**options).targets] == ["any"]
+    assert read({"WAZCACHE_TARGET": "native"}).target.name == "any"
 
 
 def test_all_is_wherever_wasmtime_can_be_installed_and_any():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from hatch_wazcache.engine.targets import TARGETS, native_target
+from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from hatch_wazcache.report import Report
 
 __all__ = ["WazcacheBuildHook", "stop"]
+
+
+_BUILD_ALL = "hatch build -t wazcache"
+"""The command that builds the wheels of all targets."""
 
 
 class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
@@ -108,7 +112,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         self._report = Report(say, warn, strict=strict)
         project = self.project(build_data)
         editable = version == "editable"
-        target = native_target() or TARGETS["any"] if editable else self._target()
+        target = native_target() if editable else self._target()
         self.build = build = Build(project, target, self._report, self.first_build)
         try:
             if editable:
@@ -130,6 +134,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         else:
             assert self._wheel is not None
             self._wheel.finish(build, artifact, build_data)
+            self._name_missing_wheels()
         if not self.stays_open and (self.first_build is None or self._report.compiled):
             build.record_and_prune()
 
@@ -147,11 +152,15 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         if self.target is not None:
             return self.target
         options = self.options
-        target = options.target
-        if options.wanted is None and len(options.targets) > 1:
-            others = [other.name for other in options.targets if other != target]
-            self._report.is_one_of_several(target.name, others, "hatch build -t wazcache")
-        return target
+        if options.targets_given and options.other_targets:
+            self._report.is_one_of_several(options.target.name, options.other_targets, _BUILD_ALL)
+        return options.target
+
+    def _name_missing_wheels(self) -> None:
+        """Say which systems get no wheel, if the options do not say it."""
+        options = self.options
+        if self.target is None and not options.targets_given and options.other_targets:
+            self._report.is_for_one_system(options.target.name, _BUILD_ALL)
 
     # the project
 

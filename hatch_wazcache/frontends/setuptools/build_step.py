@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from setuptools import Command
 
-from hatch_wazcache.engine.targets import TARGETS, native_target
+from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 from hatch_wazcache.project.pyproject import project_config
@@ -106,10 +106,9 @@ class BuildWazcache(Command):
     def _target(self) -> Target:
         config = self.config
         if self.editable_mode or not self.for_wheel:
-            return native_target() or TARGETS["any"]
-        if config.wanted is None and len(config.targets) > 1:
-            others = [other.name for other in config.targets if other != config.target]
-            self.report.is_one_of_several(config.target.name, others)
+            return native_target()
+        if config.targets_given and config.other_targets:
+            self.report.is_one_of_several(config.target.name, config.other_targets)
         return config.target
 
     def close(self) -> None:
