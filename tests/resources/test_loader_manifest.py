@@ -105,7 +105,9 @@ def test_an_editable_install_refuses_the_artifact_of_a_wasm_that_has_changed(
         assert wasm.stat().st_size == before.st_size
     (said,) = run(STATUS, editable.root)
     assert said.startswith("False ")
-    assert said.endswith("the .wasm has changed since; install the project again")
+    assert said.endswith(
+        "the .wasm has changed since; install the project again, or run `hatch-wazcache install`"
+    )
     wasm.unlink()
     (said,) = run(STATUS, editable.root)
     assert said.startswith("False ")
