@@ -197,7 +197,7 @@ def test_an_asset_is_read_once_for_all_targets(project: Project, tmp_path: Path)
     name.write_bytes(name.read_bytes()[:-1] + b"\1")
     os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns))
     again = reader.read(name, "a.wasm")
-    assert (again.size, again.mtime_ns) == (first.size, first.mtime_ns)
+    assert (again.size, again.stamp.mtime_ns) == (first.size, first.stamp.mtime_ns)
     assert again.sha256 != first.sha256
     name.unlink()
     with pytest.raises(WazcacheError, match="is not a regular file"):

@@ -85,6 +85,9 @@ class BuildWazcache(Command):
             self._plan = self.build.plan
             try:
                 self.build.make_entries()
+                if not self.editable_mode:
+                    assets = [asset.distribution for asset in self._plan.assets]
+                    self.files.remove_unwanted(assets, self.config)
                 if not self.for_wheel:
                     self._write(self.build)
                     self.build.record_and_prune()
@@ -94,13 +97,12 @@ class BuildWazcache(Command):
 
     def _write(self, build: Build) -> None:
         from hatch_wazcache.packing.editable import write_editable
-        from hatch_wazcache.packing.tree import write_tree
 
         if self.editable_mode:
             write_editable(build)
             self.files.filter_data_files(Path.is_file)  # it may have removed some
         else:
-            write_tree(build, Path(self.build_lib))
+            self.files.tree.write(build)
             self.report.is_done(self.build_lib)
 
     def _target(self) -> Target:

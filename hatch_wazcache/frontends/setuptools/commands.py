@@ -161,7 +161,6 @@ class _BdistWheel(bdist_wheel):
         self.root_is_pure = pure
 
     def _finish(self, base: Path, final: Path, date_time: DateTime) -> None:
-        from hatch_wazcache.packing.unwanted import unwanted_files
         from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
 
         step = self._step
@@ -172,8 +171,8 @@ class _BdistWheel(bdist_wheel):
         wheel = begin_wheel(step.build, final.parent, date_time, reproducible=reproducible)
         try:
             assets = [asset.distribution for asset in step.build.plan.assets]
-            unwanted = unwanted_files(step.files.layout(), assets, step.config)
-            finish_wheel(step.build, wheel, base, final, {*assets, *unwanted})
+            left_out = step.files.left_out(assets, step.config)
+            finish_wheel(step.build, wheel, base, final, left_out)
         finally:
             wheel.abandon()
         made = self.distribution.dist_files

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.find_assets import find_assets
+from hatch_wazcache.packing.tree import BuildTree
 from hatch_wazcache.packing.unwanted import unwanted_files
 from hatch_wazcache.project.packages import Layout
-from hatch_wazcache.wheels.manifest import is_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from setuptools import Command
 
@@ -45,6 +45,12 @@ class SetuptoolsFiles:
     @property
     def _build_base(self) -> Path:
         return Path(self._root, self._step.get_finalized_command("build").build_base)
+
+    @property
+    def tree(self) -> BuildTree:
+        """The folder that `build` fills, with a record of our files in it."""
+        project = self._step.distribution.get_name()
+        return BuildTree(Path(os.path.abspath(self._build_lib)), self._build_base, project)
 
     def layout(self) -> Layout:
         """Ask setuptools where it puts files."""
@@ -112,8 +118,11 @@ class SetuptoolsFiles:
 
         setuptools packs every file in that folder. This saves time: assets that are copied there in
         another way are replaced in the wheel, or left out.
+
+        Raises:
+            WazcacheError: an old file cannot be removed.
         """
-        self._sweep()
+        self.tree.remove_old(self._source_folders(config))
         with suppress(WazcacheError):  # another step may generate them; else our step reports it
             assets = {self._root / asset for asset in self.assets(config)}
             self.filter_data_files(lambda path: path not in assets)
@@ -130,13 +139,39 @@ class SetuptoolsFiles:
             for package, folder, built, names in build_py.data_files
         ]
 
-    def _sweep(self) -> None:
-        for path in list(Path(self._build_lib).rglob("*")):
-            if path.suffix == ".py" and is_loader(path):
-                path.unlink()
-                path.with_suffix(".json").unlink(missing_ok=True)
-            elif path.suffix in (".wasm", ".cwasm"):
-                path.unlink()
+    def left_out(self, assets: Collection[str], config: Config) -> set[str]:
+        """Return the members of setuptools' wheel to leave out: replaced by ours, or unwanted.
+
+        Args:
+            assets: paths in the distribution.
+            config: the options.
+        """
+        record = os.path.relpath(self.tree.record, self._build_lib)
+        return {*assets, *unwanted_files(self.layout(), assets, config), _with_slashes(record)}
+
+    def remove_unwanted(self, assets: Collection[str], config: Config) -> None:
+        """Remove the files that this build has copied and that have no place in a distribution.
+
+        Args:
+            assets: paths in the distribution.
+            config: the options.
+
+        Raises:
+            WazcacheError: a file cannot be removed.
+        """
+        layout = self.layout()
+        unwanted = unwanted_files(layout, assets, config)
+        copies = {Path(file): path for file, path in layout.files.items() if path in unwanted}
+        self.tree.remove_copies(copies, self._source_folders(config))
+
+    def _source_folders(self, config: Config) -> set[Path]:
+        """Return the folders with packages, modules and assets, without links in their paths."""
+        build_py = self._step.get_finalized_command("build_py")
+        packages = [*(build_py.packages or ()), *([""] if build_py.py_modules else [])]
+        folders = [self._root / build_py.get_package_dir(name) for name in packages]
+        with suppress(WazcacheError):  # another step may generate them
+            folders += [(self._root / asset).parent for asset in self.assets(config)]
+        return {Path(os.path.realpath(folder)) for folder in folders}
 
 
 def _with_slashes(path: str) -> str:
