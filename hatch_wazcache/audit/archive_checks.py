@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.formats.zip_members import LOCAL_HEADER
 from hatch_wazcache.util.sizes_and_times import size_text
+from hatch_wazcache.wheels import PYPI_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,17 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["check_headers", "check_names", "check_size"]
 
-_LARGEST_ON_PYPI = 100 << 20
-"""The size of a file, in bytes, that PyPI accepts without a request."""
-
 _SIZES_BEHIND = 1 << 3
 """The flag of a member whose sizes stand behind its data."""
 
 
 def check_size(wheel: WheelReader) -> Iterator[Note]:
     """Note a wheel that PyPI would refuse."""
-    if wheel.size > _LARGEST_ON_PYPI:
-        limit = size_text(_LARGEST_ON_PYPI)
+    if wheel.size > PYPI_LIMIT:
+        limit = size_text(PYPI_LIMIT)
         text = (
             f"has {size_text(wheel.size)}; PyPI refuses files over {limit} unless you ask for more"
         )

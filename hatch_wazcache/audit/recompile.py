@@ -17,6 +17,9 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
+from hatch_wazcache.project.fields import Field, read_seconds_text
+from hatch_wazcache.util.environment import TIMEOUT, read_variable
+from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
@@ -60,10 +63,11 @@ class Recompiler:
             compiler: the wasmtime CLI, or a folder with several versions; None for the one on PATH.
 
         Raises:
-            WazcacheError: wasmtime is not installed.
+            WazcacheError: wasmtime is not installed, or WAZCACHE_TIMEOUT is wrong.
         """
         self._report = report
         self._compiler = compiler
+        self._timeout = _timeout()
         installed = installed_wasmtime()
         self._folder = tempfile.TemporaryDirectory(prefix="wazcache-")
         root = Path(self._folder.name)
@@ -164,7 +168,7 @@ class Recompiler:
         missing = [job for job in jobs if job.key.digest not in self._entries]
         try:
             wasmtime_cli = find_wasmtime_cli(
-                self._compiler, missing, self._engine, self._cache.notes, DEFAULT_TIMEOUT
+                self._compiler, missing, self._engine, self._cache.notes, self._timeout
             )
         except WazcacheError as error:
             problems = [Finding(job.label, str(error)) for job in missing if job.needs_wasmtime_cli]
@@ -175,13 +179,24 @@ class Recompiler:
                 self._entries,
                 self._cache,
                 self._engine,
-                DEFAULT_TIMEOUT,
+                self._timeout,
                 self._report,
                 wasmtime_cli=wasmtime_cli,
             )
         except WazcacheError as error:  # the other jobs are done
             problems += [Finding(None, line) for line in str(error).splitlines()]
         return problems
+
+
+def _timeout() -> float:
+    """Return the seconds that one compilation may need."""
+    text = read_variable(TIMEOUT)
+    if text is None:
+        return DEFAULT_TIMEOUT
+    problems = Problems(str)
+    seconds = read_seconds_text(Field(TIMEOUT, text, {}, Path(), problems))
+    problems.raise_all()
+    return seconds
 
 
 def _difference(

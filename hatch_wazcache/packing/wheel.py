@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.zip_members import Deflated, zip_time
 from hatch_wazcache.util.sizes_and_times import size_text
+from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.plan import Artifact, Asset
 
 __all__ = ["begin_wheel", "finish_wheel"]
-
-_PYPI_LIMIT = 100 << 20
-"""Bytes: the size of a file from which PyPI refuses it, unless a project has a limit of its own."""
 
 
 def begin_wheel(
@@ -90,10 +88,10 @@ def finish_wheel(
     except OSError as error:
         raise WazcacheError(f"{final}: cannot be written: {error.strerror or error}") from error
     build.report.is_done(f"{final.name} ({size_text(size)})")
-    if size > _PYPI_LIMIT:
+    if size > PYPI_LIMIT:
         # Not a warning, which `strict` would turn into an error: the limit can be raised.
         build.report.say(
-            f"this wheel is too large for PyPI, which accepts {size_text(_PYPI_LIMIT)} unless you "
+            f"this wheel is too large for PyPI, which accepts {size_text(PYPI_LIMIT)} unless you "
             "ask for more (https://docs.pypi.org/project-management/storage-limits/); the options "
             "strip and keep-wasm, and fewer profiles, CPU levels or systems, make it smaller"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.audits import ARTIFACT, answer, findings, run, with_artifact
+from tests.support.audits import ARTIFACT, answer, artifact, findings, run, with_artifact
 from tests.support.doctored import Wheel
 from tests.support.environments import environment_with
 from tests.support.projects import Project
@@ -85,3 +85,27 @@ def test_a_compiler_is_for_compiling_again(good: Path):
     done = run("audit", "--compiler", ".", good)
     assert done.returncode == 1
     assert done.stderr == "hatch-wazcache: --compiler is for --recompile\n"
+
+
+def test_compiling_again_obeys_the_time_limit_of_the_environment(good: Path):
+    done = run("audit", "--recompile", good, WAZCACHE_TIMEOUT="0.001")
+    assert done.returncode == 1
+    assert "not done after 0.001 s (option timeout, or WAZCACHE_TIMEOUT)" in done.stderr
+    done = run("audit", "--recompile", good, WAZCACHE_TIMEOUT="soon")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "hatch-wazcache: WAZCACHE_TIMEOUT = soon: must be a number of seconds greater than 0\n"
+    )
+
+
+def test_nothing_but_letters_of_a_wheels_names_reaches_the_terminal(wheel: Wheel, tmp_path: Path):
+    """Neither in the progress of compiling again, nor in the problems."""
+    name = "\x1b[2J\x9b\u202e\n.cwasm"
+    wheel.members[f"demo/{name}"] = wheel.members.pop(ARTIFACT)
+    wheel.manifest(lambda m: artifact(m).update(file=name))
+    path = wheel.write(tmp_path)
+    for env in ({}, {"WAZCACHE_TIMEOUT": "0.001"}):
+        done = run("audit", "--recompile", path, **env)
+        assert "compiling for" in done.stderr
+        for text in (done.stdout, done.stderr):
+            assert all(line.isprintable() for line in text.split("\n"))

@@ -49,7 +49,7 @@ def test_the_artifact_loads_from_the_installed_wheel(project: Project, tmp_path)
 _WITH_A_LOW_LIMIT = """
 import sys
 from hatch_wazcache.packing import wheel
-wheel._PYPI_LIMIT = 1000
+wheel.PYPI_LIMIT = 1000
 sys.argv[1:] = ["build", "-t", "wheel"]
 from hatchling.cli import hatchling
 hatchling()
