@@ -198,8 +198,10 @@ def _folder(text: str) -> str:
 def _size(text: str) -> int:
     try:
         return parse_size(text)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 5GiB") from None
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{text} is larger than any disk") from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _age(text: str) -> float:

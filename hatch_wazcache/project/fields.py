@@ -166,9 +166,9 @@ def read_size(field: Field) -> int | None:
     try:
         if isinstance(value, str | int) and value is not True:
             return parse_size(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
-    field.wrong('a size such as "5 GiB", or false')
+    field.wrong('a size with its unit such as "5 GiB", or 0, or false')
     return None
 
 

@@ -188,7 +188,7 @@ OPTIONS = (
         "the size of the cache after a build, which removes the least recently used entries "
         "beyond it; `false` for no bound",
         fields.read_size,
-        {"anyOf": [{"const": False}, {"type": "integer", "minimum": 0}, _TEXT]},
+        {"anyOf": [{"enum": [False, 0]}, {"type": "string", "pattern": "^ *[0-9]"}]},
         default=DEFAULT_MAX_SIZE,
     ),
     Option(

@@ -7,24 +7,25 @@ import re
 __all__ = ["parse_size", "size_text", "time_text"]
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>(?P<prefix>[kKMG]i?)?B?)\s*")
 
 
 def parse_size(text: str | int) -> int:
-    """Read a size as people write it: `5 GiB`, `500MB`, `1.5G`, `0`.
+    """Read a size with its unit: `5 GiB`, `500MB`, `1.5G`, `20 B`. Only 0 needs no unit.
 
     Returns:
         Bytes.
 
     Raises:
-        ValueError: it is no size.
+        ValueError: the text is not a size. The message says so, and names a size.
     """
-    if isinstance(text, int):
-        text = str(text)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]i?)?B?\s*", text)
+    match = _SIZE.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"{text!r} is no size such as 5 GiB")
-    unit = (match[2] or "").replace("K", "k").replace("ki", "Ki")
-    return int(float(match[1]) * _UNITS[unit])
+        raise ValueError(f"{text!r} is not a size such as 500MB or 5GiB")
+    if not match["unit"] and float(match["number"]):
+        raise ValueError(f"{text} has no unit: write {text}MB or {text}GiB, or {text}B for bytes")
+    prefix = (match["prefix"] or "").replace("K", "k").replace("ki", "Ki")
+    return int(float(match["number"]) * _UNITS[prefix])
 
 
 def size_text(size: int) -> str:

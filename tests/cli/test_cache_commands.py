@@ -182,7 +182,7 @@ def test_prune_without_options_keeps_the_projects_max_size(filled: Project):
     oldest = artifacts(filled)[0]
     age(oldest, 1000)
     size = sum(entry.stat().st_blocks * 512 for entry in entries(filled))
-    filled.append(f"max-size = {size - 1}\n")
+    filled.append(f'max-size = "{size - 1} B"\n')
     assert answer(filled, "prune")["keys"] == [oldest.stem]
     assert oldest not in entries(filled)
 
@@ -191,6 +191,13 @@ def test_prune_to_a_size(filled: Project):
     about = answer(filled, "prune", "--max-size", "0")
     assert (about["removed"], about["in_use"], about["failed"]) == (4, 0, 0)
     assert entries(filled) == []
+
+
+def test_prune_to_a_size_without_its_unit_is_refused(filled: Project):
+    done = run(filled, "prune", "--max-size", "5")
+    assert done.returncode == 2
+    assert "5 has no unit: write 5MB or 5GiB, or 5B for bytes" in done.stderr
+    assert len(entries(filled)) == 4
 
 
 def test_prune_what_is_old(filled: Project):

@@ -264,6 +264,11 @@ WRONG = [
     ("cache_dir", "~no such user", 'cache-dir = "~no such user": must be a path; there is no such'),
     ("cache_dir", ".", 'cache-dir = ".": must be a folder of its own, not one that holds the proj'),
     ("cache_dir", "a/../..", 'cache-dir = "a/../..": must be a folder of its own, not one that'),
+    ("max_size", 5, 'max-size = 5: must be a size with its unit such as "5 GiB", or 0, or false'),
+    ("max_size", 5.5, "max-size = 5.5: must be a size with its unit"),
+    ("max_size", "5", 'max-size = "5": must be a size with its unit'),
+    ("max_size", "-5 GB", 'max-size = "-5 GB": must be a size with its unit'),
+    ("max_size", True, "max-size = true: must be a size with its unit"),
     ("timeout", "1800", 'timeout = "1800": must be a number of seconds greater than 0'),
     ("timeout", True, "timeout = true: must be a number of seconds greater than 0"),
     ("timeout", 0, "timeout = 0: must be a number of seconds greater than 0"),
@@ -419,6 +424,15 @@ def test_the_cpu_of_this_machine_is_for_this_machine_only():
 def test_the_longest_timeout_is_long():
     assert read(timeout=10**400).timeout > 10**8
     assert read({"WAZCACHE_TIMEOUT": "1e300"}).timeout > 10**8
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [("5 GiB", 5 << 30), ("500MB", 5 * 10**8), ("1.5k", 1500), ("7 B", 7), (0, 0), ("0", 0)],
+)
+def test_a_size_is_read_with_its_unit(value, size):
+    assert read(max_size=value).max_size == size
+    assert read(max_size=False).max_size is None
 
 
 def test_a_cache_may_lie_in_the_project_or_at_home():

@@ -22,7 +22,7 @@ VALIDATOR = jsonschema.Draft7Validator(json.loads(SCHEMA_FILE.read_text()))
 
 BEYOND_A_SCHEMA = re.compile(
     r"glob relative|path such as|requirement such as|no such user|folder of its own|another order"
-    r"|= (nan|inf):|must be one of \"default\""
+    r"|= (nan|inf|\"5\"):|must be one of \"default\""
 )
 """What is wrong with these values is not a matter of types and names."""
 
