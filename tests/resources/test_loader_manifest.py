@@ -12,7 +12,9 @@ from textwrap import dedent
 
 import pytest
 
+from tests.support.layouts import LAYOUTS
 from tests.support.loading import run
+from tests.support.paths import ROOT
 from tests.support.projects import Project
 
 # The manifest
@@ -132,6 +134,23 @@ def test_an_editable_install_hashes_a_wasm_that_was_touched_once_and_no_other(ed
     assert run(code, editable.root) == ["0 False", "1 True", "1 True"]
 
 
+def test_an_editable_install_finds_an_asset_by_its_path_in_the_package_and_by_its_source(
+    tmp_path: Path,
+):
+    """A force-include puts it elsewhere in the wheel."""
+    project = LAYOUTS["force-include-of-a-file"].make(tmp_path)
+    project.append('\n[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
+    assert project.editable().status == 0
+    code = f"""
+        from pathlib import Path
+        root = Path({str(project.root)!r})
+        print(*status('data/renamed.wasm')[:3])
+        print(*status(root / 'demo/data/renamed.wasm')[:3])
+        print(*status(root / 'rust/out/a.wasm')[:3])
+        """
+    assert run(code, project.root) == ["data/renamed.wasm default True"] * 3
+
+
 # For those who read it
 
 
@@ -169,6 +188,23 @@ def test_is_typed_for_those_who_check_strictly(site: Path, tmp_path: Path):
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     assert checked.stdout == "Success: no issues found in 1 source file\n"
+
+
+RUFF = [sys.executable, "-m", "ruff"]
+EXCUSES = ("# ruff: noqa", "# flake8: noqa", "# fmt: off")
+"""Lines of the loader for the tools of other people, which ours obey, too."""
+
+
+@pytest.mark.parametrize("words", [["check"], ["format", "--diff"]], ids=["check", "format"])
+def test_is_checked_by_our_rules_without_its_excuses(words: list[str]):
+    file = ROOT / "hatch_wazcache/resources/loader.py"
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    checked = subprocess.run(
+        [*RUFF, *words, "--no-cache", "--stdin-filename", file, "-"],
+        cwd=ROOT, input="".join(line for line in lines if not line.startswith(EXCUSES)),
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("target", ["py39", "py314"])

@@ -1,0 +1,79 @@
+"""Programs that are frozen together with a package that has artifacts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.support.environments import environment_of
+from tests.support.projects import Project
+from tests.support.wheels import unpack
+
+WASMTIME = f"wasmtime=={version('wasmtime')}"
+PROGRAM = """\
+from wasmtime import Module
+from demo._wazcache import load_module, status
+print(isinstance(load_module("a.wasm", strict=True), Module), bool(status("a.wasm")))
+"""
+
+
+@pytest.fixture
+def program(project: Project, tmp_path: Path) -> Path:
+    """A program in a folder, with an installation of the package beside it."""
+    built = project.build()
+    assert built.wheel, built.output
+    unpack(built.wheel, tmp_path / "site")
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+def freeze(python: Path, program: Path, *words: str | Path) -> None:
+    done = subprocess.run(
+        [python, "-m", *words],
+        cwd=program.parent, env={**os.environ, "PYTHONPATH": str(program.parent / "site")},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def output(program: Path) -> str:
+    """Run a frozen program, which knows nothing of the installation, and return its output."""
+    return subprocess.run(
+        [program], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    ).stdout
+
+
+def library(python: Path) -> Path:
+    (path,) = python.parents[1].glob("lib/python*/site-packages/wasmtime/*/_libwasmtime.*")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["--onedir", "--onefile"])
+def test_pyinstaller_finds_the_hook_and_needs_no_option(kind: str, program: Path):
+    python = environment_of("pyinstaller", WASMTIME)
+    freeze(python, program, "PyInstaller", kind, program.name)
+    made = program.parent / "dist" / program.stem
+    assert output(made / program.stem if kind == "--onedir" else made) == "True True\n"
+
+
+def test_pyinstaller_without_the_hook_is_named_with_the_option_that_it_needs(program: Path):
+    python = environment_of("pyinstaller", WASMTIME, with_ours=False)
+    wasmtime = library(python)
+    words = ["PyInstaller", f"--add-binary={wasmtime}:wasmtime/{wasmtime.parent.name}"]
+    freeze(python, program, *words, program.name)
+    made = program.parent / "dist" / program.stem / program.stem
+    said = output(made)
+    assert "PyInstaller left it out: call it with --collect-data demo, or install hatch-wa" in said
+    freeze(python, program, *words, "--noconfirm", "--collect-data=demo", program.name)
+    assert output(made) == "True True\n"
+
+
+def test_cx_freeze_needs_no_option(program: Path):
+    python = environment_of("cx_Freeze", WASMTIME, with_ours=False)
+    freeze(python, program, "cx_Freeze", "build", f"--script={program.name}", "--build-exe=made")
+    assert output(program.parent / "made" / program.stem) == "True True\n"
