@@ -11,7 +11,7 @@ from importlib.metadata import version
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support.environments import environment_with
+from tests.support.environments import UNMEASURED, environment_with
 from tests.support.projects import PYPROJECT, Built, IsolatedProject, Project, run_python
 from tests.support.wasm import ANSWER
 from tests.support.wheels import TARGET
@@ -206,7 +206,7 @@ def test_a_disk_that_is_full_when_the_wheel_is_written_is_said(project: Project)
         "sys.argv[1:] = ['build', '-t', 'wheel', '-d', 'dist/full']; hatchling()"
     )
     done = subprocess.run(
-        [project.python, "-c", code], cwd=project.root, env=project.env(), text=True,
+        [project.python, "-c", code], cwd=project.root, env=project.env(**UNMEASURED), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     built = Built(done.returncode, done.stdout)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hatch_wazcache.formats.wasm import FileStamp
+from tests.support.environments import UNMEASURED
 from tests.support.layouts import DEMO, LAYOUTS
 from tests.support.paths import ROOT
 from tests.support.projects import Project, run_python, unpack_sdist
@@ -242,7 +243,7 @@ def test_a_disk_that_is_full_when_an_artifact_is_written_is_said(project):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); "
         "sys.argv[1:] = ['build', '-t', 'wheel:editable']; hatchling()"
     )
-    built = run_python(code, project.root, **project.env())
+    built = run_python(code, project.root, **project.env(**UNMEASURED))
     assert built.status != 0
     assert f"{project.root}: cannot be written: File too large; an editable" in built.output
     assert "Traceback" not in built.output

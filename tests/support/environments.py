@@ -13,6 +13,9 @@ import pytest
 
 from tests.support.paths import ROOT, WORK
 
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
+"""For a child whose files must stay small: coverage.py could not store what it measures there."""
+
 
 def environment_with(wasmtime: str, python: Path = Path(sys.executable)) -> Path:
     """Return the Python of an environment that holds one wasmtime; made once, then shared."""
