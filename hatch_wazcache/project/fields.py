@@ -278,9 +278,9 @@ def read_assets(field: Field) -> tuple[AssetPattern, ...]:
 
 def _read_asset(field: Field) -> AssetPattern | None:
     tables = field.table.get("profiles")
-    known = tuple(tables) if isinstance(tables, dict) and tables else ("default",)
+    profiles = tuple(tables) if isinstance(tables, dict) and tables else ("default",)
     if isinstance(field.value, str):
-        return _read_glob(field, known)
+        return _read_glob(field, profiles)
     if not isinstance(field.value, dict):
         field.wrong("a glob, or a table with path and profiles")
         return None
@@ -288,8 +288,9 @@ def _read_asset(field: Field) -> AssetPattern | None:
         if name not in ("path", "profiles"):
             field.unknown(name, ("path", "profiles"))
     if "profiles" in field.value:
-        known = tuple(_read_names(field.member("profiles"), known))
-    return _read_glob(field.member("path"), known)
+        known = tuple(dict.fromkeys((*profiles, "default")))
+        profiles = tuple(_read_names(field.member("profiles"), known))
+    return _read_glob(field.member("path"), profiles)
 
 
 def _read_glob(field: Field, profiles: tuple[str, ...]) -> AssetPattern | None:
@@ -304,11 +305,12 @@ def _read_glob(field: Field, profiles: tuple[str, ...]) -> AssetPattern | None:
 
 
 def read_profiles(field: Field) -> dict[str, Profile]:
-    """Read tables of engine settings by their names."""
+    """Read tables of engine settings by their names; `default` is empty if it has no table."""
     if not isinstance(field.value, dict) or not field.value:
         field.wrong("tables of engine settings, [….profiles.NAME]")
         return {}
-    return {name: _read_profile(field.member(name), name) for name in field.value}
+    given = {name: _read_profile(field.member(name), name) for name in field.value}
+    return {"default": Profile("default"), **given}
 
 
 def _read_profile(field: Field, name: str) -> Profile:

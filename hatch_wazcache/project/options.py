@@ -128,11 +128,12 @@ OPTIONS = (
     ),
     Option(
         "profiles",
-        "tables of [engine settings](options.md#settings), `[….profiles.NAME]`",
+        "tables of [engine settings](options.md#settings), `[….profiles.NAME]`; an asset is "
+        "compiled for each of them, unless it names its `profiles`",
         fields.read_profiles,
         _PROFILES,
         default={"default": {}},
-        default_text="one profile, `default`, without settings",
+        default_text="one profile, `default`, without settings; it exists beside other tables, too",
     ),
     Option(
         "cpu",

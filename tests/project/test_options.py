@@ -294,6 +294,15 @@ def test_a_wrong_value_is_named_with_what_is_allowed(option, value, message):
     assert problem.startswith(message)
 
 
+def test_the_profile_default_exists_beside_other_tables():
+    """But only assets that name it are compiled for it."""
+    config = read(assets=["a", {"path": "b", "profiles": ["default"]}], profiles={"fuel": {}})
+    assert [pattern.profiles for pattern in config.assets] == [("fuel",), ("default",)]
+    assert config.profiles["default"].settings == {}
+    given = read(profiles={"default": {"wasm-gc": True}})
+    assert given.profiles["default"].settings == {"wasm-gc": True}
+
+
 def test_debug_information_is_not_made_out_of_what_is_stripped():
     profiles = {"plain": {}, "a": {"debug-info": True}, "b": {"debug-info": True}}
     told = problems(profiles=profiles, strip=["name", "debug"])
