@@ -47,9 +47,10 @@ class Build:
         self.project: Project = project
         self.report: Report = report
         wasmtime = installed_wasmtime()
-        warning = project.requirement.check(wasmtime.version)
-        if warning and first is None:
-            report.warn(warning)
+        if first is None:
+            for warning in (project.requirement.check(wasmtime.version), project.check_python()):
+                if warning:
+                    report.warn(warning)
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
         self.entries: Entries = Entries(

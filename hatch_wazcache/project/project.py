@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hatch_wazcache.resources import LOADER_PYTHON
+
 if TYPE_CHECKING:
     from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.engine_requirement import EngineRequirement
@@ -20,3 +22,25 @@ class Project(NamedTuple):
     config: Config
     layout: Layout
     requirement: EngineRequirement
+    requires_python: str = ""
+    """As in `[project]`; empty if the project does not say."""
+
+    def check_python(self) -> str | None:
+        """Return a warning if the package can be installed where its loader cannot run.
+
+        A project that says nothing promises nothing: wasmtime itself needs Python 3.9 or newer.
+        """
+        if self.config.loader is None or not self.requires_python:
+            return None
+        from packaging.specifiers import SpecifierSet
+
+        major, minor = LOADER_PYTHON
+        admitted = SpecifierSet(self.requires_python)
+        older = [f"{major}.{number}" for number in range(minor)]
+        found = [python for python in older if admitted.contains(f"{python}.99")]
+        if not found:
+            return None
+        return (
+            f'project.requires-python = "{self.requires_python}" admits Python {found[-1]}, where '
+            f'the loader does not run; write ">={major}.{minor}"'
+        )

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from pkgutil import get_data
 
-__all__ = ["loader_text"]
+__all__ = ["LOADER_PYTHON", "loader_text"]
+
+LOADER_PYTHON = (3, 9)
+"""The oldest Python that the loader supports."""
 
 
 def loader_text() -> bytes:

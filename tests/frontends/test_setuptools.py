@@ -302,6 +302,14 @@ def test_wazcache_target_is_what_is_built_for(project: SetuptoolsProject):
     assert built.wheel.name == "demo-1.0-py3-none-any.whl"
 
 
+def test_a_build_warns_of_a_python_that_is_too_old_for_the_loader(project: SetuptoolsProject):
+    path = project.root / "pyproject.toml"
+    path.write_text(path.read_text().replace('">=3.9"', '">=3.8"'))
+    built = project.build()
+    assert built.status == 0, built.output
+    assert built.output.count('wazcache: warning: project.requires-python = ">=3.8" admits') == 1
+
+
 def test_a_wheel_for_one_system_says_last_how_others_get_theirs(project: SetuptoolsProject):
     built = project.build()
     line = f"this wheel is for {TARGET} only: users of other systems would build from the sdist"

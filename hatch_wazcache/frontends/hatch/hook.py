@@ -177,7 +177,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.project.project import Project
 
         layout = find_layout(self.build_config, build_data)
-        return Project(self.metadata.core.name, self.options, layout, self._requirement)
+        core = self.metadata.core
+        return Project(core.name, self.options, layout, self._requirement, core.requires_python)
 
     @cached_property
     def _location(self) -> str:

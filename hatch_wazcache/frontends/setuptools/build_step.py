@@ -183,7 +183,8 @@ class BuildWazcache(Command):
         from hatch_wazcache.project.project import Project
 
         name, layout = self.distribution.get_name(), self.files.layout()
-        return Project(name, self.config, layout, self.requirement)
+        python = str(getattr(self.distribution, "python_requires", None) or "")
+        return Project(name, self.config, layout, self.requirement, python)
 
     @cached_property
     def report(self) -> Report:
