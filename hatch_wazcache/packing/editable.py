@@ -1,6 +1,6 @@
-"""The files of an editable install in the source tree: writes, finds and removes them.
+"""Writes the files of an editable install into the source tree.
 
-The manifest names them all and is written first. So the next install finds every file that a
+The manifest lists them all and is written first. So the next install finds every file that a
 killed one left behind.
 """
 
@@ -8,33 +8,27 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.engine.targets import SYSTEMS, TARGETS, native_target
+from hatch_wazcache.engine.targets import TARGETS, native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import is_artifact
 from hatch_wazcache.packing.build import Build
+from hatch_wazcache.packing.editable_files import listed, real_path, remove
 from hatch_wazcache.packing.manifests import manifest_for_editable, path_from_package
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util import temporary_files
-from hatch_wazcache.wheels.manifest import is_loader, manifest_name, read_editable_info
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable
+    from pathlib import Path
 
     from hatch_wazcache.packing.plan import Artifact
     from hatch_wazcache.project.packages import Package
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
-__all__ = ["leftovers", "refresh_editable", "remove", "write_editable"]
-
-_DEFAULT_MANIFEST = manifest_name(None)
-
-_NO_SOURCES = (".git", ".hg", ".hatch", ".nox", ".tox", ".venv", "__pycache__", "node_modules")
-"""Folders without sources, which are not searched."""
+__all__ = ["refresh_editable", "write_editable"]
 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -108,7 +102,7 @@ def _write(build: Build) -> None:
 
 
 def _check_places(build: Build) -> None:
-    """Refuse to write outside the project, and to replace a file that is not an artifact."""
+    """Refuse to write outside the project, and to replace a file of the project."""
     root, plan = build.project.layout.root, build.plan
     real_root = root.resolve()
     folders = {package.source for package in plan.packages}
@@ -119,14 +113,14 @@ def _check_places(build: Build) -> None:
         for folder in sorted(folders)
         if not folder.resolve().is_relative_to(real_root)
     ]
-    listed = {
-        written
+    earlier = {
+        path
         for package in plan.packages
-        for written in _listed(package.source / package.manifest, root)
+        for path in listed(package.source / package.manifest, root)
     }
     for artifact in plan.artifacts:
         path = artifact.editable_path
-        if _real(path) not in listed and path.is_file() and not _may_replace(path):
+        if real_path(path) not in earlier and path.is_file() and not _may_replace(path):
             problems.append(
                 f"{path}: an editable install writes an artifact of {artifact.job.label} there, "
                 "but this file is not an artifact; rename it"
@@ -166,14 +160,14 @@ def _remove_old(build: Build, current: Container[Path]) -> set[Path]:
     root, plan = build.project.layout.root, build.plan
     committed, kept = set(), set()
     for package in plan.packages:
-        kept.add(_real(package.source / package.manifest))
+        kept.add(real_path(package.source / package.manifest))
         if package.loader:
             loader = package.source / package.loader
-            kept.add(_real(loader))
-            listed = _listed(package.source / package.manifest, root, build.project.name)
-            if loader.exists() and _real(loader) not in listed:
+            kept.add(real_path(loader))
+            written = listed(package.source / package.manifest, root, build.project.name)
+            if loader.exists() and real_path(loader) not in written:
                 committed.add(loader)
-    kept |= {_real(a.editable_path) for a in plan.artifacts if a.editable_path in current}
+    kept |= {real_path(a.editable_path) for a in plan.artifacts if a.editable_path in current}
     for manifest in dict.fromkeys(package.manifest for package in plan.packages):
         remove(root, build.project.name, manifest, kept)
     for artifact in plan.artifacts:
@@ -204,110 +198,3 @@ def _write_package(
 def _write_if_new(path: Path, data: bytes) -> None:
     if not path.is_file() or path.read_bytes() != data:
         temporary_files.write_file(path, [data])
-
-
-def leftovers(
-    root: Path, files: Mapping[str, str], assets: Iterable[str], manifest: str
-) -> Iterator[str]:
-    """Find files of editable installs among those of a distribution, which must not hold them.
-
-    Args:
-        root: the project's root.
-        files: absolute source path to path in the distribution.
-        assets: paths in the distribution.
-        manifest: the name of the manifests.
-
-    Yields:
-        Paths in the distribution.
-    """
-    artifacts = {
-        f"{asset.removesuffix('.wasm')}.{system}" for asset in assets for system in SYSTEMS
-    }
-    for source, distribution in files.items():
-        if temporary_files.is_temporary(os.path.basename(source)):
-            yield distribution
-        elif distribution.endswith(".cwasm"):
-            folder, _, name = distribution.rpartition("/")
-            parts = name.split(".")
-            beginnings = (".".join(parts[:count]) for count in range(1, len(parts)))
-            if any(f"{folder}/{beginning}" in artifacts for beginning in beginnings):
-                yield distribution
-    for folder in {os.path.dirname(source) for source in files}:
-        for path in _manifests(Path(folder), manifest):
-            for written in _paths(path, root):
-                real = _real(written)
-                for name in {os.path.normpath(written), str(real)}:
-                    if name in files and _real(Path(name)) == real:
-                        yield files[name]
-
-
-def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) -> None:
-    """Remove exactly the files that editable installs of this project wrote.
-
-    A file goes if a manifest lists it and it is an artifact, a loader or that manifest. The assets
-    need not exist any more.
-
-    Args:
-        root: the project's root. Folders below it with a project of their own are left alone.
-        project: the project's name.
-        manifest: the name of the manifests.
-        keep: real paths of files to leave.
-    """
-    for name, folders, files in os.walk(root):
-        folder = Path(name)
-        if folder != root and "pyproject.toml" in files:
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if name not in _NO_SOURCES]
-        if any(temporary_files.is_temporary(name) for name in files):
-            temporary_files.sweep(folder)
-        for path in _manifests(folder, manifest):
-            for written in _listed(path, root, project):
-                if written not in keep and written.is_file() and _is_ours(written, path):
-                    written.unlink()
-
-
-def _is_ours(path: Path, manifest: Path) -> bool:
-    """Say whether a file that a manifest lists is one that an install writes."""
-    if path.suffix == ".cwasm":
-        return is_artifact(path)
-    return path == _real(manifest) or is_loader(path)
-
-
-def _manifests(folder: Path, manifest: str) -> Iterator[Path]:
-    """Find the manifests in a folder, also those of an earlier value of the option `loader`."""
-    for path in folder.glob("*.json"):
-        if path.name in (manifest, _DEFAULT_MANIFEST) or is_loader(path.with_suffix(".py")):
-            yield path
-
-
-def _listed(manifest: Path, root: Path, project: str | None = None) -> list[Path]:
-    """Return the real paths of the files that a manifest lists."""
-    return [_real(path) for path in _paths(manifest, root, project)]
-
-
-def _paths(manifest: Path, root: Path, project: str | None = None) -> Iterator[Path]:
-    """Yield the paths of the files that a manifest lists, itself last.
-
-    Anybody may have written the manifest, so other kinds of files and those outside the project do
-    not count. Neither do the lists of another project, if one is named.
-    """
-    info = read_editable_info(manifest)
-    if info is None or project not in (None, info.project):
-        return
-    real_root = root.resolve()
-    for name in info.wrote:
-        path = PurePosixPath(name)
-        if "\0" in name or "\\" in name or path.is_absolute():
-            continue
-        is_loader_name = len(path.parts) == 1 and path.with_suffix(".json").name == manifest.name
-        if path.suffix == ".cwasm" or (path.suffix == ".py" and is_loader_name):
-            written = manifest.parent / path
-            if _real(written).is_relative_to(real_root):
-                yield written
-    yield manifest
-
-
-def _real(path: Path) -> Path:
-    """Return where a file lies, without the links in the path of its folder."""
-    return Path(os.path.realpath(path.parent), path.name)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.packing import editable
+from hatch_wazcache.packing.editable_files import leftovers
 from hatch_wazcache.project.caches_in_tree import caches_in_tree
 from hatch_wazcache.wheels.manifest import manifest_name
 
@@ -34,7 +34,7 @@ def unwanted_files(layout: Layout, assets: Collection[str], config: Config) -> s
     """
     root, files = layout.root, layout.files
     manifest = manifest_name(Path(config.loader).name if config.loader else None)
-    found = set(editable.leftovers(root, files, assets, manifest))
+    found = set(leftovers(root, files, assets, manifest))
     for cache in caches_in_tree(root, files, config):
         for folder, _folders, names in os.walk(cache):
             for name in names:

@@ -71,7 +71,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove what editable installs have written."""
-        from hatch_wazcache.packing import editable
+        from hatch_wazcache.packing.editable_files import remove
         from hatch_wazcache.wheels.manifest import manifest_name
 
         if self.target_name == "wheel":
@@ -79,7 +79,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             with suppress(WazcacheError):  # wrong options do not stop `clean`
                 loader = self._table[0].get("loader")
             manifest = manifest_name(Path(loader).name if isinstance(loader, str) else None)
-            editable.remove(Path(self.root), self.metadata.core.name, manifest)
+            remove(Path(self.root), self.metadata.core.name, manifest)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Do all the slow work, before hatchling builds its wheel."""
