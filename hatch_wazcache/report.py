@@ -106,7 +106,7 @@ class Report:
         self.saved -= seconds
 
     def is_done(self, made: str) -> None:
-        """Show the counts and the result; a build that finds everything shows only this line.
+        """Show the counts and the result.
 
         Args:
             made: what was built.

@@ -1,4 +1,4 @@
-"""Reads one value of the options: each function checks one kind, and says what is wrong with it."""
+"""Reads single values of the options: one function for each kind of value."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _NOT_SETTINGS = {
     "cache": "the loader's engine(profile, cache=True) turns wasmtime's own cache on",
     "target": "the option targets says what to compile for",
 }
-"""Attributes of wasmtime's `Config` that belong to no profile, and what to use instead."""
+"""Attributes of wasmtime's `Config` that are not settings of a profile, and what to use instead."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The options: one model, from which the reader, the docs and the JSON schema are made.
 
-`fields.py` checks single values; here stands what each option is, and what must fit together.
+This module says what each option is, and which options must fit together. `fields.py` checks single
+values.
 """
 
 from __future__ import annotations
@@ -234,7 +235,7 @@ def read_config(
         root: the project's root, which relative paths are relative to.
 
     Raises:
-        WazcacheError: all that is wrong, one line each.
+        WazcacheError: everything that is wrong, one line for each problem.
     """
     whole = Field(location, table, table, root, Problems(toml_value))
     names = [option.name for option in OPTIONS]

@@ -1,4 +1,4 @@
-"""The project's `pyproject.toml`: which of its tables holds the options."""
+"""Reads a project's `pyproject.toml`, and finds the table that holds the options."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ HATCHLINGS_OPTIONS = (
     "require-runtime-dependencies",
     "require-runtime-features",
 )
-"""What hatchling itself reads from a hook's table."""
+"""The options that hatchling itself reads from the table of a hook."""
 
 
 def read_pyproject(root: str | os.PathLike[str]) -> Mapping[str, Any]:
     """Read the `pyproject.toml` in a folder; empty if there is none.
 
     Raises:
-        WazcacheError: it cannot be read, or is no TOML.
+        WazcacheError: the file cannot be read, or is not TOML.
     """
     path = os.path.join(root, "pyproject.toml")
     try:
@@ -56,12 +56,12 @@ def read_pyproject(root: str | os.PathLike[str]) -> Mapping[str, Any]:
 
 
 def shared_table(pyproject: Mapping[str, Any]) -> Any:
-    """Return what `[tool.wazcache]` holds, whatever it is; None if there is none."""
+    """Return the value of `tool.wazcache`, which need not be a table. None: it does not exist."""
     return _look_up(pyproject, _SHARED)
 
 
 def build_backend(pyproject: Mapping[str, Any]) -> str:
-    """Return the build backend; setuptools' own if none is named, as PEP 517 has it."""
+    """Return the build backend. PEP 517 makes setuptools the default."""
     backend = _look_up(pyproject, "build-system.build-backend")
     return backend if isinstance(backend, str) else "setuptools.build_meta:__legacy__"
 
@@ -72,15 +72,15 @@ def choose_table(
     """Choose the table of options: `[tool.wazcache]`, or the hatch hook's own.
 
     Args:
-        pyproject: the project's.
-        own: tables of the hatch hook, by their TOML paths. One may be there and be empty: hatchling
-            runs a hook only if it is named.
+        pyproject: the content of the project's `pyproject.toml`.
+        own: the tables of the hatch hook by their TOML paths. A table may be empty: hatchling runs
+            a hook only if it has a table.
 
     Returns:
         The table and its TOML path.
 
     Raises:
-        WazcacheError: there are options in both, or `tool.wazcache` is no table.
+        WazcacheError: both have options, or `tool.wazcache` is not a table.
     """
     shared = shared_table(pyproject)
     for location, table in own.items():
@@ -88,7 +88,7 @@ def choose_table(
             return table, location
         if any(name not in HATCHLINGS_OPTIONS for name in table):
             raise WazcacheError(
-                f"{_SHARED} and {location} both have options; keep them in one of the two"
+                f"{_SHARED} and {location} both have options; move them all into one of the two"
             )
     if not isinstance(shared, dict):
         raise WazcacheError(f"{_SHARED}: must be a table of options")
@@ -96,14 +96,14 @@ def choose_table(
 
 
 def project_config(root: Path, environment: Mapping[str, str]) -> Config:
-    """Read the options of a project that another build system builds than hatchling.
+    """Read the options of a project without hatchling.
 
     Args:
         root: the project's root.
         environment: as for `read_config`.
 
     Raises:
-        WazcacheError: all that is wrong with them, one line each.
+        WazcacheError: everything that is wrong with them, one line for each problem.
     """
     from hatch_wazcache.project.caches_in_tree import refuse_shared_folder
     from hatch_wazcache.project.options import read_config

@@ -1,4 +1,4 @@
-"""Sizes and times as people read and write them."""
+"""Sizes and times as text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_size(text: str | int) -> int:
 
 
 def size_text(size: int) -> str:
-    """Write bytes for people: `512 B`, `9.2 kB`, `219.9 MB`."""
+    """Write a number of bytes: `512 B`, `9.2 kB`, `219.9 MB`."""
     if size < 1000:
         return f"{size} B"
     for unit, factor in (("kB", 10**3), ("MB", 10**6)):
@@ -39,7 +39,7 @@ def size_text(size: int) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Write a duration for people: `0.4 s`, `25.1 s`, `3 min 5 s`."""
+    """Write a duration: `0.4 s`, `25.1 s`, `3 min 5 s`."""
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
