@@ -3,13 +3,66 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["clean_environment", "import_path", "kill_tree"]
+from hatch_wazcache.util.environment import PYTHON, read_variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "clean_environment",
+    "import_path",
+    "kill_tree",
+    "python_executable",
+    "why_no_python",
+]
+
+_PYTHON_NAME = re.compile(r"(python|pypy)[\w.-]*", re.IGNORECASE)
+
+
+def python_executable() -> str | None:
+    """Return the Python that runs child processes; None if there is none.
+
+    `sys.executable` is not always a Python. In a frozen program it is the program, which would
+    start itself without end. In an embedded Python it is the host program, or empty.
+    """
+    if getattr(sys, "frozen", False):
+        return None  # no other Python could import the modules of a frozen program
+    if named := read_variable(PYTHON):
+        return os.path.abspath(os.path.expanduser(named))
+    for path in _candidates():
+        if _PYTHON_NAME.fullmatch(os.path.basename(path)) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _candidates() -> Iterator[str]:
+    yield sys.executable or ""
+    names = [f"python{sys.version_info[0]}.{sys.version_info[1]}", "python3", "python"]
+    for prefix in (sys.prefix, sys.base_prefix):
+        if sys.platform == "win32":
+            yield os.path.join(prefix, "python.exe")
+            yield os.path.join(prefix, "Scripts", "python.exe")
+        else:
+            yield from (os.path.join(prefix, "bin", name) for name in names)
+
+
+def why_no_python() -> str:
+    """Say what it means that there is no Python for child processes."""
+    if getattr(sys, "frozen", False):
+        reason = "a frozen program can start no compiler"
+    else:
+        reason = (
+            f"there is no Python to run the compiler (sys.executable is {sys.executable!r}; name "
+            f"one with {PYTHON})"
+        )
+    return f"{reason}, so this process compiles: a crash of the compiler would end it"
 
 
 def import_path() -> list[str]:

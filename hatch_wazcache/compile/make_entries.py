@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.compile.child_process import python_executable, why_no_python
 from hatch_wazcache.compile.compilers import WasmtimeCli, delete_leftover_files
 from hatch_wazcache.compile.memory import job_memory, usable_cores
 from hatch_wazcache.compile.pool import Pool
@@ -108,6 +109,8 @@ class _Scheduler:
         self._wasmtime_cli = wasmtime_cli
         self._again = again
         self._pool = Pool(engine and engine.package, timeout)
+        if engine is not None and python_executable() is None:
+            report.trouble(why_no_python())
         self._running: dict[str, _Running] = {}
         self._awaited: set[str] = set()
         """Keys that other processes were found to have locked."""

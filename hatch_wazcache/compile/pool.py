@@ -10,15 +10,19 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.compile.child_process import python_executable
 from hatch_wazcache.compile.memory import free_memory, job_memory, usable_cores
 from hatch_wazcache.compile.task import Outcome, StillRunning, Task
 from hatch_wazcache.compile.worker_process import WorkerProcess
+from hatch_wazcache.compile.worker_thread import WorkerThread
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
     from hatch_wazcache.compile.job import Job
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "Worker"]
+
+Worker = WorkerProcess | WorkerThread
 
 _SMALL = 1 << 15
 """Bytes of code that a compiler finishes no later than the parent sends the next task."""
@@ -52,10 +56,10 @@ class Pool:
         self._timeout = timeout
         self._cores = usable_cores()
         self._memory = free_memory()
-        self._answers: queue.SimpleQueue[tuple[WorkerProcess, str | None]] = queue.SimpleQueue()
-        self._busy: dict[WorkerProcess, deque[Task]] = {}
+        self._answers: queue.SimpleQueue[tuple[Worker, str | None]] = queue.SimpleQueue()
+        self._busy: dict[Worker, deque[Task]] = {}
         """The tasks that each child was sent: the first runs, the others are small and wait."""
-        self._idle: list[WorkerProcess] = []
+        self._idle: list[Worker] = []
         self._retries: list[Task] = []
         """Tasks to try once more, alone: killed beside others, or waiting in a child that died."""
         self._alone: Task | None = None
@@ -82,7 +86,7 @@ class Pool:
         taken = sum(job_memory(tasks[0].job) for tasks in self._busy.values())
         return not self._busy or taken + job_memory(job) <= self._memory
 
-    def _ahead(self) -> WorkerProcess | None:
+    def _ahead(self) -> Worker | None:
         """Return the busy child that a small task can be sent to, if there is one."""
         if sum(map(len, self._busy.values())) - len(self._busy) >= _AHEAD_IN_ALL:
             return None
@@ -104,7 +108,7 @@ class Pool:
         worker = self._ahead() if len(self._busy) >= self._cores else None
         if worker is None:
             try:
-                worker = self._idle.pop() if self._idle else WorkerProcess(self._answers)
+                worker = self._idle.pop() if self._idle else self._new_worker()
             except (OSError, RuntimeError) as error:  # no more processes, files or threads
                 raise WazcacheError(
                     f"{task.job.label}: no compiler can be started: {error}; see `ulimit -a`"
@@ -113,6 +117,10 @@ class Pool:
             worker.begin()
         self._busy[worker].append(task)
         worker.send(task.request(self._package))
+
+    def _new_worker(self) -> Worker:
+        python = python_executable()
+        return WorkerProcess(python, self._answers) if python else WorkerThread(self._answers)
 
     def wait(self, seconds: float) -> Outcome | StillRunning | None:
         """Wait for the next outcome or sign of life; None after this many seconds without one."""
@@ -143,13 +151,13 @@ class Pool:
             if now >= worker.started + self._timeout and not worker.timed_out:
                 worker.time_out()
 
-    def _next_look(self, worker: WorkerProcess) -> float:
+    def _next_look(self, worker: Worker) -> float:
         """Return when the child's task is next reported or killed; a killed child answers."""
         if worker.timed_out:
             return float("inf")
         return min(worker.last_sign_of_life + _SIGN_OF_LIFE, worker.started + self._timeout)
 
-    def _outcome(self, worker: WorkerProcess, line: str | None) -> Outcome | None:
+    def _outcome(self, worker: Worker, line: str | None) -> Outcome | None:
         """Turn a child's answer, or its end, into the outcome of its task."""
         tasks = self._busy.pop(worker, None)
         if tasks is None:  # an idle child has ended
@@ -176,9 +184,7 @@ class Pool:
             return Outcome(task, seconds, error=answer["error"])
         return Outcome(task, seconds, Path(answer["written"]), answer.get("problem", ""))
 
-    def _outcome_of_death(
-        self, worker: WorkerProcess, task: Task, seconds: float
-    ) -> Outcome | None:
+    def _outcome_of_death(self, worker: Worker, task: Task, seconds: float) -> Outcome | None:
         """Say why a task's child has died; None if the task is to be tried once more, alone."""
         status = worker.wait()
         errors = worker.last_errors()

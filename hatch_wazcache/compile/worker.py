@@ -30,7 +30,7 @@ from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.formats.strip import without_sections
 from hatch_wazcache.formats.wasm import read_again
 
-__all__ = ["main"]
+__all__ = ["do_task", "main"]
 
 _WORTH_A_SYNC = 0.1
 """Seconds to make an entry, from which it is synced to the disk."""
@@ -44,7 +44,7 @@ def main() -> None:
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
     while True:
-        answer = _answer(json.loads(tasks.get()))
+        answer = do_task(json.loads(tasks.get()))
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -60,7 +60,7 @@ def _receive(tasks: queue.SimpleQueue[str]) -> None:
     os._exit(0)
 
 
-def _answer(task: dict[str, Any]) -> dict[str, str]:
+def do_task(task: dict[str, Any]) -> dict[str, str]:
     """Do one task.
 
     Returns:

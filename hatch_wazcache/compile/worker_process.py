@@ -16,6 +16,8 @@ from hatch_wazcache.compile.child_process import clean_environment, import_path,
 if TYPE_CHECKING:
     import queue
 
+    from hatch_wazcache.compile.pool import Worker
+
 __all__ = ["WorkerProcess"]
 
 _BOOT = """\
@@ -29,10 +31,11 @@ main()
 class WorkerProcess:
     """A child process, with the thread that waits for its answers."""
 
-    def __init__(self, answers: queue.SimpleQueue[tuple[WorkerProcess, str | None]]) -> None:
+    def __init__(self, python: str, answers: queue.SimpleQueue[tuple[Worker, str | None]]) -> None:
         """Start the process.
 
         Args:
+            python: as `python_executable` returns it.
             answers: gets each line that the process answers, and None when the process ends.
 
         Raises:
@@ -40,7 +43,7 @@ class WorkerProcess:
         """
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(import_path())],
+            [python, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(import_path())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -59,7 +62,7 @@ class WorkerProcess:
             self.end()
             raise
 
-    def _listen(self, answers: queue.SimpleQueue[tuple[WorkerProcess, str | None]]) -> None:
+    def _listen(self, answers: queue.SimpleQueue[tuple[Worker, str | None]]) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:

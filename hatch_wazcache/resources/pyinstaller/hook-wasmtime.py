@@ -1,15 +1,18 @@
-"""Collects wasmtime's library, and the manifest, artifacts and `.wasm` files of each loader."""
+"""Collects wasmtime's library and metadata, and the files that each loader needs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from PyInstaller.utils.hooks import collect_dynamic_libs
+from PyInstaller.utils.hooks import collect_dynamic_libs, copy_metadata
 
 from hatch_wazcache.resources.pyinstaller import files_of_loaders
 
 # By default PyInstaller looks for lib*.so, and so misses _libwasmtime.so.
 binaries = collect_dynamic_libs("wasmtime", search_patterns=["_libwasmtime.*", "_wasmtime.dll"])
+
+# `CompilationCache` looks up the version of wasmtime.
+datas = copy_metadata("wasmtime")
 
 
 def hook(hook_api: Any) -> None:
