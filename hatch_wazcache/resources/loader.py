@@ -330,14 +330,22 @@ def _cause(text: str) -> str:
         except metadata.PackageNotFoundError:
             installed = "another"
         wanted = _manifest()["wasmtime"]
-        major = int(wanted.partition(".")[0])
-        return (
-            f"compiled for wasmtime {wanted}, installed is {installed} ({cause}); install "
-            f"wasmtime>={major},<{major + 1}, or a release of {_package()} for wasmtime {installed}"
-        )
+        cause = f"compiled for wasmtime {wanted}, installed is {installed} ({cause})"
+        return cause + _what_to_install(wanted)
     if "backtrace support" in cause:
         return f"the environment variable WASMTIME_BACKTRACE_DETAILS is set ({cause})"
     return cause
+
+
+def _what_to_install(wanted: str) -> str:
+    package = __name__.rpartition(".")[0]
+    if not package:  # run by `hatch-wazcache inspect`, which only asks
+        return ""
+    major = int(wanted.partition(".")[0])
+    return (
+        f"; install wasmtime>={major},<{major + 1}, or a release of {package} with artifacts for "
+        "the installed one"
+    )
 
 
 # Engines
@@ -488,10 +496,12 @@ def _manifest() -> dict[str, Any]:
 
 def _who_left_it_out() -> str:
     """Say which program should have put a file here, and how to call that program."""
+    package = __name__.rpartition(".")[0]
     options = {
-        "PyInstaller": "--collect-data {}, or install hatch-wazcache beside it, which has a hook",
-        "Nuitka": "--include-package-data={}",
-        "cx_Freeze": "--packages={}",
+        "PyInstaller": f"--collect-data {package}, or install hatch-wazcache beside it, "
+        "which has a hook",
+        "Nuitka": f"--include-package-data={package}",
+        "cx_Freeze": f"--packages={package}",
     }
     if "__compiled__" in globals():
         freezer = "Nuitka"
@@ -499,12 +509,7 @@ def _who_left_it_out() -> str:
         freezer = "PyInstaller" if hasattr(sys, "_MEIPASS") else "cx_Freeze"
     else:
         return "hatch-wazcache writes it when it builds this package"
-    return f"{freezer} left it out: call it with {options[freezer].format(_package())}"
-
-
-def _package() -> str:
-    """Return the name of the package that this file is in."""
-    return __name__.rpartition(".")[0] or os.path.basename(_FOLDER)
+    return f"{freezer} left it out: call it with {options[freezer]}"
 
 
 def _read(file: str) -> bytes:

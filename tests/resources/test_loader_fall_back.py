@@ -83,7 +83,8 @@ def test_another_wasmtime_compiles_and_names_both_versions(other: str, site: Pat
     check_fall_back(said, f"compiled for wasmtime {built_with}, installed is {other} (")
     major = int(built_with.partition(".")[0])
     assert said[1].endswith(
-        f"; install wasmtime>={major},<{major + 1}, or a release of demo for wasmtime {other}"
+        f"; install wasmtime>={major},<{major + 1}, or a release of demo with artifacts for the "
+        "installed one"
     )
 
 
