@@ -13,14 +13,15 @@ from hatch_wazcache.audit.metadata_checks import check_name, check_record
 from hatch_wazcache.audit.requirement_checks import check_requirements
 from hatch_wazcache.audit.tag_checks import check_tags
 from hatch_wazcache.wheels.metadata import read_generator
-from hatch_wazcache.wheels.wheel_manifests import find_manifests, read_manifest
+from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.wheels.manifest import Manifest
+    from hatch_wazcache.wheels.wheel_manifests import ManifestFile
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = ["AuditResult", "audit_wheel"]
@@ -43,20 +44,20 @@ class AuditResult:
 
 def audit_wheel(wheel: WheelReader) -> AuditResult:
     """Check a wheel against its own name, WHEEL, RECORD, METADATA and manifests."""
-    found = find_manifests(wheel)
-    manifests, wrong = _read_manifests(wheel, found)
+    files = read_manifests(wheel)
+    manifests = [file.manifest for file in files if file.manifest is not None]
     headers, unreadable = read_headers(wheel, manifests)
-    loaders = [loader for loader in found.values() if loader is not None]
+    loaders = [file.loader for file in files if file.loader is not None]
     checks: Iterator[Finding | Note] = chain(
         check_names(wheel),
         check_headers(wheel),
         check_name(wheel),
         check_record(wheel),
-        wrong,
+        _check_manifests(wheel, files),
         _check_files(wheel, manifests, headers, unreadable),
         check_tags(wheel, manifests, headers),
         _check_unlisted(wheel, manifests),
-        check_requirements(wheel, loaders, headers) if found else (),
+        check_requirements(wheel, loaders, headers) if files else (),
         check_size(wheel),
     )
     # A broken member fails several checks in the same words.
@@ -71,17 +72,12 @@ def audit_wheel(wheel: WheelReader) -> AuditResult:
     )
 
 
-def _read_manifests(
-    wheel: WheelReader, found: Collection[str]
-) -> tuple[list[Manifest], list[Finding]]:
-    manifests, findings = [], []
-    for name in found:
-        manifest, problems = read_manifest(wheel, name)
-        findings += [Finding(name, problem) for problem in problems]
-        manifests += [manifest] if manifest is not None else []
-    if not found:
-        findings.append(Finding(None, f"has no manifest of hatch-wazcache: {_why_none(wheel)}"))
-    return manifests, findings
+def _check_manifests(wheel: WheelReader, files: Sequence[ManifestFile]) -> Iterator[Finding]:
+    for file in files:
+        for problem in file.problems:
+            yield Finding(file.path, problem)
+    if not files:
+        yield Finding(None, f"has no manifest of hatch-wazcache: {_why_none(wheel)}")
 
 
 def _why_none(wheel: WheelReader) -> str:

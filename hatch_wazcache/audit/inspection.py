@@ -13,16 +13,17 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.wheels.metadata import parse_name
-from hatch_wazcache.wheels.wheel_manifests import find_manifests, read_manifest
+from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from typing_extensions import Self
 
     from hatch_wazcache.audit.requirement_checks import Requirements
     from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset
+    from hatch_wazcache.wheels.wheel_manifests import ManifestFile
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = [
@@ -127,8 +128,7 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
         BrokenWheelError: its name is not a wheel's.
     """
     tags = parse_name(wheel.path).tags
-    found = find_manifests(wheel)
-    read = {name: read_manifest(wheel, name) for name in found}
+    files = read_manifests(wheel)
     requirements = _requirements(wheel)
     return WheelInspection(
         wheel=str(wheel.path),
@@ -138,10 +138,8 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
         files=len(wheel.names),
         requires=[str(one) for one in requirements.wasmtime] if requirements else [],
         requires_python=requirements.python if requirements else "",
-        notes=_notes(wheel, found, [manifest for manifest, _ in read.values() if manifest]),
-        packages=[
-            _package(wheel, here, name, loader, *read[name]) for name, loader in found.items()
-        ],
+        notes=_notes(wheel, files),
+        packages=[_package(wheel, here, file) for file in files],
     )
 
 
@@ -152,34 +150,25 @@ def _requirements(wheel: WheelReader) -> Requirements | None:
         return None  # `_notes` says why
 
 
-def _notes(
-    wheel: WheelReader, found: Mapping[str, str | None], manifests: list[Manifest]
-) -> list[str]:
-    if not found:
+def _notes(wheel: WheelReader, files: Sequence[ManifestFile]) -> list[str]:
+    if not files:
         return []
-    loaders = [loader for loader in found.values() if loader is not None]
-    headers, _ = read_headers(wheel, manifests)
+    loaders = [file.loader for file in files if file.loader is not None]
+    headers, _ = read_headers(wheel, [file.manifest for file in files if file.manifest])
     results = check_requirements(wheel, loaders, headers)
     return [f"{result.member}: {result.text}" for result in results]
 
 
-def _package(
-    wheel: WheelReader,
-    here: Here,
-    name: str,
-    loader: str | None,
-    manifest: Manifest | None,
-    problems: list[str],
-) -> PackageInspection:
+def _package(wheel: WheelReader, here: Here, file: ManifestFile) -> PackageInspection:
+    manifest = file.manifest
+    assets = manifest.assets if manifest else ()
     return PackageInspection(
-        package=posixpath.dirname(name),
-        manifest=name,
-        loader=loader,
+        package=posixpath.dirname(file.path),
+        manifest=file.path,
+        loader=file.loader,
         wasmtime=manifest.engine if manifest else None,
-        problems=problems,
-        assets=[_asset(wheel, here, manifest, asset) for asset in manifest.assets]
-        if manifest
-        else [],
+        problems=file.problems,
+        assets=[_asset(wheel, here, manifest, asset) for asset in assets if manifest],
     )
 
 

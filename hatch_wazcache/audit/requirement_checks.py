@@ -31,8 +31,10 @@ _PYTHONS = tuple(f"3.{minor}" for minor in range(9, 16))
 
 _TOO_OLD = ("2.7", *(f"3.{minor}" for minor in range(9)))
 
-_MOST_LINES = 100
-_LONGEST_LINE = 1000
+_MOST_LINES = 10
+"""The most requirements on wasmtime, and the most extras that have one."""
+
+_LONGEST_LINE = 500
 
 
 class Requirements(NamedTuple):
@@ -56,16 +58,17 @@ class Requirements(NamedTuple):
         Returns:
             One list; or if only extras require wasmtime, a list for each such extra.
         """
-        lists = [
-            [
-                requirement
-                for requirement in self.wasmtime
-                if requirement.marker is None
-                or requirement.marker.evaluate({**environment, "extra": extra})
-            ]
-            for extra in ("", *self.extras)
+        if always := self._active({**environment, "extra": ""}):
+            return [always]
+        lists = (self._active({**environment, "extra": extra}) for extra in self.extras)
+        return [active for active in lists if active]
+
+    def _active(self, environment: Mapping[str, str]) -> list[Requirement]:
+        return [
+            requirement
+            for requirement in self.wasmtime
+            if requirement.marker is None or requirement.marker.evaluate({**environment})
         ]
-        return lists[:1] if lists[0] else [one for one in lists if one]
 
 
 def read_requirements(wheel: WheelReader) -> Requirements:
@@ -78,12 +81,16 @@ def read_requirements(wheel: WheelReader) -> Requirements:
     names = [(_name(line), line) for line in fields.get("requires-dist", [])]
     lines = [line for name, line in names if name == "wasmtime"]
     python = fields.get("requires-python", [""])[0]
-    extras = fields.get("provides-extra", [])
+    extras = [
+        extra
+        for extra in dict.fromkeys(fields.get("provides-extra", []))
+        if any(extra in line for line in lines)
+    ]
     if max(len(lines), len(extras)) > _MOST_LINES:
         raise BrokenWheelError(f"has more than {_MOST_LINES} requirements on wasmtime, or extras")
     for line in (*lines, python, *extras):
         if len(line) > _LONGEST_LINE:
-            raise BrokenWheelError(f"has a line that is too long: {line[: _LONGEST_LINE // 10]}…")
+            raise BrokenWheelError(f"has a line that is too long: {line[:100]}…")
     try:
         wasmtime = tuple(map(Requirement, lines))
         SpecifierSet(python)

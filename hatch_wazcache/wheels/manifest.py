@@ -40,6 +40,7 @@ __all__ = [
     "check_manifest",
     "is_loader",
     "is_manifest",
+    "is_manifest_text",
     "manifest_name",
     "may_be_manifest",
     "read_editable_info",
@@ -177,15 +178,20 @@ def is_manifest(path: Path) -> bool:
     if path.name == manifest_name(None):
         return True
     try:
-        return may_be_manifest(path.read_bytes())
+        return is_manifest_text(path.read_bytes())
     except OSError:
         return False
 
 
 def may_be_manifest(text: bytes) -> bool:
-    """Say whether a JSON file has the fields of a manifest."""
-    if not all(field.encode() in text for field in _FIELDS):
-        return False  # a package's own data, which may be long, is not parsed
+    """Say whether a JSON text may be a manifest, without parsing it."""
+    return all(field.encode() in text for field in _FIELDS)
+
+
+def is_manifest_text(text: bytes) -> bool:
+    """Say whether a JSON text has the fields of a manifest of any version."""
+    if not may_be_manifest(text):
+        return False
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError):

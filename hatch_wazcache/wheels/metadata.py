@@ -9,6 +9,7 @@ import csv
 import io
 import re
 from collections import defaultdict
+from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,10 @@ __all__ = [
 ]
 
 _MOST_TAGS = 1000
+_MOST_ROWS = 200_000
+_LARGEST_RECORD = 16 << 20
+_LARGEST_FIELDS = 4 << 20
+"""The largest size of WHEEL and METADATA, in bytes."""
 _LONGEST_SHOWN = 100
 
 
@@ -114,7 +119,7 @@ def read_metadata(wheel: WheelReader) -> Mapping[str, list[str]]:
 
 def _read_fields(wheel: WheelReader, name: str) -> Mapping[str, list[str]]:
     """Read the fields at the top of a file, up to the first empty line."""
-    text = _read_info(wheel, name).decode("utf-8", "replace")
+    text = _read_info(wheel, name, _LARGEST_FIELDS).decode("utf-8", "replace")
     fields = defaultdict(list)
     for line in re.sub(r"\r?\n[ \t]+(?=\S)", " ", text).split("\n"):  # unfolds long lines
         if not line.strip():
@@ -147,15 +152,20 @@ def read_record(wheel: WheelReader) -> list[list[str]]:
     Raises:
         BrokenWheelError: there is none, or it cannot be read.
     """
-    text = io.StringIO(_read_info(wheel, "RECORD").decode("utf-8", "replace"), newline="")
+    text = io.StringIO(
+        _read_info(wheel, "RECORD", _LARGEST_RECORD).decode("utf-8", "replace"), newline=""
+    )
     try:
-        return [row for row in csv.reader(text) if row]
+        rows = [row for row in islice(csv.reader(text), _MOST_ROWS + 1) if row]
     except csv.Error as error:
         raise BrokenWheelError(f"is not valid CSV ({error})") from error
+    if len(rows) > _MOST_ROWS:
+        raise BrokenWheelError(f"has more than {_MOST_ROWS} rows")
+    return rows
 
 
-def _read_info(wheel: WheelReader, name: str) -> bytes:
+def _read_info(wheel: WheelReader, name: str, largest: int) -> bytes:
     member = f"{info_folder(wheel)}/{name}"
     if member not in wheel:
         raise BrokenWheelError("is missing")
-    return wheel.text(member)
+    return wheel.text(member, largest)

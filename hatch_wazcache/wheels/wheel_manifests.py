@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.wheels.manifest import (
     LOADER_MARK,
     check_manifest,
+    is_manifest_text,
     manifest_name,
     may_be_manifest,
 )
@@ -16,11 +17,40 @@ if TYPE_CHECKING:
     from hatch_wazcache.wheels.manifest import Manifest
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
-__all__ = ["find_manifests", "read_manifest"]
+__all__ = ["ManifestFile", "read_manifests"]
+
+# Bytes. Parsing JSON is slow. 5,000 assets with two artifacts each need 4 MB.
+_LARGEST_TOGETHER = 8 << 20
+_LARGEST_SEARCHED = 4 << 20
 
 
-def find_manifests(wheel: WheelReader) -> dict[str, str | None]:
-    """Find the manifests by the loaders beside them, by their names, and by their fields.
+class ManifestFile(NamedTuple):
+    """A manifest's file in a wheel. It may be missing."""
+
+    path: str
+    loader: str | None
+    """The path of the loader beside it, if there is one."""
+    manifest: Manifest | None
+    """The manifest without the parts that are wrong; None if nothing of it can be used."""
+    problems: list[str]
+    """What is wrong with it."""
+
+
+def read_manifests(wheel: WheelReader) -> list[ManifestFile]:
+    """Find and read all manifests, sorted by their paths."""
+    files, together = [], 0
+    for path, loader in sorted(_find(wheel).items()):
+        together += wheel.size_of(path) if path in wheel else 0
+        if together <= _LARGEST_TOGETHER:
+            files.append(ManifestFile(path, loader, *_read(wheel, path)))
+        else:
+            problem = "is not read: the wheel's manifests are too large together"
+            files.append(ManifestFile(path, loader, None, [problem]))
+    return files
+
+
+def _find(wheel: WheelReader) -> dict[str, str | None]:
+    """Find manifests by the loaders beside them, by their names, and by their fields.
 
     Returns:
         The path of each manifest with that of its loader, None if it has no loader. A manifest
@@ -30,24 +60,27 @@ def find_manifests(wheel: WheelReader) -> dict[str, str | None]:
     for name in wheel.names:
         if name.endswith(".py") and _begins_with(wheel, name, LOADER_MARK.encode()):
             found[manifest_name(name)] = name
+    searched = 0
     for name in wheel.names:
-        if name not in found and (
-            name.rpartition("/")[2] == manifest_name(None)
-            or (name.endswith(".json") and _may_be_manifest(wheel, name))
-        ):
+        if name in found or not name.endswith(".json"):
+            continue
+        if name.rpartition("/")[2] == manifest_name(None):
             found[name] = None
-    return dict(sorted(found.items()))
+        elif may_be_manifest(text := _text(wheel, name)):
+            searched += len(text)
+            if searched <= _LARGEST_SEARCHED and is_manifest_text(text):
+                found[name] = None
+    return found
 
 
-def read_manifest(wheel: WheelReader, name: str) -> tuple[Manifest | None, list[str]]:
-    """Read a manifest that `find_manifests` has found; returns the same as `check_manifest`."""
-    if name not in wheel:
+def _read(wheel: WheelReader, path: str) -> tuple[Manifest | None, list[str]]:
+    if path not in wheel:
         return None, ["is missing: the loader beside it needs it"]
     try:
-        text = wheel.text(name)
+        text = wheel.text(path)
     except BrokenWheelError as error:
         return None, [str(error)]
-    return check_manifest(text, name)
+    return check_manifest(text, path)
 
 
 def _begins_with(wheel: WheelReader, name: str, head: bytes) -> bool:
@@ -58,8 +91,8 @@ def _begins_with(wheel: WheelReader, name: str, head: bytes) -> bool:
         return False
 
 
-def _may_be_manifest(wheel: WheelReader, name: str) -> bool:
+def _text(wheel: WheelReader, name: str) -> bytes:
     try:
-        return may_be_manifest(wheel.text(name))
+        return wheel.text(name)
     except BrokenWheelError:
-        return False
+        return b""

@@ -33,7 +33,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # Deflate can compress by a factor of 1032. Artifacts of real code reach 3.
 _LARGEST_RATIO = 100
-_LARGEST_ANYWAY = 1 << 30
+_LARGEST_ANYWAY = 256 << 20
 
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -154,15 +154,19 @@ class WheelReader:
             while chunk := file.read(_CHUNK):
                 yield chunk
 
-    def text(self, name: str) -> bytes:
+    def text(self, name: str, largest: int = _LARGEST_TEXT) -> bytes:
         """Return the whole of a small member.
+
+        Args:
+            name: the member.
+            largest: its largest size in bytes.
 
         Raises:
             BrokenWheelError: it cannot be unpacked, or is too large.
         """
-        if self.size_of(name) > _LARGEST_TEXT:
-            size, largest = size_text(self.size_of(name)), size_text(_LARGEST_TEXT)
-            raise BrokenWheelError(f"is too large to be read: {size}, more than {largest}")
+        if self.size_of(name) > largest:
+            size, limit = size_text(self.size_of(name)), size_text(largest)
+            raise BrokenWheelError(f"is too large to be read: {size}, more than {limit}")
         return b"".join(self.chunks(name))
 
     def digest(self, name: str, algorithm: str = "sha256") -> bytes:

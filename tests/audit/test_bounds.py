@@ -82,7 +82,7 @@ def test_a_manifest_with_very_many_errors_is_a_few_findings(wheel: Wheel, tmp_pa
 def test_a_record_with_very_many_errors_is_a_bounded_number_of_findings(
     wheel: Wheel, tmp_path: Path
 ):
-    wheel.record = lambda rows: rows.extend([f"{number}", "", ""] for number in range(200_000))
+    wheel.record = lambda rows: rows.extend([f"{number}", "", ""] for number in range(100_000))
     found = quick_findings(wheel.write(tmp_path))
     assert len(found) == 1001
     assert found[-1] == (None, "has more findings than these")
@@ -100,3 +100,24 @@ def test_artifacts_that_are_not_in_the_wheel_are_a_bounded_number_of_findings(
     found = quick_findings(wheel.write(tmp_path))
     assert len(found) == 1001
     assert ARTIFACT not in [member for member, _text in found]
+
+
+def test_long_json_files_are_not_all_parsed(wheel: Wheel, tmp_path: Path):
+    """A list of empty lists is the slowest of all."""
+    text = b'["schema", "wasmtime", "assets"' + b", []" * 1_900_000 + b"]"
+    wheel.members |= {f"demo/{number}.json": text for number in range(8)}
+    assert quick_findings(wheel.write(tmp_path)) == []
+    wheel.members |= {f"demo{number}/_wazcache.json": text for number in range(3)}
+    found = quick_findings(wheel.write(tmp_path))
+    text = "is not read: the wheel's manifests are too large together"
+    assert ("demo2/_wazcache.json", text) in found
+
+
+def test_markers_and_extras_that_multiply_are_evaluated_in_a_moment(wheel: Wheel, tmp_path: Path):
+    marker = " or ".join(f"extra == 'a{number}'" for number in range(20))
+    fields = ["Metadata-Version: 2.4", "Name: demo", "Version: 1.0"]
+    fields += [f"Requires-Dist: wasmtime; os_name == 'vms' and ({marker})"] * 10
+    fields += [f"Provides-Extra: a{number}" for number in range(10)]
+    wheel.members[f"{wheel.info}/METADATA"] = "\n".join(fields).encode()
+    ((member, _text),) = quick_findings(wheel.write(tmp_path))
+    assert member == f"{wheel.info}/METADATA"
