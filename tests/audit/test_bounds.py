@@ -54,7 +54,7 @@ def many_errors(manifest: dict) -> None:
 
 
 def one_artifact_often(manifest: dict) -> None:
-    asset(manifest)["artifacts"] *= 50_000
+    asset(manifest)["artifacts"] *= 25_000
 
 
 def one_wasm_often(manifest: dict) -> None:
