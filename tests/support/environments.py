@@ -14,7 +14,7 @@ import pytest
 from tests.support.paths import ROOT, WORK
 
 UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
-"""For a child whose files must stay small: coverage.py could not store what it measures there."""
+"""For a child without coverage.py, which imports hashlib, and writes a file at the end."""
 
 
 def environment_with(wasmtime: str, python: Path = Path(sys.executable)) -> Path:
