@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.audits import answer, findings, inspected, notes, on_x86_64_linux, run
 from tests.support.doctored import Wheel
@@ -205,3 +207,22 @@ def test_a_wheel_without_metadata_is_found(wheel: Wheel, tmp_path: Path):
     path = wheel.write(tmp_path)
     assert findings(path) == [(METADATA, "is missing")]
     assert inspected(path)["notes"] == [f"{METADATA}: is missing"]
+
+
+WORDS = (
+    *("wasmtime", ">=", "48", "<49", ",", ";", " ", "python_version", "'3.9'", "extra", "==", "*"),
+    *("'fast'", "and", "or", "(", ")", "not in", "os_name", "~=", "!=", "@", "[a]", "-", "'", '"'),
+    *("\n", "\nRequires-Dist: ", "\nRequires-Python: ", "\nProvides-Extra: ", "\0", "é", "9" * 30),
+    *("48.*", "1!48", "platform_release", "implementation_version", "sys_platform", "==="),
+)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=20))
+@settings(max_examples=100, deadline=None)
+def test_no_metadata_makes_the_audit_fail(
+    good: Path, tmp_path_factory: pytest.TempPathFactory, words: list[str]
+):
+    wheel = requires(Wheel(good), "wasmtime" + "".join(words))
+    for member, text in findings(wheel.write(tmp_path_factory.mktemp("metadata"))):
+        assert member == METADATA
+        assert text
