@@ -7,7 +7,6 @@ killed one left behind.
 from __future__ import annotations
 
 import errno
-import hashlib
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.targets import TARGETS, native_target
@@ -18,6 +17,7 @@ from hatch_wazcache.packing.editable_files import listed, real_path, remove
 from hatch_wazcache.packing.manifests import manifest_for_editable, path_from_package
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.digests import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -148,7 +148,8 @@ def _is_current(build: Build, artifact: Artifact) -> bool:
     path, entry = artifact.editable_path, build.entries.by_key[artifact.key.digest]
     if not path.is_file() or path.stat().st_size != entry.size:
         return False
-    return hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+    with path.open("rb") as file:
+        return file_sha256(file) == entry.sha256
 
 
 def _remove_old(build: Build, current: Container[Path]) -> set[Path]:
