@@ -118,8 +118,15 @@ def _check_places(build: Build) -> None:
         for package in plan.packages
         for path in listed(package.source / package.manifest, root)
     }
+    owners: dict[Path, Artifact] = {}
     for artifact in plan.artifacts:
         path = artifact.editable_path
+        other = owners.setdefault(path, artifact)
+        if other != artifact:
+            problems.append(
+                f"{path}: artifacts of {artifact.job.label} and {other.job.label} would both lie "
+                "there in an editable install; rename one of the .wasm files"
+            )
         if real_path(path) not in earlier and path.is_file() and not _may_replace(path):
             problems.append(
                 f"{path}: an editable install writes an artifact of {artifact.job.label} there, "

@@ -17,6 +17,7 @@ from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import Wasm, read_again
 from hatch_wazcache.packing.find_assets import find_assets
+from hatch_wazcache.packing.names import alike_names, check_name, collisions, long_names
 from hatch_wazcache.project.packages import Packages
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def make_plan(
             wasm = reader.read(file.path, file.relative)
             distribution = layout.files.get(str(file.path))
             distribution = distribution or layout.distribution_path(file.relative)
-            _check_name(distribution, file.relative)
+            check_name(distribution, file.relative)
             assets.append(
                 Asset(
                     source=file.path,
@@ -171,26 +172,10 @@ def make_plan(
         for profile in asset.profiles
         for cpu in config.cpus_for(system)
     ]
-    problems += _collisions(assets, artifacts, layout)
+    problems += _name_problems(assets, artifacts, target, layout)
     if problems:
         raise WazcacheError("\n".join(dict.fromkeys(problems)))
     return Plan(tuple(assets), tuple(artifacts))
-
-
-def _check_name(distribution: str, relative: str) -> None:
-    """Refuse a name that does not survive a wheel."""
-    if not distribution.isprintable() and any(ord(letter) < 32 for letter in distribution):
-        raise WazcacheError(
-            f"{relative!r}: its name has a control character, which not every installer accepts; "
-            "rename it"
-        )
-    try:
-        distribution.encode()
-    except UnicodeEncodeError as error:
-        raise WazcacheError(
-            f"{relative}: its name is not UTF-8, which a wheel requires; rename it (or set "
-            "PYTHONUTF8=1, if the name is UTF-8 and only this locale is not)"
-        ) from error
 
 
 def _key(
@@ -226,32 +211,20 @@ def _this_cpu() -> str:
     return hashlib.sha256("\n".join(features).encode()).hexdigest()[:16]
 
 
-def _collisions(assets: list[Asset], artifacts: list[Artifact], layout: Layout) -> Iterator[str]:
-    """Yield a problem for each path in the wheel that two files would have."""
-    places_of_assets = {asset.distribution for asset in assets}
-    owners = {
-        distribution: source
-        for source, distribution in layout.files.items()
-        if distribution in places_of_assets
-    }
+def _name_problems(
+    assets: list[Asset], artifacts: list[Artifact], target: Target, layout: Layout
+) -> Iterator[str]:
+    """Yield a problem for each path in the wheel that cannot be, or is another file's."""
+    places = [(asset.distribution, str(asset.source)) for asset in assets]
+    in_wheel = {asset.distribution for asset in assets}
+    owners = {path: source for source, path in layout.files.items() if path in in_wheel}
     for package in {asset.package for asset in assets}:
         owners[package.file(package.manifest)] = "the manifest"
         if package.loader:
             owners[package.file(package.loader)] = "the loader"
-    places = [(asset.distribution, str(asset.source)) for asset in assets]
-    places += [
-        (artifact.distribution, f"an artifact of {artifact.job.label}") for artifact in artifacts
-    ]
-    for distribution, owner in places:
-        other = owners.setdefault(distribution, owner)
-        if other == owner:
-            continue
-        one, another = _shown(owner, layout.root), _shown(other, layout.root)
-        if one != another:
-            yield f"{one} and {another} would both be {distribution} in the wheel; rename one"
-
-
-def _shown(owner: str, root: Path) -> str:
-    """Shorten the path of a file in the project. Other owners are not paths."""
-    path = Path(owner)
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else owner
+    made = [(a.distribution, f"an artifact of {a.job.label}") for a in artifacts]
+    yield from collisions([*places, *made], owners, layout.root)
+    yield from long_names([*places, *made], layout.root)
+    systems = [system.name.partition("-")[2] for system in target.systems]
+    if set(systems) != {"linux"}:  # also without systems: then the wheel is for all of them
+        yield from alike_names(places, layout.root)

@@ -127,6 +127,21 @@ def test_a_file_of_the_project_in_an_artifacts_place_is_not_replaced(project):
     assert own.read_bytes() == b"the project's own"
 
 
+def test_two_artifacts_that_would_lie_in_one_place_are_refused(project):
+    project.wasm("data/a.wasm")
+    project.wasm("data/a")
+    project.options('assets = ["data/a*"]')
+    project.append(
+        "[tool.hatch.build.targets.wheel.force-include]\n"
+        "'data/a.wasm' = 'demo/one.wasm'\n'data/a' = 'demo/two.wasm'\n"
+    )
+    editable_by_path(project)
+    built = project.editable()
+    assert built.status != 0
+    assert "artifacts of data/a.wasm and data/a would both lie there" in built.output
+    assert not list((project.root / "data").glob("*.cwasm"))
+
+
 def test_a_package_folder_that_leads_out_of_the_project_is_refused(project, tmp_path):
     outside = tmp_path / "outside"
     (project.root / "demo").rename(outside)

@@ -180,11 +180,31 @@ def test_an_unreadable_file_is_refused(project: Refusing, tmp_path):
     project.refused("demo/b.wasm: cannot be read: Permission denied")
 
 
-@pytest.mark.parametrize("name", [b"b\nc.wasm", b"b\xff.wasm"])
+@pytest.mark.parametrize(
+    "name",
+    [b"b\nc.wasm", b"b\xff.wasm", b"b\x7fc.wasm", b"b\\c.wasm", "b\x85c.wasm", "b\u202ec.wasm"],
+)
 def test_a_name_that_no_wheel_can_hold_is_refused(project: Refusing, name):
-    shutil.copy(corpus.fetch(SMALL), os.path.join(os.fsencode(project.root), b"demo", name))
+    path = os.path.join(os.fsencode(project.root), b"demo", os.fsencode(name))
+    shutil.copy(corpus.fetch(SMALL), path)
     message = project.refused("demo/b", "; rename it")
     assert len(message.splitlines()) == 1
+
+
+def test_a_name_that_is_too_long_with_the_artifacts_suffix_is_refused(project: Refusing):
+    project.wasm(f"demo/{'b' * 245}.wasm")
+    project.refused("an artifact of demo/bbb", "but file systems allow 255; shorten the name")
+
+
+@pytest.mark.parametrize("target", ["aarch64-macos", "x86_64-windows", "any"])
+def test_names_that_are_one_on_windows_and_macos_are_refused_for_wheels_that_go_there(
+    project: Refusing, target: str
+):
+    project.wasm("demo/A.wasm")
+    project.refused(
+        "demo/a.wasm and demo/A.wasm would be one file on Windows and macOS",
+        WAZCACHE_TARGET=target,
+    )
 
 
 def test_two_assets_that_would_have_the_same_artifact_are_refused(project: Refusing):

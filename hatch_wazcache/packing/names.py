@@ -1,0 +1,100 @@
+"""Refuses names of files that do not survive a wheel, or the systems that it is installed on."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    Places = Iterable[tuple[str, str]]
+    """Paths in the wheel, each with its owner: a source file's absolute path, or a description."""
+
+__all__ = ["alike_names", "check_name", "collisions", "long_names"]
+
+_LONGEST = 255
+"""Bytes of a file's name, or of a folder's: the limit of nearly all file systems."""
+
+
+def check_name(distribution: str, relative: str) -> None:
+    """Check the name of an asset.
+
+    Args:
+        distribution: its path in the wheel.
+        relative: its path from the project's root.
+
+    Raises:
+        WazcacheError: installers would treat the name differently.
+    """
+    try:
+        distribution.encode()
+    except UnicodeEncodeError as error:
+        raise WazcacheError(
+            f"{relative}: its name is not UTF-8, which a wheel requires; rename it (or set "
+            "PYTHONUTF8=1, if the name is UTF-8 and only this locale is not)"
+        ) from error
+    if not distribution.isprintable() or "\\" in distribution:
+        wrong = {letter for letter in distribution if not letter.isprintable() or letter == "\\"}
+        shown = ", ".join(sorted(map(ascii, wrong)))
+        raise WazcacheError(
+            f"{relative!r}: installers treat {shown} in a name differently; rename it"
+        )
+
+
+def long_names(places: Places, root: Path) -> Iterator[str]:
+    """Yield a problem for each path in the wheel that file systems cannot hold.
+
+    Args:
+        places: paths in the wheel, with their owners.
+        root: the project's root.
+    """
+    for distribution, owner in places:
+        for part in distribution.split("/"):
+            if (size := len(part.encode("utf-8", "surrogateescape"))) > _LONGEST:
+                yield (
+                    f"{_shown(owner, root)}: its name in the wheel would have {size} bytes, but "
+                    f"file systems allow {_LONGEST}; shorten the name of the .wasm"
+                )
+
+
+def collisions(places: Places, owners: Mapping[str, str], root: Path) -> Iterator[str]:
+    """Yield a problem for each path in the wheel that two files would have.
+
+    Args:
+        places: paths in the wheel, with their owners.
+        owners: the owners of other paths in the wheel.
+        root: the project's root.
+    """
+    owners = dict(owners)
+    for distribution, owner in places:
+        one, another = _shown(owner, root), _shown(owners.setdefault(distribution, owner), root)
+        if one != another:
+            yield f"{one} and {another} would both be {distribution} in the wheel; rename one"
+
+
+def alike_names(places: Places, root: Path) -> Iterator[str]:
+    """Yield a problem for each two files that Windows and macOS install as one.
+
+    Args:
+        places: paths in the wheel, with their owners.
+        root: the project's root.
+    """
+    owners: dict[str, tuple[str, str]] = {}
+    for distribution, owner in places:
+        folded = unicodedata.normalize("NFC", distribution.casefold())
+        other_path, other = owners.setdefault(folded, (distribution, owner))
+        if other_path != distribution:
+            yield (
+                f"{_shown(owner, root)} and {_shown(other, root)} would be one file on Windows and "
+                f"macOS, where {distribution} and {other_path} are the same name; rename one"
+            )
+
+
+def _shown(owner: str, root: Path) -> str:
+    """Shorten the path of a file in the project. Other owners are not paths."""
+    path = Path(owner)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else owner
