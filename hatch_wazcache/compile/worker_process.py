@@ -9,14 +9,12 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.compile.child_process import clean_environment, import_path, kill_tree
 
 if TYPE_CHECKING:
     import queue
-
-    from hatch_wazcache.compile.pool import Worker
 
 __all__ = ["WorkerProcess"]
 
@@ -31,7 +29,7 @@ main()
 class WorkerProcess:
     """A child process, with the thread that waits for its answers."""
 
-    def __init__(self, python: str, answers: queue.SimpleQueue[tuple[Worker, str | None]]) -> None:
+    def __init__(self, python: str, answers: queue.SimpleQueue[tuple[Any, str | None]]) -> None:
         """Start the process.
 
         Args:
@@ -62,7 +60,7 @@ class WorkerProcess:
             self.end()
             raise
 
-    def _listen(self, answers: queue.SimpleQueue[tuple[Worker, str | None]]) -> None:
+    def _listen(self, answers: queue.SimpleQueue[tuple[Any, str | None]]) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:

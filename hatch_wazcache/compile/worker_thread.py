@@ -8,12 +8,9 @@ import queue
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import Any
 
 from hatch_wazcache.compile.child_process import clean_environment
-
-if TYPE_CHECKING:
-    from hatch_wazcache.compile.pool import Worker
 
 __all__ = ["WorkerThread"]
 
@@ -24,7 +21,7 @@ _ENVIRONMENT = threading.Lock()
 class WorkerThread:
     """A thread with the methods of `WorkerProcess`. It cannot be killed: a late task goes on."""
 
-    def __init__(self, answers: queue.SimpleQueue[tuple[Worker, str | None]]) -> None:
+    def __init__(self, answers: queue.SimpleQueue[tuple[Any, str | None]]) -> None:
         """Start the thread.
 
         Args:
