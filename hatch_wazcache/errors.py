@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ExitStatus", "WazcacheError"]
+__all__ = ["ExitStatus", "WasmtimeError", "WazcacheError"]
 
 
 class WazcacheError(Exception):
@@ -16,6 +16,20 @@ class WazcacheError(Exception):
 
     A front end shows the text without a traceback, and exits with a status that is not 0.
     """
+
+
+class WasmtimeError(WazcacheError):
+    """Says that the build environment does not have the wasmtime that the project needs."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        """Make the error.
+
+        Args:
+            problem: what is wrong.
+            advice: what to do, unless a front end knows better.
+        """
+        super().__init__(f"{problem}; {advice}")
+        self.problem = problem
 
 
 class ExitStatus(IntEnum):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hatch_wazcache.engine.targets import native_system
-from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.errors import WasmtimeError, WazcacheError
 
 if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import System
@@ -118,9 +118,10 @@ def installed_wasmtime() -> InstalledWasmtime:
 
     distribution = next(iter(distributions(name="wasmtime")), None)
     if distribution is None:
-        raise WazcacheError(
-            "wasmtime is not installed in this environment; install the one that your project "
-            'needs (pip install "wasmtime>=48,<49"); a build with isolation does that by itself'
+        raise WasmtimeError(
+            "wasmtime is not installed in this environment",
+            "install the one that your project needs "
+            '(pip install "wasmtime>=48,<49"); a build with isolation does that by itself',
         )
     name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(
         sys.platform, "_libwasmtime.so"

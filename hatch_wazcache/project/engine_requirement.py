@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.errors import WasmtimeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,10 +71,10 @@ class EngineRequirement(NamedTuple):
         active = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
         for requirement in active:
             if not requirement.specifier.contains(installed, prereleases=True):
-                raise WazcacheError(
+                raise WasmtimeError(
                     f"wasmtime {installed} is installed in this environment, but {self.where} "
-                    f"says {requirement}; install one that fits; a build with isolation does that "
-                    "by itself"
+                    f"says {requirement}",
+                    "install one that fits; a build with isolation does that by itself",
                 )
         if not active:
             return (

@@ -102,6 +102,23 @@ def test_installing_without_isolation_and_without_wasmtime_says_what_to_install(
     assert not project.cache.exists()
 
 
+@pytest.mark.parametrize("installed", ["", "36.0.0"], ids=["none", "another"])
+@pytest.mark.parametrize("target", ["wheel", "wheel:editable", "wazcache"])
+def test_under_hatch_a_wrong_wasmtime_is_a_message_with_the_line_to_add(
+    project: Project, installed: str, target: str
+):
+    project.use(installed)
+    project.use_name_of_hatch()
+    built = project.hatchling("-t", target, HATCH_ENV_ACTIVE="default")
+    assert built.status != 0
+    assert "with isolation" not in built.output
+    (message,) = (line for line in built.output.splitlines() if "wazcache: " in line)
+    assert 'add "wasmtime<49,>=48" to build-system.requires in pyproject.toml' in message
+    project.use(installed)
+    inside_another = project.hatchling("-t", target, HATCH_ENV_ACTIVE="default")
+    assert "a build with isolation does that by itself" in inside_another.output
+
+
 def said(built: Built) -> list[str]:
     """What the build said, without the line that hatchling itself ends with."""
     assert built.status == 0, built.output

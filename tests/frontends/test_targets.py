@@ -262,16 +262,18 @@ def test_without_the_hook_the_builder_stops(many: Project):
         assert "Traceback" not in done.output
 
 
-def test_a_table_that_hatch_does_not_ask_for_wasmtime_is_to_be_moved(many: Project):
+def test_a_table_that_hatch_does_not_ask_for_wasmtime_gets_the_line_that_helps(many: Project):
     text = (many.root / "pyproject.toml").read_text()
     own = "targets.wheel.hooks.wazcache"
     many.write("pyproject.toml", text.replace("hooks.wazcache", own))
     assert build(many).keys() == tags("native", "any")
     many.python = environment_with("")
-    done = many.run("hatchling", "build", "-t", "wazcache")
+    many.use_name_of_hatch()
+    done = many.run("hatchling", "build", "-t", "wazcache", HATCH_ENV_ACTIVE="default")
     assert done.status != 0
-    assert f"{own}: wasmtime is not installed in this environment" in done.output
-    assert "only if this table is tool.hatch.build.hooks.wazcache: move it" in done.output
+    assert "wasmtime is not installed in this environment" in done.output
+    assert "only for tables in [tool.hatch.build.hooks]" in done.output
+    assert 'add "wasmtime<49,>=48" to build-system.requires' in done.output
     assert len(done.output.splitlines()) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -10,13 +11,27 @@ from pathlib import Path
 import pytest
 
 from tests.support.environments import environment_of, environment_with, find_python, newest
-from tests.support.projects import PYPROJECT, Built, Project, run_python, unpack_sdist
+from tests.support.paths import EXAMPLE
+from tests.support.projects import (
+    PYPROJECT,
+    Built,
+    IsolatedProject,
+    Project,
+    run_python,
+    unpack_sdist,
+)
 from tests.support.wasm import ANSWER, COMPONENT
 from tests.support.wheels import TARGET, members, ours, precompiled, unpack
 
 WASMTIME = "wasmtime==48.0.0"
 OLD_HATCHLINGS = ["1.26.3", "1.27.0", "1.29.0", "1.31.0"]
-"""A component that holds nothing."""
+HATCHES = {
+    "1.14.0": ["virtualenv<20.27"],  # newer ones are too new for it
+    "1.16.5": [],
+    "1.18.1": [],
+    "newest": [],
+}
+"""Versions of hatch, and other packages that they need. The first three do not ask our hook."""
 
 
 def contents(wheel: Path | None) -> dict[str, tuple[bytes, object]]:
@@ -33,6 +48,40 @@ def contents(wheel: Path | None) -> dict[str, tuple[bytes, object]]:
 def with_hatchling(version: str, python: Path = Path(sys.executable)) -> Path:
     """Return the Python of an environment with a version of hatchling, and what it asks for."""
     return environment_of(f"hatchling=={version}", WASMTIME, "editables", python=python)
+
+
+def with_hatch(project: IsolatedProject, version: str) -> None:
+    """Let a project be built by a version of hatch."""
+    hatch = newest("hatch") if version == "newest" else version
+    project.python = environment_of(f"hatch=={hatch}", *HATCHES[version], with_ours=False)
+
+
+@pytest.mark.parametrize("hatch", HATCHES)
+@pytest.mark.parametrize("target", ["wheel", "wazcache"])
+def test_every_hatch_builds_the_example(isolated: IsolatedProject, hatch: str, target: str):
+    shutil.rmtree(isolated.root)
+    shutil.copytree(EXAMPLE, isolated.root, ignore=shutil.ignore_patterns("dist", "*.cwasm"))
+    with_hatch(isolated, hatch)
+    done = isolated.run("hatch", "build", "-t", target)
+    assert done.status == 0, done.output
+    wheels = (isolated.root / "dist").glob("*.whl")
+    names = [name for wheel in wheels for name in zipfile.ZipFile(wheel).namelist()]
+    assert f"gofmt/gofmt.{TARGET}.cwasm" in names
+
+
+@pytest.mark.parametrize("hatch", HATCHES)
+def test_a_hatch_that_installs_no_wasmtime_says_which_line_to_add(
+    isolated: IsolatedProject, hatch: str
+):
+    with_hatch(isolated, hatch)
+    built = isolated.build_with("hatch")
+    if hatch == "newest":
+        assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
+        return
+    assert built.status != 0
+    line = 'add "wasmtime<49,>=48" to build-system.requires'
+    assert built.output.replace("\n", " ").count(line) == 1, built.output
+    assert "Traceback" not in built.output
 
 
 @pytest.fixture

@@ -123,6 +123,12 @@ class Project:
         """Build in an environment with another wasmtime; `""` for none."""
         self.python = environment_with(wasmtime)
 
+    def use_name_of_hatch(self) -> None:
+        """Give the environment the name that hatch gives to its environment for a build."""
+        folder = self.root.parent / "demo-build"
+        folder.symlink_to(self.python.parent.parent)
+        self.python = folder / "bin" / "python"
+
     def run(self, *words: str | Path, **env: str) -> Built:
         """Run a Python module in the project's folder."""
         return self.run_python("-m", *words, **env)

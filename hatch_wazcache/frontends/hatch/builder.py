@@ -14,7 +14,6 @@ from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
 
-from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import TARGETS, find_targets
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook, stop
@@ -70,8 +69,6 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         """
         config = self._options()
         targets = self._targets(config, versions)
-        if not clean_only:
-            self._check_engine(config)
         first_build: Build | None = None
         try:
             for number, target in enumerate(targets):
@@ -129,19 +126,6 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         if misfits := [line for target in targets for line in config.misfits(target)]:
             stop(self.app, "\n".join(dict.fromkeys(misfits)))
         return tuple(targets)
-
-    def _check_engine(self, config: Config) -> None:
-        """Explain a missing wasmtime: hatch asks only the hooks of the target that it builds."""
-        if ".targets." not in config.location:
-            return
-        try:
-            installed_wasmtime()
-        except WazcacheError as error:
-            stop(
-                self.app,
-                f"{config.location}: {error}, but for `hatch build -t wazcache` only if this table "
-                f"is tool.hatch.build.hooks.{_NAME}: move it",
-            )
 
 
 class _WheelBuilder(WheelBuilder):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from hatch_wazcache.engine.targets import native_target
-from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.errors import WasmtimeError, WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 
 if TYPE_CHECKING:
@@ -222,8 +224,30 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         """End the build with a message and no traceback, under every front end."""
         try:
             yield
+        except WasmtimeError as error:
+            if _is_in_environment_of_hatch():
+                stop(self.app, f"{error.problem}; {self._advice_for_hatch()}")
+            stop(self.app, error)
         except WazcacheError as error:
             stop(self.app, error)
+
+    def _advice_for_hatch(self) -> str:
+        """Say what to do in the environment in which hatch runs the build backend."""
+        needed = ", ".join(json.dumps(line) for line in self._requirement.to_install())
+        return (
+            "hatch before 1.18.2 does not install the dependencies of build hooks, and later "
+            "versions install them only for tables in [tool.hatch.build.hooks]: add "
+            f"{needed} to build-system.requires in pyproject.toml"
+        )
+
+
+def _is_in_environment_of_hatch() -> bool:
+    """Say whether this is the environment in which hatch runs build backends.
+
+    Its folder is `hatch-build`, or `<project>-build` in old versions. A front end that runs inside
+    another environment of hatch makes an environment of its own.
+    """
+    return "HATCH_ENV_ACTIVE" in os.environ and os.path.basename(sys.prefix).endswith("-build")
 
 
 def stop(app: Any, message: object) -> NoReturn:
