@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.formats.artifact import is_artifact
+from hatch_wazcache.resources import is_loader
 from hatch_wazcache.util import temporary_files
-from hatch_wazcache.wheels.manifest import is_loader, manifest_name, read_editable_info
+from hatch_wazcache.wheels.manifest import manifest_name, read_editable_info
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.wheels.manifest import DEFAULT_LOADER, is_loader, is_manifest, manifest_name
+from hatch_wazcache.resources import is_loader
+from hatch_wazcache.wheels.manifest import DEFAULT_LOADER, is_manifest, manifest_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,13 +1,21 @@
-"""Files that go into other people's packages, verbatim. Nothing here is imported by a build.
+"""What goes into other people's packages and programs: the loader, and the hook for PyInstaller.
 
-`loader.py` imports wasmtime and the standard library only, and supports Python 3.9.
+`loader.py` goes there verbatim. It imports wasmtime and the standard library only, and supports
+Python 3.9.
 """
 
 from __future__ import annotations
 
 from pkgutil import get_data
+from typing import TYPE_CHECKING
 
-__all__ = ["LOADER_PYTHON", "loader_text"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["LOADER_MARK", "LOADER_PYTHON", "is_loader", "loader_text"]
+
+LOADER_MARK = b"# The loader of hatch-wazcache"
+"""The first words of every version of the loader. A file without them belongs to the project."""
 
 LOADER_PYTHON = (3, 9)
 """The oldest Python that the loader supports."""
@@ -18,3 +26,12 @@ def loader_text() -> bytes:
     text = get_data(__name__, "loader.py")
     assert text is not None
     return text
+
+
+def is_loader(path: Path) -> bool:
+    """Say whether a file is a loader of any version."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(LOADER_MARK)) == LOADER_MARK
+    except OSError:
+        return False

@@ -32,13 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_LOADER",
-    "LOADER_MARK",
     "EditableInfo",
     "Manifest",
     "ManifestArtifact",
     "ManifestAsset",
     "check_manifest",
-    "is_loader",
     "is_manifest",
     "is_manifest_text",
     "manifest_name",
@@ -48,9 +46,6 @@ __all__ = [
 
 SCHEMA = 1
 """The loader refuses a manifest of another schema."""
-
-LOADER_MARK = "# The loader of hatch-wazcache"
-"""The first words of every version of the loader. A file without them belongs to the project."""
 
 _FIELDS = frozenset({"schema", "wasmtime", "assets"})
 """The fields that identify a manifest of any version."""
@@ -162,15 +157,6 @@ def manifest_name(loader: str | None) -> str:
         loader: the loader's file name; None for the default.
     """
     return str(PurePosixPath(loader or DEFAULT_LOADER).with_suffix(".json"))
-
-
-def is_loader(path: Path) -> bool:
-    """Say whether a file is a loader of any version."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(LOADER_MARK)) == LOADER_MARK.encode()
-    except OSError:
-        return False
 
 
 def is_manifest(path: Path) -> bool:

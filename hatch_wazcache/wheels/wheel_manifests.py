@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hatch_wazcache.resources import LOADER_MARK
 from hatch_wazcache.wheels.manifest import (
-    LOADER_MARK,
     check_manifest,
     is_manifest_text,
     manifest_name,
@@ -58,7 +58,7 @@ def _find(wheel: WheelReader) -> dict[str, str | None]:
     """
     found: dict[str, str | None] = {}
     for name in wheel.names:
-        if name.endswith(".py") and _begins_with(wheel, name, LOADER_MARK.encode()):
+        if name.endswith(".py") and _begins_with(wheel, name, LOADER_MARK):
             found[manifest_name(name)] = name
     searched = 0
     for name in wheel.names:

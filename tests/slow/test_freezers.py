@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.environments import environment_of
 from tests.support.projects import Project
+from tests.support.wasm import ANSWER
 from tests.support.wheels import unpack
 
 WASMTIME = f"wasmtime=={version('wasmtime')}"
@@ -51,6 +52,33 @@ def output(program: Path) -> str:
 def library(python: Path) -> Path:
     (path,) = python.parents[1].glob("lib/python*/site-packages/wasmtime/*/_libwasmtime.*")
     return path
+
+
+CACHING_PROGRAM = """
+import sys
+from hatch_wazcache import CompilationCache
+with open(sys.argv[2], "a") as log:
+    log.write("started\\n")
+with CompilationCache.in_directory(sys.argv[1]) as cache:
+    print(*[export.name for export in cache.load_module(sys.stdin.buffer.read()).exports])
+"""
+
+
+@pytest.mark.parametrize("kind", ["--onefile", "--onedir"])
+def test_a_frozen_program_compiles_once_and_never_starts_itself(tmp_path: Path, kind: str):
+    program = tmp_path / "program.py"
+    program.write_text(CACHING_PROGRAM)
+    freeze(environment_of("pyinstaller", WASMTIME), program, "PyInstaller", kind, program.name)
+    made = tmp_path / "dist" / "program"
+    made = made / "program" if made.is_dir() else made
+    for run in (1, 2):
+        done = subprocess.run(
+            [made, tmp_path / "cache", tmp_path / "log"],
+            input=ANSWER, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.stdout == b"answer\n", done.stderr
+        assert (b"this process compiles" in done.stderr) == (run == 1)
+        assert (tmp_path / "log").read_text() == "started\n" * run
 
 
 @pytest.mark.parametrize("kind", ["--onedir", "--onefile"])

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hatch_wazcache.resources import is_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = ["files_of_loaders", "hook_folders"]
-
-_MARK = b"# The loader of hatch-wazcache"
 
 
 def hook_folders() -> list[str]:
@@ -34,7 +35,7 @@ def files_of_loaders(modules: Iterable[tuple[str, str]]) -> Iterator[tuple[str, 
         A file, and the folder in the program that it belongs to.
     """
     for name, file in modules:
-        if not _is_loader(file):
+        if not file.endswith(".py") or not is_loader(Path(file)):
             continue
         package = name.rpartition(".")[0].replace(".", os.sep)
         source = os.path.dirname(file)
@@ -42,13 +43,6 @@ def files_of_loaders(modules: Iterable[tuple[str, str]]) -> Iterator[tuple[str, 
             # An editable install may have an asset outside of the package: it cannot be frozen.
             if not path.startswith("../") and os.path.isfile(os.path.join(source, path)):
                 yield os.path.join(source, path), os.path.dirname(os.path.join(package, path))
-
-
-def _is_loader(file: str) -> bool:
-    if not file.endswith(".py") or not os.path.isfile(file):
-        return False
-    with open(file, "rb") as opened:
-        return opened.read(len(_MARK)) == _MARK
 
 
 def _files_of(manifest: str) -> Iterator[str]:
