@@ -1,0 +1,120 @@
+"""The manifest's format: what is written is read again, and its bytes stay the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from hatch_wazcache.resources import loader_text
+from hatch_wazcache.wheels.manifest import (
+    EditableInfo,
+    Manifest,
+    ManifestArtifact,
+    ManifestAsset,
+    check_manifest,
+    is_manifest,
+    read_editable_info,
+)
+
+ARTIFACT = ManifestArtifact(
+    file="sub/a.x86_64-linux.cwasm",
+    target="x86_64-linux",
+    cpu="baseline",
+    profile="default",
+    sha256="1" * 64,
+    size=9,
+)
+ASSET = ManifestAsset(
+    name="sub/a.wasm",
+    kind="module",
+    wasm="sub/a.wasm",
+    sha256="0" * 64,
+    size=8,
+    artifacts=(ARTIFACT,),
+)
+MANIFEST = Manifest(
+    path="demo/_wazcache.json",
+    engine="48.0.0",
+    profiles={"default": {"consume-fuel": True}},
+    assets=(ASSET,),
+    compiler={},
+    strip=(),
+)
+TEXT = """\
+{
+ "assets": {
+  "sub/a.wasm": {
+   "artifacts": [
+    {
+     "cpu": "baseline",
+     "file": "sub/a.x86_64-linux.cwasm",
+     "profile": "default",
+     "sha256": "1111111111111111111111111111111111111111111111111111111111111111",
+     "size": 9,
+     "target": "x86_64-linux"
+    }
+   ],
+   "kind": "module",
+   "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+   "size": 8,
+   "wasm": "sub/a.wasm"
+  }
+ },
+ "profiles": {
+  "default": {
+   "consume-fuel": true
+  }
+ },
+ "schema": 1,
+ "wasmtime": "48.0.0"
+}
+"""
+
+
+def test_the_text_of_a_manifest_is_the_same_in_every_version():
+    assert MANIFEST.to_bytes().decode() == TEXT
+
+
+def test_a_manifest_is_read_as_it_was_written():
+    other = replace(
+        MANIFEST,
+        path="a/b/other.json",
+        assets=(replace(ASSET, kind="component", wasm=None),),
+        compiler={"default": {"address-map": False}},
+        strip=("name", "debug"),
+    )
+    for manifest in (MANIFEST, other, replace(MANIFEST, engine="", assets=())):
+        assert check_manifest(manifest.to_bytes(), manifest.path) == (manifest, [])
+    assert other.member("c.cwasm") == "a/b/c.cwasm"
+
+
+def test_what_an_editable_install_notes_is_read_as_it_was_written(tmp_path: Path):
+    info = EditableInfo("demo", ("_wazcache.json", "_wazcache.py"))
+    path = tmp_path / "any.json"
+    path.write_bytes(replace(MANIFEST, editable=info).to_bytes())
+    assert read_editable_info(path) == info
+    assert is_manifest(path)
+    path.write_bytes(MANIFEST.to_bytes())
+    assert read_editable_info(path) is None
+
+
+def test_notes_of_an_editable_install_that_are_damaged_are_none(tmp_path: Path):
+    path = tmp_path / "any.json"
+    for editable in (1, {}, {"wrote": "a"}, {"project": "demo"}):
+        path.write_text(json.dumps({"schema": 1, "editable": editable}), "utf-8")
+        assert read_editable_info(path) is None
+    for text in ("", "[", "[" * 100_000, '{"schema": 2, "editable": {"wrote": []}}'):
+        path.write_text(text, "utf-8")
+        assert read_editable_info(path) is None
+    assert read_editable_info(tmp_path) is None
+
+
+def test_the_loader_reads_what_is_written(tmp_path: Path):
+    (tmp_path / "loader.py").write_bytes(loader_text())
+    (tmp_path / "loader.json").write_bytes(MANIFEST.to_bytes())
+    spec = importlib.util.spec_from_file_location("loader", tmp_path / "loader.py")
+    loader = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loader)
+    assert loader.assets() == ["sub/a.wasm"]
