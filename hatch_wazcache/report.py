@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
+from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,7 +39,7 @@ class Report:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self._say(f"wazcache: {text}")
+        self._say(f"wazcache: {_printable(text)}")
 
     def warn(self, text: str) -> None:
         """Show a warning about the project: its author can do something about it.
@@ -55,7 +56,7 @@ class Report:
 
         It is never an error: `strict` travels in the sdist, to machines that its author never sees.
         """
-        self._warn(f"wazcache: warning: {text}")
+        self._warn(f"wazcache: warning: {_printable(text)}")
 
     def is_one_of_several(self, target: str, others: Iterable[str], all_of_them: str = "") -> None:
         """Say which wheel is built, where the options name several and the front end builds one.
@@ -117,3 +118,8 @@ class Report:
         """Return how many entries were compiled and found."""
         counts = f"{self.compiled} compiled, {self.found} found in the cache"
         return counts + (f" ({time_text(self.saved)} saved)" if self.found else "")
+
+
+def _printable(text: str) -> str:
+    """Escape control characters: names of files, and messages of compilers, may hold any."""
+    return printable(text, keep="\n")

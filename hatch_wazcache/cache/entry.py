@@ -30,6 +30,8 @@ _DATE_TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 _LARGEST_HEAD = 1 << 16
 _CHUNK = 1 << 20
+_END_OF_ZIP = 22
+"""Bytes of the record that ends a zip file without a comment: APPNOTE.TXT 4.3.16."""
 
 
 class BrokenEntryError(Exception):
@@ -108,6 +110,26 @@ class Entry(NamedTuple):
             raise BrokenEntryError(
                 f"{self.path} does not hold the data that its entry.json describes"
             )
+
+    def verify(self) -> None:
+        """Check the whole file: every digest, and the directory at the end of the zip file.
+
+        Raises:
+            BrokenEntryError: a build could not use it, or a zip program could not unpack it.
+        """
+        for _chunk in self.data():
+            pass
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                members = archive.infolist()
+            with self.path.open("rb") as file:
+                file.seek(-_END_OF_ZIP, os.SEEK_END)
+                is_end = file.read(4) == b"PK\5\6"
+        except (OSError, zipfile.BadZipFile, ValueError) as error:
+            raise BrokenEntryError(f"{self.path} is not a whole zip file: {error}") from error
+        sizes = [(m.CRC, m.file_size, m.compress_size) for m in members[1:]]
+        if not is_end or sizes != [(self.crc32, self.size, self.stream_size)]:
+            raise BrokenEntryError(f"{self.path} has another directory of members than was written")
 
 
 def write_entry(

@@ -61,15 +61,21 @@ class Lease:
                 self._file = None
 
 
-def in_use_since(root: Path) -> float:
+def in_use_since(root: Path, *, sweep: bool = True) -> float:
     """Return when the oldest lease began that is still held; infinity if there is none.
 
     A running build may be about to copy any entry that was used after that.
+
+    Args:
+        root: the cache.
+        sweep: whether to remove the leases of processes that are gone.
     """
-    temporary_files.sweep(root / _FOLDER)
+    if sweep:
+        temporary_files.sweep(root / _FOLDER)
     began = float("inf")
     with suppress(OSError):
         for lease in (root / _FOLDER).iterdir():
             with suppress(OSError):
-                began = min(began, lease.stat().st_mtime)
+                if not temporary_files.is_leftover(lease):
+                    began = min(began, lease.stat().st_mtime)
     return began

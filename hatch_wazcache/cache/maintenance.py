@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
 from hatch_wazcache.cache.leases import in_use_since
+from hatch_wazcache.cache.location import is_cache
 from hatch_wazcache.cache.lock import exclusive
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.errors import WazcacheError
@@ -145,12 +146,17 @@ def prune(
         root: the cache.
         max_size: bytes that all entries together may have afterwards; None for any size.
         wanted: says whether an entry stays, if there is room.
-        dry_run: remove nothing, only list what would be removed.
+        dry_run: write and remove nothing, only list what would be removed.
+
+    Raises:
+        WazcacheError: there are entries, but no tag that marks the folder as a cache.
     """
     gone, in_use, failed = [], 0, 0
-    with exclusive(root):
+    if not _is_ours(root):
+        return Pruned()
+    with nullcontext() if dry_run else exclusive(root):  # the lock may be a new file
         unwanted = _unwanted(items(root), max_size, wanted)
-        since = in_use_since(root)
+        since = in_use_since(root, sweep=not dry_run)
         for item in unwanted:
             if item.used >= since:
                 in_use += 1
@@ -161,6 +167,23 @@ def prune(
         if not dry_run:
             _tidy(root, since)
     return Pruned(tuple(gone), in_use, failed)
+
+
+def _is_ours(root: Path) -> bool:
+    """Say whether a folder has the tag of our caches; without it nothing is removed.
+
+    Raises:
+        WazcacheError: it has no tag, but files with the names of entries.
+    """
+    if is_cache(root / "CACHEDIR.TAG"):
+        return True
+    if items(root):
+        raise WazcacheError(
+            f"{root} has no CACHEDIR.TAG of hatch-wazcache, so it may hold other files with the "
+            "names of entries: nothing is removed; delete the folder yourself, or name another "
+            "one with cache-dir or WAZCACHE_DIR"
+        )
+    return False
 
 
 def _unwanted(
@@ -192,7 +215,7 @@ def _remove(item: Item) -> bool:
 def clear(root: Path, *, dry_run: bool = False) -> Pruned:
     """Remove all entries, the statistics and the notes; or only list what would be removed."""
     pruned = prune(root, wanted=lambda _item: False, dry_run=dry_run)
-    if not dry_run:
+    if not dry_run and _is_ours(root):
         _forget(root)
     return pruned
 
@@ -237,6 +260,7 @@ def verify(
         The broken entries, each with the reason.
     """
     broken = []
+    repair = repair and _is_ours(root)
     for item in items(root):
         problem = _problem(item)
         if problem is not None:
@@ -252,8 +276,7 @@ def verify(
 def _problem(item: Item) -> str | None:
     """Say what is wrong with an entry; None if it is sound, or if a prune has just removed it."""
     try:
-        for _chunk in item.read().data():
-            pass
+        item.read().verify()
     except FileNotFoundError:
         return None
     except (BrokenEntryError, OSError) as error:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.lock import exclusive
+from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def record_and_prune(
             maintenance.prune(cache.root, max_size=max_size)
         except OSError as error:
             say(f"the cache {cache.root} cannot be pruned: {error.strerror or error}")
+        except WazcacheError as error:
+            say(f"the cache cannot be pruned: {error}")
 
 
 def record(root: Path, build: BuildStatistics) -> None:

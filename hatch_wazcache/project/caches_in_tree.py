@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["caches_in_tree", "refuse_shared_folder"]
 
+_OUTPUT_FOLDERS = ("build", "dist")
+
 
 def caches_in_tree(root: Path, files: Iterable[str], config: Config) -> Iterator[Path]:
     """Find the folders of caches inside the project: this build's, and those of earlier builds.
@@ -52,11 +54,16 @@ def refuse_shared_folder(config: Config, root: Path) -> None:
         root: the project's root.
 
     Raises:
-        WazcacheError: the cache's folder holds other files.
+        WazcacheError: the cache's folder holds other files, or a build system writes to it.
     """
     cache = config.cache_dir
     if cache is None or not Path(os.path.realpath(cache)).is_relative_to(os.path.realpath(root)):
         return
+    if os.path.realpath(cache) in {os.path.realpath(root / name) for name in _OUTPUT_FOLDERS}:
+        raise WazcacheError(
+            f"{config.location}.cache-dir, or WAZCACHE_DIR: build systems write wheels and other "
+            f"files to {cache}; name a folder of its own"
+        )
     try:
         found = os.listdir(cache)
     except OSError:  # there is no folder yet, or the cache reports that it cannot be read

@@ -22,6 +22,7 @@ if sys.platform != "win32":
 
 __all__ = [
     "create",
+    "is_leftover",
     "is_temporary",
     "place",
     "replace",
@@ -146,6 +147,18 @@ def _placed(directory: Path, final: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 def is_temporary(name: str) -> bool:
     """Say whether a file has a name that `create` gives."""
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
+
+def is_leftover(path: Path) -> bool:
+    """Say whether the process that made a temporary file is gone; False if that is not known.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if sys.platform == "win32":
+        return False  # no lock tells
+    with path.open("rb") as file:
+        return _lock(file)
 
 
 def sweep(directory: Path) -> None:

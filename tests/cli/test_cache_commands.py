@@ -170,7 +170,77 @@ def test_what_cannot_be_repaired_stays_an_error(filled: Project):
     assert "1 broken, 0 removed" in said(filled, "verify", "--repair", status=3)
 
 
+@pytest.mark.parametrize("left", [-1, -22, -60])
+def test_verify_finds_an_entry_whose_end_is_cut_off(filled: Project, left: int):
+    cut = artifacts(filled)[0]
+    cut.write_bytes(cut.read_bytes()[:left])
+    assert f"{cut} is not a whole zip file" in said(filled, "verify", status=3)
+    assert "1 broken, 1 removed" in said(filled, "verify", "--repair")
+    assert not cut.exists()
+
+
+def test_verify_finds_bytes_behind_the_end_of_an_entry(filled: Project):
+    longer = artifacts(filled)[0]
+    longer.write_bytes(longer.read_bytes() + b"more")
+    assert "1 broken" in said(filled, "verify", status=3)
+
+
 # prune and clear
+
+
+def tree(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Return the files of a folder with their time stamps."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+@pytest.mark.parametrize("words", [("prune", "--max-size", "0"), ("clear",)], ids=" ".join)
+def test_a_dry_run_writes_nothing(filled: Project, words: tuple[str, ...]):
+    (filled.cache / "lock").unlink()
+    for folder in ("leases", "tmp"):  # what a killed process left
+        (filled.cache / folder / ".wazcache-0123456789abcdef.tmp").touch()
+    before = tree(filled.cache)
+    assert answer(filled, *words, "--dry-run")["removed"] == 4
+    assert tree(filled.cache) == before
+    assert answer(filled, *words)["removed"] == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("prune", "--max-size", "0"), ("clear",), ("verify", "--repair")],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.parametrize("tag", [None, "Signature: 8a477f597d28d172789f06886806bc55\n"])
+def test_nothing_is_removed_from_a_folder_that_is_not_marked_as_our_cache(
+    filled: Project, words: tuple[str, ...], tag: str | None
+):
+    break_(artifacts(filled)[0])
+    (filled.cache / "CACHEDIR.TAG").unlink()
+    if tag:
+        (filled.cache / "CACHEDIR.TAG").write_text(tag)
+    before = tree(filled.cache)
+    assert f"{filled.cache} has no CACHEDIR.TAG of hatch-wazcache" in refused(filled, *words)
+    assert tree(filled.cache) == before
+
+
+def test_clear_in_a_folder_of_others_removes_nothing(filled: Project, tmp_path: Path):
+    others = tmp_path / "others"
+    for name in ("builds/total.json", "builds/1-ab.json", "engines/sha256=x", "tmp/a"):
+        (others / name).parent.mkdir(parents=True, exist_ok=True)
+        (others / name).touch()
+    before = tree(others)
+    assert answer(filled, "clear", "--cache-dir", others)["removed"] == 0
+    assert tree(others) == before
+
+
+def test_a_build_says_why_a_cache_without_the_mark_is_not_pruned(filled: Project):
+    (filled.cache / "CACHEDIR.TAG").unlink()
+    filled.append("max-size = 0\n")
+    filled.write("demo/new.wasm", tiny("new"))
+    built = filled.build()
+    assert built.status == 0, built.output
+    assert "the cache cannot be pruned" in built.output
+    assert len(artifacts(filled)) == 3
 
 
 def test_prune_keeps_a_cache_that_is_within_bounds(filled: Project):

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import answer, entries, run, said
+from hatch_wazcache.cache import statistics
+from hatch_wazcache.cache.entry import read_entry, write_entry
+from hatch_wazcache.util.terminal import printable
+from tests.support.commands import QUICK, answer, entries, run, said
 from tests.support.paths import ROOT
 from tests.support.projects import Project, tomllib
 from tests.support.wasm import tiny
@@ -158,7 +161,6 @@ def test_the_commands_need_no_wasmtime(filled: Project):
 
 
 def test_what_many_builds_used_stays_known(filled: Project):
-    from hatch_wazcache.cache import statistics
 
     before = answer(filled, "info")["statistics"]
     known = statistics.recent_builds(filled.cache)[0].keys
@@ -169,3 +171,61 @@ def test_what_many_builds_used_stays_known(filled: Project):
     after = answer(filled, "info")["statistics"]
     assert after["builds"] == before["builds"] + 120
     assert answer(filled, "prune", "--unused")["removed"] == 0
+
+
+# closed streams
+
+
+@pytest.mark.parametrize("words", ["list", "list --json", "verify", "--help", "show nothing"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_is_no_error(filled: Project, words: str, closed: str):
+    before = sorted((path, path.stat().st_size) for path in filled.cache.rglob("*"))
+    done = subprocess.run(
+        ["sh", "-c", f"exec {filled.python} -m hatch_wazcache {words} {closed}"],
+        cwd=filled.root, env=filled.env(**QUICK), text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == (1 if words == "show nothing" else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    if words == "show nothing":
+        assert done.stdout == ""
+        assert ("no key begins with" in done.stderr) == ("2>" not in closed)
+    assert sorted((path, path.stat().st_size) for path in filled.cache.rglob("*")) == before
+
+
+def test_a_build_with_closed_streams_keeps_the_compilers_output_out_of_entries(filled: Project):
+    shutil.rmtree(filled.cache)
+    command = f"exec {filled.python} -m hatch_wazcache warm >&- 2>&- <&-"
+    subprocess.run(["sh", "-c", command], cwd=filled.root, env=filled.env(), check=True)
+    assert "0 broken" in said(filled, "verify")
+
+
+# control characters
+
+ESCAPE = "\x1b[31m\x07\x85"
+
+
+def test_control_characters_in_the_cache_never_reach_the_terminal(filled: Project):
+    """Whoever can write to a shared cache could otherwise send commands to the terminal."""
+    entry = next(filled.cache.glob("wasmtime-*/*.zip"))
+    planted = read_entry(entry, entry.stem)
+    inputs = {**planted.inputs, "cpu": ESCAPE, "settings": {ESCAPE: ESCAPE}}
+    with entry.open("wb") as file:
+        write_entry(file, entry.stem, inputs, "artifact.cwasm", b"data", 1.0)
+    build = statistics.BuildStatistics(time.time(), ESCAPE, 1, 0, 0.5, 0.0, (entry.stem,))
+    statistics.record(filled.cache, build)
+    for words in (["list"], ["show", entry.stem], ["info"], ["show", ESCAPE], ["verify"]):
+        done = run(filled, *words)
+        assert not set(done.stdout + done.stderr) & set("\x1b\x07\x85"), words
+
+
+def test_control_characters_in_a_files_name_never_reach_the_terminal(filled: Project):
+    filled.write(f"demo/{ESCAPE}.wasm", tiny("escape"))
+    done = run(filled, "warm")
+    assert "\\x1b[31m" in done.stdout + done.stderr
+    assert not set(done.stdout + done.stderr) & set("\x1b\x07\x85")
+
+
+def test_spaces_and_letters_of_all_languages_are_shown_as_they_are():
+    text = "größe\u00a0雪\u3000é ünï"
+    assert printable(text) == text
+    assert printable("a\nb\x1b\u202e\udcff") == "a\\nb\\x1b\\u202e\\udcff"

@@ -243,6 +243,14 @@ def test_a_loader_that_is_not_above_the_assets_is_refused(project: Refusing):
     [
         (".", '.cache-dir = ".": must be a folder of its own, not one that holds the project'),
         ("demo", ".cache-dir, or WAZCACHE_DIR: {}/demo holds other files (__init__.py); name a"),
+        (
+            "dist",
+            ".cache-dir, or WAZCACHE_DIR: build systems write wheels and other files to {}/dist",
+        ),
+        (
+            "build",
+            ".cache-dir, or WAZCACHE_DIR: build systems write wheels and other files to {}/b",
+        ),
     ],
 )
 def test_a_cache_among_the_projects_files_is_refused(project: Refusing, folder, why):
