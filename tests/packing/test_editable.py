@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from tests.support.layouts import DEMO, LAYOUTS
 from tests.support.paths import ROOT
 from tests.support.projects import Project, run_python, unpack_sdist
 from tests.support.refusals import needs_linux, powerless
-from tests.support.wasm import tiny
+from tests.support.wasm import ANSWER, tiny
 from tests.support.wheels import TARGET, members, precompiled
 
 ARTIFACT = f"demo/a.{TARGET}.cwasm"
@@ -42,6 +43,10 @@ def install(project: Project, **env: str) -> str:
     built = project.editable(**env)
     assert built.status == 0, built.output
     return built.output
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def status(project: Project, path: str = ".") -> str:
@@ -248,6 +253,52 @@ def test_a_failed_install_leaves_no_old_artifact_for_a_new_wasm(project):
     ran = run_python("from demo._wazcache import *; print(status('b.wasm'))", project.root)
     left = project.root / f"demo/b.{TARGET}.cwasm"
     assert "precompiled=False" in ran.output or left.read_bytes() != old, ran.output
+
+
+_KILLED_AT_A_STEP = """
+import os, sys
+folder, left = sys.argv[1], int(sys.argv[2])
+
+def count(event, arguments):
+    global left
+    if event in ("os.remove", "os.rename") and str(arguments[0]).startswith(folder):
+        left -= 1
+        if left == 0:
+            os._exit(9)
+
+sys.addaudithook(count)
+sys.argv[1:] = ["build", "-t", "wheel:editable"]
+from hatchling.cli import hatchling
+hatchling()
+"""
+
+
+def test_an_install_that_is_killed_at_any_step_leaves_no_old_artifact_for_a_new_wasm(project):
+    def write(number: int) -> None:
+        """Write two assets; their artifacts differ with the number."""
+        for name in ("demo/a.wasm", "demo/b.wasm"):
+            number += 1
+            project.write(name, ANSWER.replace(b"\x41\x2a", bytes([0x41, number])))
+
+    def artifacts() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (project.root / "demo").glob("*.cwasm")}
+
+    write(10)
+    install(project)
+    expected = artifacts()
+    for step in range(1, 20):
+        write(20)
+        install(project)
+        write(10)
+        killed = project.run_python("-c", _KILLED_AT_A_STEP, project.root / "demo", str(step))
+        manifest = json.loads((project.root / "demo/_wazcache.json").read_text())
+        if manifest["assets"]["a.wasm"]["sha256"] == sha256(project.root / "demo/a.wasm"):
+            assert artifacts().items() <= expected.items()
+        if killed.status == 0:
+            break
+        assert killed.status == 9, killed.output
+    assert step > 5  # two removals, the manifest and two artifacts
+    assert artifacts() == expected
 
 
 def test_a_disk_that_is_full_when_an_artifact_is_written_is_said(project):
