@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -42,11 +43,12 @@ def freeze(python: Path, program: Path, *words: str | Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def output(program: Path) -> str:
+def output(program: Path, **env: str) -> str:
     """Run a frozen program, which knows nothing of the installation, and return its output."""
     return subprocess.run(
-        [program], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    ).stdout
+        [program], env={**os.environ, **env}, text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ).stdout  # fmt: skip
 
 
 def library(python: Path) -> Path:
@@ -105,3 +107,16 @@ def test_cx_freeze_needs_no_option(program: Path):
     python = environment_of("cx_Freeze", WASMTIME, with_ours=False)
     freeze(python, program, "cx_Freeze", "build", f"--script={program.name}", "--build-exe=made")
     assert output(program.parent / "made" / program.stem) == "True True\n"
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="a C compiler is needed: gcc")
+def test_nuitka_compiles_the_loader_and_is_named_if_it_left_a_manifest_out(program: Path):
+    """Not a standalone program: compiling wasmtime itself would take many minutes."""
+    python = environment_of("nuitka", WASMTIME, with_ours=False)
+    words = ["--mode=accelerated", "--include-package=demo", "--nofollow-import-to=wasmtime"]
+    freeze(python, program, "nuitka", *words, program.name)
+    made, wasmtime = program.with_suffix(".bin"), str(library(python).parents[2])
+    assert output(made, PYTHONPATH=wasmtime).startswith("True True\n")
+    (program.parent / "site/demo/_wazcache.json").unlink()
+    said = output(made, PYTHONPATH=wasmtime)
+    assert "Nuitka left it out: call it with --include-package-data=demo" in said
