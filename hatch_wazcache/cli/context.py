@@ -16,6 +16,8 @@ from hatch_wazcache.util.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hatch_wazcache.frontends.hatch.project import HatchProject
     from hatch_wazcache.frontends.setuptools.project import SetuptoolsProject
 
@@ -52,8 +54,12 @@ class Context:
         project = _project_in(root)
         if project is None:
             raise WazcacheError(
-                f"--project {self._named}: its pyproject.toml has no build hook wazcache, or it is "
-                "not enabled, and no [tool.wazcache] for another build system than hatchling"
+                f"--project {self._named}: "
+                + (
+                    _unread_table([root])
+                    or "its pyproject.toml has no build hook wazcache, or it is not enabled, and "
+                    "no [tool.wazcache]"
+                )
             )
         return project
 
@@ -65,9 +71,12 @@ class Context:
             WazcacheError: there is none, or it has errors.
         """
         if self.found is None:
+            folder = Path.cwd()
             raise WazcacheError(
-                "there is no pyproject.toml with the build hook wazcache, or with [tool.wazcache], "
-                "here or further up; go into the project, or name it with --project"
+                _unread_table([folder, *folder.parents])
+                or "there is no pyproject.toml with the build hook wazcache, or with "
+                "[tool.wazcache], here or further up; go into the project, or name it with "
+                "--project"
             )
         return self.found
 
@@ -120,18 +129,34 @@ class Context:
         return parse_size(DEFAULT_MAX_SIZE)
 
 
+def _unread_table(folders: Iterable[Path]) -> str | None:
+    """Return a message about the first table of ours that a project's build does not read."""
+    from hatch_wazcache.project.pyproject import read_pyproject, unread_table
+
+    messages = (unread_table(folder, read_pyproject(folder)) for folder in folders)
+    return next(filter(None, messages), None)
+
+
 def _project_in(folder: Path) -> Project | None:
     """Return the project in a folder, if it uses hatch-wazcache.
 
     Raises:
         WazcacheError: its `pyproject.toml` has errors.
     """
-    from hatch_wazcache.project.pyproject import build_backend, read_pyproject, shared_table
+    from hatch_wazcache.project.pyproject import (
+        HATCHLING,
+        build_backend,
+        read_pyproject,
+        shared_table,
+        unread_table,
+    )
 
     if not (folder / "pyproject.toml").is_file():
         return None
     pyproject = read_pyproject(folder)
-    if shared_table(pyproject) is not None and build_backend(pyproject) != "hatchling.build":
+    if unread_table(folder, pyproject):
+        return None
+    if shared_table(pyproject) is not None and build_backend(pyproject) != HATCHLING:
         from hatch_wazcache.frontends.setuptools.project import SetuptoolsProject
 
         return SetuptoolsProject(folder)

@@ -20,15 +20,22 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.config import Config
 
 __all__ = [
+    "HATCHLING",
     "HATCHLINGS_OPTIONS",
     "build_backend",
     "choose_table",
     "project_config",
     "read_pyproject",
     "shared_table",
+    "unread_table",
 ]
 
 _SHARED = "tool.wazcache"
+
+_HOOK = "tool.hatch.build.hooks.wazcache"
+
+HATCHLING = "hatchling.build"
+"""The build backend whose hook reads our options."""
 
 HATCHLINGS_OPTIONS = (
     "dependencies",
@@ -45,7 +52,10 @@ def read_pyproject(root: str | os.PathLike[str]) -> Mapping[str, Any]:
     Raises:
         WazcacheError: the file cannot be read, or is not TOML.
     """
-    path = os.path.join(root, "pyproject.toml")
+    return _read_toml(os.path.join(root, "pyproject.toml"))
+
+
+def _read_toml(path: str) -> Mapping[str, Any]:
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
@@ -109,13 +119,44 @@ def project_config(root: Path, environment: Mapping[str, str]) -> Config:
     from hatch_wazcache.project.options import read_config
 
     pyproject = read_pyproject(root)
-    names = ("tool.hatch.build.hooks.wazcache", "tool.hatch.build.targets.wheel.hooks.wazcache")
-    found = {name: _look_up(pyproject, name) for name in names}
-    own = {name: table for name, table in found.items() if isinstance(table, dict)}
-    table, location = choose_table(pyproject, own)
+    table, location = choose_table(pyproject, _hook_tables(pyproject))
     config = read_config(table, location, environment, root)
     refuse_shared_folder(config, root)
     return config
+
+
+def unread_table(root: str | os.PathLike[str], pyproject: Mapping[str, Any]) -> str | None:
+    """Return a message about a table of ours that the project's build backend does not read.
+
+    Args:
+        root: the project's root.
+        pyproject: the content of its `pyproject.toml`.
+
+    Raises:
+        WazcacheError: the project's `hatch.toml` cannot be read, or is not TOML.
+    """
+    backend, shared = build_backend(pyproject), shared_table(pyproject) is not None
+    tables = _hook_tables(pyproject)
+    if backend == HATCHLING and shared and not tables:
+        hatch = _read_toml(os.path.join(root, "hatch.toml"))
+        if not _hook_tables({"tool": {"hatch": hatch}}):
+            return (
+                f"[{_SHARED}] has no effect: hatchling runs a build hook only if the hook has a "
+                f"table; add [{_HOOK}] to pyproject.toml, which can be empty"
+            )
+    if backend.startswith("setuptools.") and tables and not shared:
+        return (
+            f"[{next(iter(tables))}] has no effect: the build backend is {backend}, which does not "
+            f"read this table; rename it to [{_SHARED}]"
+        )
+    return None
+
+
+def _hook_tables(pyproject: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the tables of the hatch hook that concern wheels, by their TOML paths."""
+    names = (_HOOK, "tool.hatch.build.targets.wheel.hooks.wazcache")
+    found = {name: _look_up(pyproject, name) for name in names}
+    return {name: table for name, table in found.items() if isinstance(table, dict)}
 
 
 def _look_up(pyproject: Mapping[str, Any], path: str) -> Any:

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.frontends.messages import with_prefix
 
 if TYPE_CHECKING:
     from setuptools import Command, Distribution
@@ -25,12 +26,23 @@ def finalize_distribution(distribution: Distribution) -> None:
     Args:
         distribution: the project. It knows only the arguments of `setup()` yet.
     """
-    from hatch_wazcache.project.pyproject import read_pyproject, shared_table
+    from hatch_wazcache.project.pyproject import (
+        HATCHLING,
+        build_backend,
+        read_pyproject,
+        shared_table,
+        unread_table,
+    )
 
+    root = distribution.src_root or os.curdir
     try:
-        pyproject = read_pyproject(distribution.src_root or os.curdir)
+        pyproject = read_pyproject(root)
     except WazcacheError:  # setuptools reads the same file, and reports its errors
         return
+    if build_backend(pyproject) == HATCHLING:  # one of its hooks runs setuptools
+        return
+    if message := unread_table(root, pyproject):
+        raise SystemExit(with_prefix(message))
     if shared_table(pyproject) is None:
         return
     look_up = distribution.get_command_class
