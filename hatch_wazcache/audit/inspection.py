@@ -136,8 +136,8 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
         size=wheel.size,
         unpacked=sum(map(wheel.size_of, wheel.names)),
         files=len(wheel.names),
-        requires=[str(one) for one in requirements.wasmtime] if requirements else [],
-        requires_python=requirements.python if requirements else "",
+        requires=[str(one) for one in requirements.wasmtime.lines] if requirements else [],
+        requires_python=requirements.wasmtime.python if requirements else "",
         notes=_notes(wheel, files),
         packages=[_package(wheel, here, file) for file in files],
     )

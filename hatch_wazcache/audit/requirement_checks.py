@@ -11,23 +11,29 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.audit.finding import Finding, Note
+from hatch_wazcache.engine.requirements import (
+    PYTHONS,
+    WasmtimeRequirements,
+    admits_major,
+    admits_other_majors,
+    for_one_major,
+    marker_environment,
+    place_text,
+    requirements_text,
+)
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.wheels.metadata import info_folder, read_metadata
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = ["Requirements", "check_requirements", "read_requirements"]
-
-_PYTHONS = tuple(f"3.{minor}" for minor in range(9, 16))
-"""The Pythons that the loader runs on, as far as they are known."""
 
 _TOO_OLD = ("2.7", *(f"3.{minor}" for minor in range(9)))
 
@@ -40,35 +46,9 @@ _LONGEST_LINE = 500
 class Requirements(NamedTuple):
     """The lines of METADATA that decide which wasmtime users get, and on which Pythons."""
 
-    wasmtime: tuple[Requirement, ...]
+    wasmtime: WasmtimeRequirements
     others: tuple[str, ...]
     """The names of the other required projects."""
-    extras: tuple[str, ...]
-    python: str
-    """Requires-Python; empty if METADATA does not have it."""
-
-    def admits_python(self, version: str) -> bool:
-        """Say whether some release of a Python version is admitted, such as `3.9`."""
-        admitted = SpecifierSet(self.python)
-        return any(admitted.contains(f"{version}.{patch}") for patch in (0, 99))
-
-    def on(self, environment: Mapping[str, str]) -> list[list[Requirement]]:
-        """Return the requirements on wasmtime that count in an environment.
-
-        Returns:
-            One list; or if only extras require wasmtime, a list for each such extra.
-        """
-        if always := self._active({**environment, "extra": ""}):
-            return [always]
-        lists = (self._active({**environment, "extra": extra}) for extra in self.extras)
-        return [active for active in lists if active]
-
-    def _active(self, environment: Mapping[str, str]) -> list[Requirement]:
-        return [
-            requirement
-            for requirement in self.wasmtime
-            if requirement.marker is None or requirement.marker.evaluate({**environment})
-        ]
 
 
 def read_requirements(wheel: WheelReader) -> Requirements:
@@ -97,7 +77,7 @@ def read_requirements(wheel: WheelReader) -> Requirements:
     except (InvalidRequirement, InvalidSpecifier, RecursionError) as error:
         raise BrokenWheelError(f"has a line that is not valid ({error})") from error
     others = tuple(dict.fromkeys(name for name, _ in names if name != "wasmtime"))
-    return Requirements(wasmtime, others, tuple(extras), python)
+    return Requirements(WasmtimeRequirements(wasmtime, tuple(extras), python), others)
 
 
 def _name(line: str) -> str:
@@ -130,7 +110,7 @@ def check_requirements(
         if any(True for _ in loaders):
             yield from _check_loader(member, requirements, majors)
         for system in SYSTEMS:
-            if system in majors and requirements.wasmtime:
+            if system in majors and requirements.wasmtime.lines:
                 yield from _check_system(member, requirements, system, majors[system])
     except ValueError as error:  # a marker that compares what cannot be compared
         yield Finding(member, f"has a requirement that cannot be evaluated ({error})")
@@ -150,7 +130,7 @@ def _check_loader(
     member: str, requirements: Requirements, majors: Mapping[str, set[int]]
 ) -> Iterator[Finding | Note]:
     """Check whether a loader can run: it imports wasmtime, and needs Python 3.9."""
-    if not requirements.wasmtime:
+    if not requirements.wasmtime.lines:
         major = max((max(numbers) for numbers in majors.values()), default=None)
         if requirements.others:
             names = ", ".join(requirements.others[:5])
@@ -162,11 +142,14 @@ def _check_loader(
             )
         else:
             text = "does not require wasmtime, so the installed package cannot import it"
-            yield Finding(member, f'{text}; add "{_pin(major)}" to the project\'s dependencies')
-    old = [version for version in _TOO_OLD if requirements.admits_python(version)]
+            yield Finding(
+                member,
+                f'{text}; add "{for_one_major(major)}" to the project\'s dependencies',
+            )
+    old = [version for version in _TOO_OLD if requirements.wasmtime.admits_python(version)]
     if old:
-        text = f"Requires-Python {requirements.python} admits Python {old[-1]}"
-        text = text if requirements.python else "has no Requires-Python"
+        text = f"Requires-Python {requirements.wasmtime.python} admits Python {old[-1]}"
+        text = text if requirements.wasmtime.python else "has no Requires-Python"
         set_it = 'set requires-python = ">=3.9" in the project'
         yield Note(member, f"{text}, but the loader needs Python 3.9; {set_it}")
 
@@ -175,26 +158,26 @@ def _check_system(
     member: str, requirements: Requirements, system: str, majors: set[int]
 ) -> Iterator[Finding | Note]:
     """Check whether the users on a system get a wasmtime that its artifacts load in."""
-    pythons = [version for version in _PYTHONS if requirements.admits_python(version)]
+    pythons = [version for version in PYTHONS if requirements.wasmtime.admits_python(version)]
     without: list[str] = []
     unfit: dict[tuple[str, int], list[str]] = {}
     wide: dict[str, None] = {}
     for python in pythons:
-        lists = requirements.on(_environment(system, python))
+        lists = requirements.wasmtime.on(marker_environment(SYSTEMS[system], python))
         if not lists:
             without.append(python)
             continue
-        text = " or ".join(_text(one) for one in lists)
+        text = " or ".join(requirements_text(one) for one in lists)
         for major in majors:
-            if not any(_admits(one, major) for one in lists):
+            if not any(admits_major(one, major) for one in lists):
                 unfit.setdefault((text, major), []).append(python)
-        if any(_admits_others(one, majors) for one in lists):
+        if any(admits_other_majors(one, majors) for one in lists):
             wide[text] = None
     if without:
-        where = _where(system, without, pythons)
+        where = place_text(system, without, pythons)
         yield Finding(member, f"does not require wasmtime on {where}: no artifact loads there")
     for (text, major), versions in unfit.items():
-        where = _where(system, versions, pythons)
+        where = place_text(system, versions, pythons)
         yield Finding(
             member,
             f"requires {text} on {where}, but artifacts for {system} are compiled by wasmtime "
@@ -206,72 +189,5 @@ def _check_system(
             member,
             f"requires {' or '.join(wide)}, which admits other major versions than the artifacts' "
             f"({known}): users who have one of those wait for the compiler; "
-            f'"{_pin(max(majors))}" keeps users and artifacts together',
+            f'"{for_one_major(max(majors))}" keeps users and artifacts together',
         )
-
-
-def _environment(system: str, python: str) -> dict[str, str]:
-    """Return the values of the markers for a CPython on a system."""
-    arch, os = SYSTEMS[system].arch, SYSTEMS[system].os
-    sys_platform, platform_system, os_name, machines = {
-        "linux": ("linux", "Linux", "posix", ("x86_64", "aarch64")),
-        "macos": ("darwin", "Darwin", "posix", ("x86_64", "arm64")),
-        "windows": ("win32", "Windows", "nt", ("AMD64", "ARM64")),
-    }[os]
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": f"{python}.0",
-        "os_name": os_name,
-        "platform_machine": machines[0 if arch == "x86_64" else 1],
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": platform_system,
-        "platform_version": "",
-        "python_full_version": f"{python}.0",
-        "python_version": python,
-        "sys_platform": sys_platform,
-    }
-
-
-def _admits(requirements: Iterable[Requirement], major: int) -> bool:
-    """Say whether some release of a major version of wasmtime satisfies all requirements."""
-    specifiers = [specifier for one in requirements for specifier in one.specifier]
-    versions = {f"{major}.0.0", f"{major}.0.1", f"{major}.999.999"}
-    versions |= {specifier.version for specifier in specifiers}
-    for version in versions:
-        try:
-            same = Version(version).major == major
-        except InvalidVersion:  # 48.*
-            continue
-        if same and all(one.contains(version, prereleases=True) for one in specifiers):
-            return True
-    return False
-
-
-def _admits_others(requirements: Sequence[Requirement], majors: set[int]) -> bool:
-    """Say whether a version of another major satisfies all requirements.
-
-    If there is one, it is next to a major of the artifacts, or next to one that a line names.
-    """
-    named = {
-        int(number)
-        for one in requirements
-        for specifier in one.specifier
-        if (number := specifier.version.partition(".")[0]).isdecimal() and len(number) < 9
-    }
-    near = {major + step for major in majors | named for step in (-1, 0, 1)}
-    return any(_admits(requirements, major) for major in near - majors if major > 0)
-
-
-def _text(requirements: Iterable[Requirement]) -> str:
-    return " and ".join(dict.fromkeys(f"{one.name}{one.specifier}" for one in requirements))
-
-
-def _pin(major: int | None) -> str:
-    return "wasmtime" if major is None else f"wasmtime>={major},<{major + 1}"
-
-
-def _where(system: str, pythons: Sequence[str], admitted: Sequence[str]) -> str:
-    if len(pythons) == len(admitted):
-        return system
-    return f"{system} with Python {', '.join(pythons)}"

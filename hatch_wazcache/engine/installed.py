@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import System
 
 __all__ = ["Engine", "InstalledWasmtime", "Notes", "installed_wasmtime"]
+
+
+OLDEST = 36
+"""The first major version of wasmtime-py that the tests cover."""
 
 
 class Notes(Protocol):
@@ -56,16 +61,24 @@ class InstalledWasmtime(NamedTuple):
 
     version: str
     """The version of the wheel."""
+    package: Path
+    """The folder `wasmtime` in site-packages."""
     library: Path
     library_id: str
-    """As for `Engine`."""
+    """The library's SHA-256 as RECORD writes it; empty if it is not known without reading it."""
     musl: bool
     """As for `Engine`."""
 
     @property
-    def package(self) -> Path:
-        """The folder `wasmtime` in site-packages, which holds the folder of the library."""
-        return self.library.parent.parent
+    def age_warning(self) -> str:
+        """A warning if no test covers this version; else empty."""
+        major = self.version.partition(".")[0]
+        if not major.isdecimal() or int(major) >= OLDEST:
+            return ""
+        return (
+            f"wasmtime {self.version} is installed, which is older than all that hatch-wazcache is "
+            f"tested with ({OLDEST} and later)"
+        )
 
     def engine(self, notes: Notes | None = None) -> Engine:
         """Return the engine, with the version that its library states.
@@ -103,16 +116,16 @@ class InstalledWasmtime(NamedTuple):
         if self.version in found:
             return self.version
         raise WazcacheError(
-            f"wasmtime {self.version} is installed, but {self.library} does not say that it is of "
+            f"wasmtime {self.version} is installed, but its library {self.library} is not of "
             f"version {major}; install wasmtime again"
         )
 
 
 def installed_wasmtime() -> InstalledWasmtime:
-    """Find the installed wasmtime without importing it.
+    """Find the installed wasmtime without importing it in this process.
 
     Raises:
-        WazcacheError: wasmtime is not installed, or its library is missing or another one.
+        WazcacheError: wasmtime is not installed, or has no library for this machine.
     """
     from importlib.metadata import distributions
 
@@ -123,26 +136,63 @@ def installed_wasmtime() -> InstalledWasmtime:
             "install the one that your project needs "
             '(pip install "wasmtime>=48,<49"); a build with isolation does that by itself',
         )
+    version = distribution.version
+    package = Path(str(distribution.locate_file("wasmtime")))
+    musl = "musllinux" in (distribution.read_text("WHEEL") or "")
     name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(
         sys.platform, "_libwasmtime.so"
     )
     system = native_system()
     folder = f"{sys.platform}-{system.arch if system else '?'}"
-    library = Path(str(distribution.locate_file("wasmtime"))) / folder / name
+    library = package / folder / name
     if not library.is_file():
-        raise WazcacheError(
-            f"wasmtime {distribution.version} is installed without its library for this machine "
-            f"({library} is missing); install wasmtime again"
-        )
+        return InstalledWasmtime(version, package, _ask_for_library(version, package), "", musl)
     record = re.search(
         rf"^wasmtime/{re.escape(folder)}/{re.escape(name)},(sha256=[\w-]+),(\d+)",
         distribution.read_text("RECORD") or "",
         re.MULTILINE,
     )
-    if record and library.stat().st_size != int(record[2]):
+    # Packagers strip and patch the library, and RECORD keeps the old digest.
+    is_original = record is not None and library.stat().st_size == int(record[2])
+    library_id = record[1] if record and is_original else ""
+    return InstalledWasmtime(version, package, library, library_id, musl)
+
+
+_FIND_LIBRARY = """\
+import json, os, sys
+sys.path[:] = json.loads(sys.argv[1])
+from wasmtime._ffi import dll
+path = dll._name
+if not os.path.isabs(path):  # the system's loader has found it
+    name = os.path.basename(path)
+    with open("/proc/self/maps") as maps:
+        paths = [line.split(None, 5)[-1].rstrip() for line in maps]
+    path = next(path for path in paths if os.path.basename(path).startswith(name))
+print(path)
+"""
+
+
+def _ask_for_library(version: str, package: Path) -> Path:
+    """Import wasmtime in a child process and return the library that it has loaded.
+
+    The packages of distributions may have the library in another folder.
+    """
+    import json
+    import subprocess
+
+    path = json.dumps([str(package.parent), *(os.getcwd() if p == "" else p for p in sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _FIND_LIBRARY, path],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode != 0:
+        reason = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"
         raise WazcacheError(
-            f"wasmtime {distribution.version} is installed, but {library} is another library than "
-            "that version came with; install wasmtime again"
+            f"wasmtime {version} is installed in {package.parent}, but cannot be imported on this "
+            f"machine ({reason}); install wasmtime again"
         )
-    musl = "musllinux" in (distribution.read_text("WHEEL") or "")
-    return InstalledWasmtime(distribution.version, library, record[1] if record else "", musl)
+    return Path(done.stdout.strip())

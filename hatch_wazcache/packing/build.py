@@ -16,6 +16,7 @@ from hatch_wazcache.resources import loader_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hatch_wazcache.engine.installed import InstalledWasmtime
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
@@ -46,23 +47,33 @@ class Build:
         """
         self.project: Project = project
         self.report: Report = report
-        wasmtime = installed_wasmtime()
-        if first is None:
-            for warning in (project.requirement.check(wasmtime.version), project.check_python()):
-                if warning:
-                    report.warn(warning)
-        if target.note:
-            report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
+        self.warnings: set[str] = set() if first is None else first.warnings
+        """The warnings about the engine that were shown."""
+        wasmtime = installed_wasmtime() if target.systems else None
+        if wasmtime is not None:
+            self._check_requirement(wasmtime, target)
+        if first is None and (warning := project.check_python()):
+            report.warn(warning)
         self.entries: Entries = Entries(
             project, wasmtime, report, None if first is None else first.entries
         )
+        if target.note:
+            report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
         self._targets = [target]
         self.reader: WasmReader = WasmReader() if first is None else first.reader
         self.plan: Plan = self._plan(target)
 
+    def _check_requirement(self, wasmtime: InstalledWasmtime, target: Target) -> None:
+        """Check that the users of a target get the installed wasmtime; show each warning once."""
+        for warning in _engine_warnings(self.project, wasmtime, target):
+            if warning not in self.warnings:
+                self.warnings.add(warning)
+                self.report.warn(warning)
+
     def _plan(self, target: Target) -> Plan:
         config, layout = self.project.config, self.project.layout
-        return make_plan(config, target, layout, self.entries.engine, self.reader)
+        engine = self.entries.engine if target.systems else None
+        return make_plan(config, target, layout, engine, self.reader)
 
     def make_entries(self, later: Sequence[Target] = ()) -> None:
         """Look up every artifact, and compile those that are missing.
@@ -74,6 +85,9 @@ class Build:
             WazcacheError: an asset cannot be compiled; names each of them.
         """
         self._targets += later
+        for target in later:
+            if target.systems:
+                self._check_requirement(installed_wasmtime(), target)
         plans = [self.plan, *map(self._plan, later)]
         jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
         if self.project.config.keep_wasm:
@@ -120,10 +134,23 @@ def plan_build(project: Project) -> Plan:
     Raises:
         WazcacheError: an asset or the engine is not fit to build.
     """
-    wasmtime = installed_wasmtime()
-    project.requirement.check(wasmtime.version)
-    config, engine = project.config, wasmtime.engine()
-    return make_plan(config, config.target, project.layout, engine, WasmReader())
+    target = project.config.target
+    engine = None
+    if target.systems:
+        wasmtime = installed_wasmtime()
+        _engine_warnings(project, wasmtime, target)
+        engine = wasmtime.engine()
+    return make_plan(project.config, target, project.layout, engine, WasmReader())
+
+
+def _engine_warnings(project: Project, wasmtime: InstalledWasmtime, target: Target) -> list[str]:
+    """Return warnings about users who have another wasmtime.
+
+    Raises:
+        WazcacheError: no user of the target has the installed one.
+    """
+    old = [wasmtime.age_warning] if wasmtime.age_warning else []
+    return old + project.requirement.check(wasmtime.version, target, project.requires_python)
 
 
 def warm(project: Project, report: Report) -> None:

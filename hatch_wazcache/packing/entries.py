@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.location import default_directory
+from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
@@ -31,7 +33,7 @@ class Entries:
     def __init__(
         self,
         project: Project,
-        wasmtime: InstalledWasmtime,
+        wasmtime: InstalledWasmtime | None,
         report: Report,
         first: Entries | None = None,
     ) -> None:
@@ -39,7 +41,7 @@ class Entries:
 
         Args:
             project: the project that is built.
-            wasmtime: the installed one.
+            wasmtime: the installed one, if it was found already.
             report: shows progress and warnings, and counts hits and misses.
             first: the entries of a build for another target, still open. Their cache is used, and
                 what it could not store.
@@ -48,11 +50,20 @@ class Entries:
         self._root = project.layout.root
         self._report = report
         self._first = first
+        self._wasmtime = wasmtime
         self._temporary: TemporaryDirectory[str] | None = None
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
-        self.engine: Engine = wasmtime.engine(self.cache.notes)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine to compile for. Not needed for a wheel without artifacts.
+
+        Raises:
+            WazcacheError: wasmtime is not installed, or its library is of another version.
+        """
+        return (self._wasmtime or installed_wasmtime()).engine(self.cache.notes)
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
@@ -138,12 +149,15 @@ class Entries:
         from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 
         compiler, timeout = self._config.compiler, self._config.timeout
-        wasmtime_cli = find_wasmtime_cli(compiler, jobs, self.engine, self.cache.notes, timeout)
+        engine, wasmtime_cli = None, None
+        if any(job.compiles for job in jobs):
+            engine = self.engine
+            wasmtime_cli = find_wasmtime_cli(compiler, jobs, engine, self.cache.notes, timeout)
         make_entries(
             jobs,
             self.by_key,
             self.cache,
-            self.engine,
+            engine,
             timeout,
             self._report,
             wasmtime_cli=wasmtime_cli,

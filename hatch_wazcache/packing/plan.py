@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -129,7 +129,7 @@ def make_plan(
     config: Config,
     target: Target,
     layout: Layout,
-    engine: Engine,
+    engine: Engine | None,
     reader: WasmReader,
 ) -> Plan:
     """Decide what goes into the wheel.
@@ -138,7 +138,7 @@ def make_plan(
         config: the options.
         target: the system that the wheel is for.
         layout: where the build system puts files.
-        engine: the engine to compile for.
+        engine: the engine to compile for; None for a target without artifacts.
         reader: reads the assets.
 
     Raises:
@@ -164,9 +164,8 @@ def make_plan(
             )
         except WazcacheError as error:
             problems.append(str(error))
-    key = partial(_key, engine=engine, strip=config.strip)
     artifacts = [
-        Artifact(asset, system, profile, cpu, key(asset, system, profile, cpu))
+        Artifact(asset, system, profile, cpu, _key(asset, system, profile, cpu, engine, config))
         for asset in assets
         for system in target.systems
         for profile in asset.profiles
@@ -183,15 +182,16 @@ def _key(
     system: System,
     profile: Profile,
     cpu: str,
-    engine: Engine,
-    strip: tuple[str, ...],
+    engine: Engine | None,
+    config: Config,
 ) -> ArtifactKey:
+    assert engine is not None  # the target has artifacts
     triple = engine.triple(system)
     flags = CPU_LEVELS.get(cpu, ())
     cpu = f"native {_this_cpu()}" if cpu == "native" else cpu
     settings = code_settings(profile.settings)
     return ArtifactKey(
-        asset.wasm.sha256, engine.version, system.name, triple, cpu, flags, settings, strip
+        asset.wasm.sha256, engine.version, system.name, triple, cpu, flags, settings, config.strip
     )
 
 

@@ -64,6 +64,11 @@ class Config(NamedTuple):
         return [*fits, *(t for t in self.targets if t.name == "any"), *self.targets][0]
 
     @property
+    def possible_targets(self) -> tuple[Target, ...]:
+        """The targets that a build may make wheels for."""
+        return self.targets if self.wanted is None else (self.wanted,)
+
+    @property
     def other_targets(self) -> tuple[str, ...]:
         """The targets that a build of one wheel leaves out; none if the environment names one."""
         if self.wanted is not None:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from hatch_wazcache.errors import WasmtimeError
+from hatch_wazcache.engine.targets import native_system
+from hatch_wazcache.errors import WasmtimeError, WazcacheError
+from hatch_wazcache.util import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.requirements import Requirement
+
+    from hatch_wazcache.engine.targets import System, Target
 
 __all__ = ["EngineRequirement"]
 
 
 class EngineRequirement(NamedTuple):
-    """What a project says of the wasmtime that it runs on."""
+    """The lines of a project that decide which wasmtime its users have."""
 
     lines: tuple[str, ...]
-    """Requirements, markers included; none if the project does not say."""
+    """Requirements on wasmtime, with their markers; empty if the project has none."""
     where: str
-    """What says so, for messages."""
+    """The place of the lines, for messages."""
+    others: tuple[str, ...] = ()
+    """The other dependencies, one of which may require wasmtime."""
 
     @classmethod
     def of(
@@ -33,83 +41,252 @@ class EngineRequirement(NamedTuple):
 
         Args:
             dependencies: `[project].dependencies`.
-            optional_dependencies: `[project.optional-dependencies]`, for a project whose wasmtime
-                is an extra; counts where all that name wasmtime agree.
-            engine: the option of this name, which narrows or replaces what they say.
+            optional_dependencies: `[project.optional-dependencies]`. They count if only extras
+                name wasmtime, and all of them agree.
+            engine: the option `engine`, which is added to the other lines; or WAZCACHE_ENGINE, if
+                that is set, which replaces them.
         """
-        own = [line for line in dependencies if _is_wasmtime(line)]
+        if engine is not None and environment.read_variable(environment.ENGINE):
+            return cls((engine,), environment.ENGINE)
+        dependencies = list(dependencies)
+        lines = [line for line in dependencies if _is_wasmtime(line)]
+        others = tuple(line for line in dependencies if not _is_wasmtime(line))
         where = "project.dependencies"
-        if not own:
+        if not lines:
             extras = [line for lines in optional_dependencies.values() for line in lines]
             distinct = {_without_name(line): line for line in extras if _is_wasmtime(line)}
-            own = list(distinct.values()) if len(distinct) == 1 else []
+            lines = list(distinct.values()) if len(distinct) == 1 else []
             where = "project.optional-dependencies"
         if engine is not None:
-            where = f"{where} and the option engine" if own else "the option engine"
-            own.append(engine)
-        return cls(tuple(own), where if own else "project.dependencies")
+            where = f"{where} and the option engine" if lines else "the option engine"
+            lines.append(engine)
+        return cls(tuple(lines), where if lines else "project.dependencies", others)
 
-    def to_install(self) -> list[str]:
-        """Return what a build environment needs."""
-        return list(self.lines) or ["wasmtime"]
+    def to_install(self, targets: Iterable[Target]) -> list[str]:
+        """Return the requirements that the build environment lacks.
 
-    def check(self, installed: str) -> str | None:
-        """Hold the installed version against the requirement.
+        An installed wasmtime that fits is enough. It may come from uv's match-runtime, or from the
+        packager of a distribution.
+
+        Args:
+            targets: the targets that may be built.
+        """
+        needed = self.needed(targets)
+        lines = [line for line in needed if _is_wasmtime(line)]
+        return [] if _is_installed(lines) else needed
+
+    def needed(self, targets: Iterable[Target]) -> list[str]:
+        """Return the requirements of a build environment.
+
+        If the project does not name wasmtime, its dependencies are among them: one may require a
+        certain wasmtime, and the installer then chooses a version that users will get.
+
+        Args:
+            targets: the targets that may be built. Those without artifacts need nothing.
+        """
+        systems = [system for target in targets for system in target.systems]
+        if not systems:
+            return []
+        lines = list(self.lines)
+        if lines and native_system() not in systems:
+            lines = [_without_marker(line) for line in self._active(systems[0], _this_python())]
+        return lines or [*self.others, "wasmtime"]
+
+    def check(self, installed: str, target: Target, python: str = "") -> list[str]:
+        """Compare the installed version with the requirement, as it counts for a target's users.
 
         Args:
             installed: the version of the wasmtime wheel.
+            target: the target of the wheel.
+            python: the project's requires-python.
 
         Returns:
-            A warning that says what users will get, if they may have another version; else None.
+            Warnings about users who may have another version.
 
         Raises:
-            WazcacheError: the installed version does not satisfy the requirement.
+            WazcacheError: no user of the target has the installed version.
         """
-        major = installed.partition(".")[0]
-        pin = f"wasmtime>={major},<{int(major) + 1}" if major.isdigit() else "wasmtime==…"
-        requirements = [_parse(line) for line in self.lines]
-        active = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
-        for requirement in active:
-            if not requirement.specifier.contains(installed, prereleases=True):
-                raise WasmtimeError(
-                    f"wasmtime {installed} is installed in this environment, but {self.where} "
-                    f"says {requirement}",
-                    "install one that fits; a build with isolation does that by itself",
+        if not self.lines:
+            return self._check_dependencies(installed)
+        return list(
+            dict.fromkeys(
+                warning
+                for system in target.systems
+                for warning in self._check_system(installed, system, _pythons(python))
+            )
+        )
+
+    def _check_system(self, installed: str, system: System, pythons: list[str]) -> Iterator[str]:
+        from hatch_wazcache.engine.requirements import place_text, requirements_text
+
+        active = {python: self._active(system, python) for python in pythons}
+        without = [python for python in pythons if not active[python]]
+        if without == pythons:
+            raise WazcacheError(
+                f"{self.where} does not require wasmtime on {system.name}, so no artifact loads "
+                f"there; leave {system.name} out of targets, or set WAZCACHE_TARGET=any for a "
+                "wheel with the .wasm alone"
+            )
+        if without:
+            place = place_text(system.name, without, pythons)
+            yield f"{self.where} does not require wasmtime on {place}: no artifact loads there"
+        unfit: dict[str, list[str]] = {}
+        for python, lines in active.items():
+            if lines and not _admit(lines, installed):
+                unfit.setdefault(requirements_text(lines), []).append(python)
+        if sum(map(len, unfit.values())) + len(without) == len(pythons):
+            self._refuse(installed, system, next(iter(unfit)))
+        for text, versions in unfit.items():
+            yield (
+                f"{self.where} says {text} for {place_text(system.name, versions, pythons)}, which "
+                f"wasmtime {installed} is not: users there wait for the compiler at every start"
+            )
+        for lines in active.values():
+            if lines and _admit(lines, installed) and (text := _too_wide(lines, installed)):
+                yield f"{self.where} says {text}"
+
+    def _refuse(self, installed: str, system: System, text: str) -> None:
+        if system == native_system():
+            raise WasmtimeError(
+                f"wasmtime {installed} is installed in this environment, but {self.where} says "
+                f"{text}",
+                "install one that fits; a build with isolation does that by itself",
+            )
+        raise WazcacheError(
+            f"wasmtime {installed} is installed in this environment, but {self.where} says {text} "
+            f"for {system.name}; build that target alone, with a wasmtime that fits "
+            f"(WAZCACHE_TARGET={system.name}), or leave it out of targets"
+        )
+
+    def _check_dependencies(self, installed: str) -> list[str]:
+        """Check a project that does not name wasmtime: a dependency may require it."""
+        from hatch_wazcache.engine.requirements import for_one_major
+
+        pin = for_one_major(_major(installed))
+        found, unknown = _required_by(self.others)
+        for name, line in found:
+            if not _admit([line], installed):
+                raise WazcacheError(
+                    f"wasmtime {installed} is installed in this environment, but {name}, a "
+                    f"dependency of the project, requires {line}; set the option "
+                    f'engine = "wasmtime{line.specifier}"'
                 )
-        if not active:
-            return (
-                f"{self.where} does not name wasmtime: whoever has another major version than "
-                f"{major} waits for the compiler at every start; add "
-                f'"{pin}" to project.dependencies'
+        if found:
+            names = " and ".join(dict.fromkeys(name for name, _line in found))
+            text = _too_wide([line for _name, line in found], installed)
+            return [f"{names}, a dependency of the project, requires {text}"] if text else []
+        text = f"{self.where} does not name wasmtime"
+        if unknown:
+            text += (
+                f"; if a dependency requires it ({', '.join(unknown)}), set the option engine to "
+                "the same requirement; if none does, the installed package cannot import it"
             )
-        if major.isdigit() and _admit_others(active, int(major)):
-            said = " and ".join(dict.fromkeys(map(str, active)))
-            return (
-                f"{self.where} says {said}, which admits other major versions than {major}: "
-                f'whoever has one of those waits for the compiler at every start; "{pin}" keeps '
-                "users and artifacts together"
-            )
-        return None
+        else:
+            text += ", and no dependency requires it, so the installed package cannot import it"
+        return [f'{text}: add "{pin}" to project.dependencies']
+
+    def _active(self, system: System, python: str) -> list[Requirement]:
+        """Return the lines that count for the users of a system with a Python."""
+        from hatch_wazcache.engine.requirements import WasmtimeRequirements, marker_environment
+
+        requirements = WasmtimeRequirements(tuple(map(_parse, self.lines)))
+        lists = requirements.on(marker_environment(system, python))
+        return lists[0] if lists else []
 
 
-def _admit_others(requirements: Sequence[Requirement], major: int) -> bool:
-    """Say whether a version of another major satisfies all.
+def _required_by(lines: Iterable[str]) -> tuple[list[tuple[str, Requirement]], list[str]]:
+    """Find the requirements on wasmtime of installed distributions and of their dependencies.
 
-    If there is one, it is next to this major, or next to one that they name.
+    Returns:
+        The name and the requirement of each that has one; and the names of the lines' distributions
+        that are not installed.
     """
-    specifiers = [specifier for requirement in requirements for specifier in requirement.specifier]
-    named = [specifier.version.partition(".")[0] for specifier in specifiers]
-    near = {major, *(int(number) for number in named if number.isdigit())}
-    others = {number + step for number in near for step in (-1, 0, 1)} - {major, 0, -1}
-    return any(
-        all(specifier.contains(f"{other}.{minor}") for specifier in specifiers)
-        for other in others
-        for minor in ("0.0", "999.999")
+    from importlib.metadata import PackageNotFoundError, requires
+
+    found: list[tuple[str, Requirement]] = []
+    unknown: list[str] = []
+    waiting = deque((_parse(line), True) for line in lines)
+    known: set[str] = set()
+    while waiting:
+        requirement, direct = waiting.popleft()
+        key = f"{requirement.name}{sorted(requirement.extras)}"
+        if key in known or not _counts_here(requirement, {""}):
+            continue
+        known.add(key)
+        try:
+            own = [_parse(line) for line in requires(requirement.name) or []]
+        except PackageNotFoundError:
+            unknown += [requirement.name] if direct else []
+            continue
+        active = [line for line in own if _counts_here(line, {"", *requirement.extras})]
+        found += [(requirement.name, line) for line in active if _is_wasmtime(str(line))]
+        waiting += [(line, False) for line in active if not _is_wasmtime(str(line))]
+    return found, unknown
+
+
+def _counts_here(requirement: Requirement, extras: set[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+
+
+def _is_installed(lines: Iterable[str]) -> bool:
+    """Say whether a wasmtime is installed that satisfies the lines which count on this machine."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version("wasmtime")
+    except PackageNotFoundError:
+        return False
+    requirements = list(map(_parse, lines))
+    return _admit([one for one in requirements if _counts_here(one, {""})], installed)
+
+
+def _admit(requirements: Iterable[Requirement], version: str) -> bool:
+    return all(one.specifier.contains(version, prereleases=True) for one in requirements)
+
+
+def _too_wide(lines: list[Requirement], installed: str) -> str:
+    """Say that lines admit other major versions than the installed one; empty if they do not."""
+    from hatch_wazcache.engine.requirements import (
+        admits_other_majors,
+        for_one_major,
+        requirements_text,
+    )
+
+    major = _major(installed)
+    if major is None or not admits_other_majors(lines, {major}):
+        return ""
+    return (
+        f"{requirements_text(lines)}, which admits other major versions than {major}: users who "
+        f'have one of those wait for the compiler at every start; "{for_one_major(major)}" keeps '
+        "users and artifacts together"
     )
 
 
+def _major(version: str) -> int | None:
+    major = version.partition(".")[0]
+    return int(major) if major.isdigit() else None
+
+
+def _pythons(requires_python: str) -> list[str]:
+    """Return the versions of Python that users may have."""
+    from hatch_wazcache.engine.requirements import PYTHONS, WasmtimeRequirements
+
+    requirements = WasmtimeRequirements((), python=requires_python)
+    return list(filter(requirements.admits_python, PYTHONS)) or [_this_python()]
+
+
+def _this_python() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _without_marker(requirement: Requirement) -> str:
+    requirement.marker = None
+    return str(requirement)
+
+
 def _without_name(line: str) -> str:
-    """Write a requirement so that two which ask for the same are equal."""
+    """Write a requirement so that equal ones have equal texts."""
     requirement = _parse(line)
     requirement.name = "wasmtime"
     return str(requirement)

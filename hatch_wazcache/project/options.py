@@ -209,6 +209,7 @@ OPTIONS = (
         {"type": "string", "pattern": "^[Ww][Aa][Ss][Mm][Tt][Ii][Mm][Ee]"},
         default_text="wasmtime's line in `dependencies`, or else the one that all "
         "`optional-dependencies` agree on",
+        variable=environment.ENGINE,
     ),
     Option(
         "strict",

@@ -447,6 +447,7 @@ def test_a_front_end_is_told_the_wasmtime_that_the_project_names(
     project.write("pyproject.toml", text)
     for path, content in files.items():
         project.write(path, content)
+    project.use("")
     code = f"from setuptools import build_meta; print(*build_meta.{hook}())"
     done = project.run_python("-c", code)
     assert done.output.splitlines()[-1] == expected, done.output

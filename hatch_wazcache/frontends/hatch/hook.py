@@ -69,7 +69,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         if self.target_name != "wheel":
             return []
         with self._one_message():
-            return self._requirement.to_install()
+            return self._requirement.to_install(self.options.possible_targets)
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove what editable installs have written."""
@@ -233,7 +233,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _advice_for_hatch(self) -> str:
         """Say what to do in the environment in which hatch runs the build backend."""
-        needed = ", ".join(json.dumps(line) for line in self._requirement.to_install())
+        lines = self._requirement.needed(self.options.possible_targets)
+        needed = ", ".join(map(json.dumps, lines))
         return (
             "hatch before 1.18.2 does not install the dependencies of build hooks, and later "
             "versions install them only for tables in [tool.hatch.build.hooks]: add "

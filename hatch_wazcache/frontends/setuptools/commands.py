@@ -69,7 +69,8 @@ class _EggInfo(egg_info):
     def run(self) -> None:
         if issubclass(distutils.core.Distribution, build_meta.Distribution):
             with one_message():
-                needed = build_wazcache(self.distribution).requirement.to_install()
+                step = build_wazcache(self.distribution)
+                needed = step.requirement.to_install(step.config.possible_targets)
             raise build_meta.SetupRequirementsError(needed)
         super().run()
 
