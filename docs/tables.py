@@ -23,11 +23,17 @@ __all__ = ["generated"]
 DOCS = Path(__file__).resolve().parent
 
 
+_REPOSITORY = "https://github.com/hatch-wazcache/hatch-wazcache/blob/main"
+
+
 def generated() -> dict[Path, str]:
     """Return the whole text of each file that has generated parts."""
     readme, page = DOCS.parent / "README.md", DOCS / "options.md"
     schema = json.dumps(make_schema(), indent=2, ensure_ascii=False) + "\n"
-    in_readme = re.sub(r"\]\((?=\w+\.md)", "](docs/", _options(("option", "meaning", "default")))
+    # PyPI shows the README without the repository's files: its links are absolute.
+    in_readme = re.sub(
+        r"\]\((?=\w+\.md)", f"]({_REPOSITORY}/docs/", _options(("option", "meaning", "default"))
+    )
     in_page = _options(("option", "meaning", "default", "variable"))
     return {
         readme: _between(readme.read_text(encoding="utf-8"), {"options": in_readme}),

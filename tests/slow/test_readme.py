@@ -59,7 +59,7 @@ def shell(command: str, clone: Path, folder: Path | None = None, **env: str) -> 
 def test_the_commands_behind_make_example(clone: Path):
     block = next(block for block in blocks("console") if "demo.py" in block)
     outputs = [shell(command, clone) for command in commands(block)]
-    assert len(outputs) == 4
+    assert len(outputs) == 5
     assert "precompiled" in outputs[-1]
     assert "factor" in outputs[-1]
 
@@ -171,6 +171,19 @@ def test_the_commands_behind_make_test(clone: Path):
     for command in install:
         shell(command, clone)
     assert "tests/wheels/test_platform_wheel.py" in shell(f"{test} --collect-only -q", clone)
+
+
+def test_every_link_of_the_readme_resolves_on_pypi_and_leads_to_a_file():
+    links = re.findall(r"\]\(([^)]+)\)|^\[[^\]]+\]: (\S+)", README, re.MULTILINE)
+    project = re.compile(
+        r"https://(?:github|raw\.githubusercontent)\.com/hatch-wazcache/hatch-wazcache/"
+        r"(?:blob/)?main/([^#]+)"
+    )
+    assert len(links) > 10
+    for link in map("".join, links):
+        assert link.startswith("https://"), link
+        if match := project.match(link):
+            assert (ROOT / match[1]).exists(), link
 
 
 def test_the_configuration_is_all_that_a_project_needs(project: Project):
