@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.installed import installed_wasmtime
+from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import WasmReader
 from hatch_wazcache.packing.entries import Entries
@@ -52,6 +53,10 @@ class Build:
         wasmtime = installed_wasmtime() if target.systems else None
         if wasmtime is not None:
             self._check_requirement(wasmtime, target)
+        if native_system() is None and not target.systems and project.config.wanted is None:
+            report.say(
+                "wasmtime-py has no wheels for this machine: the wheel holds the .wasm alone"
+            )
         if first is None and (warning := project.check_python()):
             report.warn(warning)
         self.entries: Entries = Entries(

@@ -65,6 +65,90 @@ def test_a_library_of_another_version_than_installed_is_an_error(project: Projec
     assert "Traceback" not in built.output
 
 
+@pytest.fixture
+def packaged(project: Project) -> Path:
+    """The folder of a wasmtime 48 that a packager may change; the project is built with it."""
+    made = environment_of("wasmtime==48.0.0")
+    folder = project.root.parent / "environment"
+    shutil.copytree(made.parent.parent, folder, symlinks=True)
+    project.python = folder / "bin" / "python"
+    (package,) = folder.glob("lib/python*/site-packages/wasmtime")
+    return package
+
+
+def test_a_library_that_a_packager_has_stripped_or_patched_compiles(
+    project: Project, packaged: Path
+):
+    whole = project.build().wheel.read_bytes()
+    (library,) = packaged.glob("linux-*/_libwasmtime.so")
+    with library.open("ab") as file:  # as patchelf and strip do, it changes the size
+        file.write(bytes(8))
+    shutil.rmtree(project.cache)
+    built = project.build()
+    assert built.status == 0, built.output
+    assert built.wheel.read_bytes() == whole
+    assert "0 compiled, 1 found" in project.build().output
+
+
+def test_a_library_in_a_folder_of_the_distribution_compiles(project: Project, packaged: Path):
+    whole = project.build().wheel.read_bytes()
+    (library,) = packaged.glob("linux-*/_libwasmtime.so")
+    moved = library.rename(packaged.parent.parent.parent / "libwasmtime.so")
+    code = (packaged / "_ffi.py").read_text()
+    line = "dll = cdll.LoadLibrary(str(filename))"
+    assert line in code
+    (packaged / "_ffi.py").write_text(code.replace(line, f"dll = cdll.LoadLibrary({str(moved)!r})"))
+    shutil.rmtree(project.cache)
+    built = project.build()
+    assert built.status == 0, built.output
+    assert built.wheel.read_bytes() == whole
+
+
+def test_a_wasmtime_without_a_library_is_one_message(project: Project, packaged: Path):
+    (library,) = packaged.glob("linux-*/_libwasmtime.so")
+    library.unlink()
+    built = project.build()
+    assert built.status != 0
+    assert "wasmtime 48.0.0 is installed in " in built.output
+    assert "cannot be imported on this machine" in built.output
+    assert "Traceback" not in built.output
+
+
+# no engine
+
+
+@pytest.mark.parametrize("target", ["any", "riscv64-linux", "s390x-linux"])
+def test_a_wheel_with_the_wasm_alone_is_built_without_wasmtime(project: Project, target: str):
+    project.use("")
+    built = project.build(WAZCACHE_TARGET=target)
+    assert built.status == 0, built.output
+    assert "demo/a.wasm" in built.names
+    assert not [name for name in built.names if name.endswith(".cwasm")]
+
+
+@pytest.mark.skipif(not shutil.which("setarch"), reason="setarch is part of util-linux")
+def test_a_machine_without_a_library_of_wasmtime_gets_the_wheel_for_any(
+    project: Project, tmp_path: Path
+):
+    project.use("")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec setarch i686 {project.python} "$@"\n')
+    python.chmod(0o755)
+    project.python = python
+    built = project.build()
+    assert built.status == 0, built.output
+    assert built.wheel.name == "demo-1.0-py3-none-any.whl"
+    assert "demo/a.wasm" in built.names
+    assert "wasmtime-py has no wheels for this machine" in built.output
+
+
+def test_a_wasmtime_that_is_older_than_the_tests_is_a_warning(project: Project):
+    project.use("35.0.0")
+    project.requires("wasmtime>=35,<36")
+    built = project.build()
+    assert "wasmtime 35.0.0 is installed, which is older than all that" in built.output
+
+
 @pytest.mark.parametrize("note", ["50.0.0", "48", "", "48.0.0 0000", "\0"])
 def test_a_note_of_the_engines_version_is_not_believed_unchecked(project: Project, note: str):
     first = project.build()
