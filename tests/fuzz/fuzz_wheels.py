@@ -1,0 +1,227 @@
+"""Hostile wheels, for as long as you like: each is audited and described quickly, without a crash.
+
+A good wheel is changed in one place at a time: metadata, RECORD, manifest, artifact, the archive's
+own bytes, or a count that multiplies. A failure prints the seed that repeats it.
+
+    python tests/fuzz/fuzz_wheels.py --seconds 3600
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from hatch_wazcache.audit.audit_wheel import audit_wheel
+from hatch_wazcache.audit.inspection import Here, inspect_wheel
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
+from tests.support.audits import ARTIFACT, MANIFEST, artifact, asset
+from tests.support.doctored import SECTION, Wheel, sections
+from tests.support.projects import PYPROJECT, Project
+
+SLOW = 5.0
+"""Seconds that no wheel may take, on a busy machine too."""
+
+REQUIREMENT = (
+    *("wasmtime", ">=48", "<49", "==48.*", "~=", "===", "!=", "@ https://x", "[a]", ",", ";", " "),
+    *("python_version", "os_name", "extra", "platform_release", "'3.9'", "'fast'", "==", "in"),
+    *(" and ", " or ", "(", ")", "'", '"', "\0", "\N{LATIN SMALL LETTER E WITH ACUTE}", "9" * 40),
+    *("\nRequires-Dist: ", "\nRequires-Python: ", "\nProvides-Extra: fast", "\n", "\n "),
+)
+TAG = (
+    "py3",
+    "-",
+    "none",
+    "any",
+    "manylinux1_x86_64",
+    ".",
+    " ",
+    "\t",
+    "\n",
+    "\nTag: ",
+    "\0",
+    ".a" * 9,
+)
+JSON = ("{", "}", "[", "]", ",", ":", '"', '"a"', "null", "true", "-1", "1e999", "NaN", "\\", "../")
+VALUES = (
+    None,
+    True,
+    -1,
+    2**70,
+    1e300,
+    "",
+    "a",
+    "../a",
+    "/a",
+    "a" * 9999,
+    [],
+    {},
+    [[]],
+    ["name"] * 3,
+)
+COUNTS = (3, 40, 500, 20_000)
+
+
+def words(rng: random.Random, known: tuple[str, ...]) -> str:
+    return "".join(rng.choices(known, k=rng.randint(1, 15)))
+
+
+def metadata(wheel: Wheel, rng: random.Random) -> None:
+    text = f"Metadata-Version: 2.4\nRequires-Dist: wasmtime{words(rng, REQUIREMENT)}\n"
+    wheel.members[f"{wheel.info}/METADATA"] = text.encode()
+
+
+def tags(wheel: Wheel, rng: random.Random) -> None:
+    wheel.members[f"{wheel.info}/WHEEL"] = f"Tag: {words(rng, TAG)}".encode()
+
+
+def record(wheel: Wheel, rng: random.Random) -> None:
+    cells = ("", "a", "sha256=", "sha512=a", "md5=a", "-1", "\0", ARTIFACT, "../a", "\n", '"')
+    rows = [rng.choices(cells, k=rng.randint(1, 5)) for _ in range(rng.choice(COUNTS))]
+    wheel.record = lambda old: old.extend(rows)
+
+
+def manifest_text(wheel: Wheel, rng: random.Random) -> None:
+    text = wheel.members[MANIFEST].decode()
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(len(text))
+        text = text[:start] + rng.choice(JSON) + text[start + rng.randint(0, 20) :]
+    wheel.members[MANIFEST] = text.encode()
+
+
+def manifest_values(wheel: Wheel, rng: random.Random) -> None:
+    def change(manifest: dict) -> None:
+        table = rng.choice((manifest, asset(manifest), artifact(manifest), manifest["profiles"]))
+        table[rng.choice([*table, "strip", "compiler", "editable"])] = rng.choice(VALUES)
+
+    wheel.manifest(change)
+
+
+def counts(wheel: Wheel, rng: random.Random) -> None:
+    """Multiply one part of the wheel."""
+    count = rng.choice(COUNTS)
+
+    def change(manifest: dict) -> None:
+        about, made = asset(manifest), artifact(manifest)
+        kind = rng.randrange(5)
+        if kind == 0:
+            about["artifacts"] *= count
+        elif kind == 1:
+            manifest["assets"] |= {f"{number}.wasm": about for number in range(count)}
+        elif kind == 2:
+            manifest["profiles"] |= {str(number): {} for number in range(count)}
+            about["artifacts"] = [{**made, "profile": number} for number in range(count)]
+        elif kind == 3:
+            about["artifacts"] += [{**made, "file": str(number)} for number in range(count)]
+        else:
+            manifest["profiles"]["default"] = {str(number): number for number in range(count)}
+
+    wheel.manifest(change)
+    if rng.random() < 0.3:
+        names = [f"demo{number}/{rng.choice(('a.py', '_wazcache.json', 'a.json', 'a.cwasm'))}"
+                 for number in range(min(count, 3000))]  # fmt: skip
+        wheel.members |= dict.fromkeys(names, wheel.members[MANIFEST][:4000])
+
+
+def artifact_bytes(wheel: Wheel, rng: random.Random) -> None:
+    """Change the parts that the audit reads: the file's header, a section's, the engine."""
+    data = bytearray(wheel.members[ARTIFACT])
+    at = sections(wheel.members[ARTIFACT])
+    engine = SECTION.unpack_from(data, at[".wasmtime.engine"])
+    places = [*range(64), *range(at[".wasmtime.engine"], at[".wasmtime.engine"] + 64)]
+    places += [*range(engine[4], engine[4] + engine[5])] * 2
+    for place in rng.choices(places, k=rng.randint(1, 4)):
+        data[place] = rng.randrange(256)
+    wheel.members[ARTIFACT] = bytes(data)
+    wheel.claim(ARTIFACT)
+
+
+CHANGES: tuple[Callable[[Wheel, random.Random], None], ...] = (
+    metadata,
+    tags,
+    record,
+    manifest_text,
+    manifest_values,
+    counts,
+    artifact_bytes,
+)
+
+
+def change_archive(path: Path, rng: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    directory = data.rindex(b"PK\1\2")
+    for _ in range(rng.randint(1, 5)):
+        near = rng.random() < 0.7
+        data[rng.randrange(directory if near else 0, len(data))] = rng.randrange(256)
+    path.write_bytes(data)
+
+
+def try_wheel(good: Path, folder: Path, seed: int) -> str:
+    """Change, audit and describe a wheel.
+
+    Returns:
+        The kind of change.
+    """
+    rng = random.Random(seed)
+    wheel = Wheel(good)
+    change = rng.choice(CHANGES)
+    change(wheel, rng)
+    path = wheel.write(folder)
+    if rng.random() < 0.2:
+        change_archive(path, rng)
+    start = time.perf_counter()
+    try:
+        with WheelReader(path) as opened:
+            audit = audit_wheel(opened)
+            for result in (*audit.findings, *audit.notes):
+                assert result.text
+                assert len(result.text) < 20_000
+            json.dumps(inspect_wheel(opened, Here(None, None, "")), default=vars)
+    except (BrokenWheelError, WazcacheError):
+        pass
+    seconds = time.perf_counter() - start
+    assert seconds < SLOW, f"{seconds:.1f} s"
+    return change.__name__
+
+
+def good_wheel(folder: Path) -> Path:
+    project = Project(folder / "project", folder / "cache")
+    project.write("pyproject.toml", PYPROJECT)
+    project.write("demo/__init__.py")
+    project.wasm("demo/a.wasm")
+    return project.build().wheel
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    options = parser.parse_args()
+    seed, end = options.seed, time.monotonic() + options.seconds
+    tried: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        good = good_wheel(Path(name))
+        while time.monotonic() < end:
+            try:
+                tried[try_wheel(good, Path(name) / "changed", seed)] += 1
+            except Exception:  # noqa: BLE001
+                traceback.print_exc(file=sys.stdout)
+                print(f"FAILED with --seed {seed}")
+                return 1
+            seed += 1
+    print(f"{tried.total()} wheels: {dict(tried)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
