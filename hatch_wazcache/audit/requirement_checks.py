@@ -24,6 +24,7 @@ from hatch_wazcache.engine.requirements import (
     requirements_text,
 )
 from hatch_wazcache.engine.targets import SYSTEMS
+from hatch_wazcache.resources import LOADER_PYTHON
 from hatch_wazcache.wheels.metadata import info_folder, read_metadata
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Requirements", "check_requirements", "read_requirements"]
 
-_TOO_OLD = ("2.7", *(f"3.{minor}" for minor in range(9)))
+_TOO_OLD = tuple(f"3.{minor}" for minor in range(LOADER_PYTHON[1]))
 
 _MOST_LINES = 10
 """The most requirements on wasmtime, and the most extras that have one."""
@@ -129,7 +130,7 @@ def _majors(headers: Mapping[str, ArtifactHeader]) -> dict[str, set[int]]:
 def _check_loader(
     member: str, requirements: Requirements, majors: Mapping[str, set[int]]
 ) -> Iterator[Finding | Note]:
-    """Check whether a loader can run: it imports wasmtime, and needs Python 3.9."""
+    """Check whether a loader can run: it imports wasmtime, and needs Python 3.9 or newer."""
     if not requirements.wasmtime.lines:
         major = max((max(numbers) for numbers in majors.values()), default=None)
         if requirements.others:
@@ -146,12 +147,22 @@ def _check_loader(
                 member,
                 f'{text}; add "{for_one_major(major)}" to the project\'s dependencies',
             )
-    old = [version for version in _TOO_OLD if requirements.wasmtime.admits_python(version)]
-    if old:
-        text = f"Requires-Python {requirements.wasmtime.python} admits Python {old[-1]}"
-        text = text if requirements.wasmtime.python else "has no Requires-Python"
-        set_it = 'set requires-python = ">=3.9" in the project'
-        yield Note(member, f"{text}, but the loader needs Python 3.9; {set_it}")
+    yield from _check_python(member, requirements.wasmtime)
+
+
+def _check_python(member: str, requirements: WasmtimeRequirements) -> Iterator[Note]:
+    """Note that the package can be installed where its loader does not run.
+
+    A wheel without Requires-Python promises nothing, and wasmtime itself needs Python 3.9.
+    """
+    python, needed = requirements.python, ".".join(map(str, LOADER_PYTHON))
+    old = [version for version in _TOO_OLD if requirements.admits_python(version)]
+    if python and old:
+        yield Note(
+            member,
+            f"Requires-Python {python} admits Python {old[-1]}, but the loader needs Python "
+            f'{needed}; set requires-python = ">={needed}" in the project',
+        )
 
 
 def _check_system(
