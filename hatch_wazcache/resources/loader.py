@@ -429,17 +429,16 @@ def _find(name: Any) -> tuple[str, dict[str, Any]]:
     known = _manifest()["assets"]
     text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
     as_name = _in_manifest(text)
-    if not isinstance(name, str) or os.path.isabs(text):
-        for found in _names(text):
-            if found in known:
-                return found, known[found]
-            for asset_name, asset in known.items():
-                if found == asset["wasm"]:  # an editable install may have it elsewhere
-                    return asset_name, asset
-    elif as_name in known:
+    if isinstance(name, str) and as_name in known:
         if "/" in as_name:
             _refuse_another_file(text, as_name, known[as_name])
         return as_name, known[as_name]
+    for found in _names(text):
+        if found in known:
+            return found, known[found]
+        for asset_name, asset in known.items():
+            if found == asset["wasm"]:  # an editable install may have it elsewhere
+                return asset_name, asset
     message = f"there is no asset {name}; there is {', '.join(sorted(known))}"
     if os.path.isfile(text):
         message += f". To load the file {os.path.abspath(text)}, use wasmtime itself"

@@ -71,6 +71,7 @@ def test_status_is_true_if_an_artifact_loads(own_site: Path):
         "Path(os.path.relpath(Path(demo.__file__).parent / 'data/deep/b.wasm'))",
         "Path(demo.__file__).parent / 'data/deep/b.wasm'",
         "str(Path(demo.__file__).parent / 'data/deep/b.wasm')",
+        "os.path.relpath(str(Path(demo.__file__).parent / 'data/deep/b.wasm'))",
         "files('demo') / 'data/deep/b.wasm'",
         "files('demo').joinpath('data', 'deep', 'b.wasm')",
     ],
