@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
@@ -17,11 +18,12 @@ from hatch_wazcache.formats.sections import (
 from hatch_wazcache.util.digests import file_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hatch_wazcache.formats.sections import Kind
 
-__all__ = ["FileStamp", "Wasm", "WasmReader", "read_again", "read_wasm"]
+__all__ = ["FileStamp", "Wasm", "WasmReader", "check_wasm", "read_again", "read_wasm"]
 
 _CODE_SECTION = 10
 
@@ -67,26 +69,51 @@ def read_wasm(path: Path, name: str) -> Wasm:
     Raises:
         WazcacheError: the file cannot be read or is not a complete WebAssembly binary.
     """
+    with _opened(path, name) as file:
+        stamp = FileStamp.of(os.fstat(file.fileno()))
+        kind, size, code_size = _read_sections(file, name)
+        file.seek(0)
+        return Wasm(file_sha256(file), size, kind, stamp, code_size)
+
+
+def check_wasm(path: Path, name: str) -> None:
+    """Read the header and the sections of a `.wasm` file, for a build that does not compile it.
+
+    Args:
+        path: the file.
+        name: its name in messages.
+
+    Raises:
+        WazcacheError: as for `read_wasm`.
+    """
+    with _opened(path, name) as file:
+        _read_sections(file, name)
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
     try:
         if not path.is_file():
             raise WazcacheError(f"{name}: {_no_file(path)}; an asset must be a .wasm file")
         with path.open("rb") as file:
-            stamp = FileStamp.of(os.fstat(file.fileno()))
-            if not (head := file.read(8)):
-                raise WazcacheError(f"{name}: the file is empty")
-            if (kind := WASM_HEADERS.get(head)) is None:
-                raise WazcacheError(f"{name}: {_what_it_is(head + file.read(64))}")
-            size = file.seek(0, os.SEEK_END)
-            try:
-                code_size = _code_size(file, 8, size, kind)
-            except DamagedError:
-                raise WazcacheError(
-                    f"{name}: truncated or damaged: a section does not end where it should"
-                ) from None
-            file.seek(0)
-            return Wasm(file_sha256(file), size, kind, stamp, code_size)
+            yield file
     except OSError as error:
         raise WazcacheError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def _read_sections(file: BinaryIO, name: str) -> tuple[Kind, int, int]:
+    """Return the kind of a WebAssembly binary, its size, and the size of all code sections."""
+    if not (head := file.read(8)):
+        raise WazcacheError(f"{name}: the file is empty")
+    if (kind := WASM_HEADERS.get(head)) is None:
+        raise WazcacheError(f"{name}: {_what_it_is(head + file.read(64))}")
+    size = file.seek(0, os.SEEK_END)
+    try:
+        return kind, size, _code_size(file, 8, size, kind)
+    except DamagedError:
+        raise WazcacheError(
+            f"{name}: truncated or damaged: a section does not end where it should"
+        ) from None
 
 
 class WasmReader:

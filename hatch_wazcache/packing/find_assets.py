@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.formats.wasm import check_wasm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hatch_wazcache.project.config import Config
 
-__all__ = ["DeclaredFile", "find_assets"]
+__all__ = ["DeclaredFile", "find_assets", "find_checked_assets"]
 
 _NAMES_SHOWN = 3
 """How many `.wasm` files a message lists."""
@@ -80,6 +81,30 @@ def find_assets(config: Config, root: Path, without: Path | None = None) -> Iter
         raise WazcacheError("\n".join(problems))
     for relative in sorted(found):
         yield DeclaredFile(root / relative, relative, found[relative])
+
+
+def find_checked_assets(
+    config: Config, root: Path, without: Path | None = None
+) -> list[DeclaredFile]:
+    """Find the declared files for an sdist, which must not hold a file that no wheel can use.
+
+    Args:
+        config: the options.
+        root: the project's root.
+        without: a folder of the build system, which may hold copies of assets.
+
+    Raises:
+        WazcacheError: as for `find_assets`, or a file is not a complete WebAssembly binary.
+    """
+    files, problems = list(find_assets(config, root, without)), []
+    for file in files:
+        try:
+            check_wasm(file.path, file.relative)
+        except WazcacheError as error:
+            problems.append(str(error))
+    if problems:
+        raise WazcacheError("\n".join(problems))
+    return files
 
 
 def _matches(root: Path, glob: str) -> list[str]:

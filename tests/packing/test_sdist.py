@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.environments import environment_with
 from tests.support.layouts import LAYOUTS, built_layout
-from tests.support.projects import Project, unpack_sdist
+from tests.support.projects import Project, SetuptoolsProject, unpack_sdist
+from tests.support.wasm import tiny
 from tests.support.wheels import members
 
 
@@ -69,3 +70,31 @@ def test_it_needs_the_declared_assets(project):
     assert built.status != 0
     assert '"demo/*.wasm" matches no file' in built.output
     assert list((project.root / "dist").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [Project, SetuptoolsProject])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+            "a Git LFS pointer, not WebAssembly; run `git lfs pull`",
+        ),
+        (tiny("a")[:-1], "truncated or damaged"),
+    ],
+    ids=["empty", "a Git LFS pointer", "cut off"],
+)
+def test_it_is_refused_if_no_wheel_could_be_built_from_it(tmp_path, kind, content, message):
+    project = kind(tmp_path / "project", tmp_path / "cache")
+    project.write("pyproject.toml", project.pyproject)
+    project.write("demo/__init__.py")
+    project.write("demo/a.wasm", content)
+    project.write("demo/b.wasm", content)
+    hatch = kind is Project
+    built = project.hatchling("-t", "sdist") if hatch else project.backend("build_sdist")
+    assert built.status != 0
+    for name in ("demo/a.wasm", "demo/b.wasm"):
+        assert f"wazcache: {name}: {message}" in built.output
+    assert "Traceback" not in built.output
+    assert list((project.root / "dist").glob("*.tar.gz")) == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.files import distribution_path, find_layout, reserve
-from hatch_wazcache.packing.find_assets import find_assets
+from hatch_wazcache.packing.find_assets import find_checked_assets
 from hatch_wazcache.packing.unwanted import unwanted_files
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def prepare_sdist(
         process ends.
 
     Raises:
-        WazcacheError: a glob matches nothing, or an asset cannot be read.
+        WazcacheError: a glob matches nothing, or an asset is not WebAssembly.
     """
     copies = TemporaryDirectory(prefix="wazcache-")
     assets = []
-    for asset in find_assets(options, Path(config.root)):
+    for asset in find_checked_assets(options, Path(config.root)):
         linked = asset.path.is_symlink()
         file = _copy(asset.path, asset.relative, copies.name) if linked else asset.path
         build_data["force_include"][str(file)] = asset.relative

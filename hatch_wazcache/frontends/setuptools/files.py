@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.packing.find_assets import find_assets
+from hatch_wazcache.packing.find_assets import find_assets, find_checked_assets
 from hatch_wazcache.packing.tree import BuildTree
 from hatch_wazcache.packing.unwanted import unwanted_files
 from hatch_wazcache.project.packages import Layout
@@ -104,9 +104,10 @@ class SetuptoolsFiles:
             config: the options.
 
         Raises:
-            WazcacheError: a glob matches nothing, or a file outside the root.
+            WazcacheError: a glob matches nothing, or an asset is not WebAssembly.
         """
-        assets = self.assets(config)
+        checked = find_checked_assets(config, self._root, self._build_base)
+        assets = [asset.relative.replace("/", os.sep) for asset in checked]
         files = {str(self._root / name): _with_slashes(name) for name in names}
         layout = Layout(self._root, files, str)  # an sdist keeps the paths of the project
         unwanted = unwanted_files(layout, [_with_slashes(asset) for asset in assets], config)
