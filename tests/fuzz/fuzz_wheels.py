@@ -30,7 +30,7 @@ from tests.support.doctored import SECTION, Wheel, sections
 from tests.support.projects import PYPROJECT, Project
 
 SLOW = 5.0
-"""Seconds that no wheel may take, on a busy machine too."""
+"""Seconds of CPU time that no wheel may take, on a slow machine too."""
 
 REQUIREMENT = (
     *("wasmtime", ">=48", "<49", "==48.*", "~=", "===", "!=", "@ https://x", "[a]", ",", ";", " "),
@@ -179,7 +179,7 @@ def try_wheel(good: Path, folder: Path, seed: int) -> str:
     path = wheel.write(folder)
     if rng.random() < 0.2:
         change_archive(path, rng)
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with WheelReader(path) as opened:
             audit = audit_wheel(opened)
@@ -189,7 +189,7 @@ def try_wheel(good: Path, folder: Path, seed: int) -> str:
             json.dumps(inspect_wheel(opened, Here(None, None, "")), default=vars)
     except (BrokenWheelError, WazcacheError):
         pass
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert seconds < SLOW, f"{seconds:.1f} s"
     return change.__name__
 
