@@ -8,6 +8,7 @@ from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.child_process import python_executable, why_no_python
 from hatch_wazcache.compile.compilers import WasmtimeCli, delete_leftover_files
+from hatch_wazcache.compile.feature_hints import feature_hint
 from hatch_wazcache.compile.memory import job_memory, usable_cores
 from hatch_wazcache.compile.pool import Pool
 from hatch_wazcache.compile.task import Outcome, StillRunning, Task
@@ -223,6 +224,8 @@ def _code_size(job: Job) -> int:
 def _failure(job: Job, error: str) -> str:
     if not isinstance(job.key, ArtifactKey):
         return f"{job.label}: {error}"
+    if hint := feature_hint(error, job.key.settings, job.key.engine):
+        error = f"{error}; {hint}"
     return (
         f"{job.label}: cannot be compiled for {job.key.target} by wasmtime {job.key.engine}"
         f"{settings_text(job.key.settings)}: {error}"
