@@ -4,15 +4,16 @@
 | --- | --- |
 | `NewCompilationCache()` | `CompilationCache()` |
 | `NewCompilationCacheWithDir(dirname)` | `CompilationCache.in_directory(path)` |
-| one engine per kind, shared by all runtimes | `engine(profile)`: one per profile |
+| one engine per kind, shared by all runtimes | `engine(profile)`: one engine per profile |
 | `CompileModule` asks memory, then the directory, then compiles | `load_module`, `load_component` |
 | two at once compile twice | one compilation per key, across threads and processes |
 | a corrupt entry is an error at every compile | a miss, and replaced |
 | a failed write fails the compile | one warning |
 | `Close` | `close`, or `with` |
 
-It needs wasmtime in the process and nothing of hatchling. Compilers run in child processes, as in a
-build: so a process that forks afterwards is safe, and an abort of wasmtime is an exception.
+It needs wasmtime in the process, and nothing of hatchling. Compilers run in child processes, as in
+a build. So a process can fork afterwards, and an abort of wasmtime is an exception. Where no Python
+can be started, as in a frozen program, the process compiles itself: see `python_executable`.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ import threading
 import time
 import warnings
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
@@ -50,7 +52,7 @@ from hatch_wazcache.report import Report
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
     from importlib.resources.abc import Traversable
     from types import TracebackType
 
@@ -65,12 +67,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CompilationCache"]
 
+Value = TypeVar("Value")
+
 _EMPTY = b"\0asm\1\0\0\0"
 """A module with nothing in it."""
 
 
 class CompilationCache:
-    """Compiled modules and components: loaded in memory, artifacts in a directory.
+    """Compiled modules and components: loaded in memory, their artifacts in a directory.
 
     All methods can be called from several threads.
     """
@@ -81,42 +85,24 @@ class CompilationCache:
         *,
         max_size: int | None = parse_size(DEFAULT_MAX_SIZE),
     ) -> None:
-        """Make a cache that lasts until `close`, or with `in_directory`'s argument one that stays.
+        """Make a cache: without a directory it lasts until `close`, with one it stays on disk.
 
         Args:
             directory: as for `in_directory`.
-            max_size: bytes that the directory is kept under when something was compiled; None for
-                any. The least recently used entries go first.
+            max_size: the largest size of the directory in bytes; None for any size. The least
+                recently used entries are removed first, after a compilation.
 
         Raises:
-            WazcacheError: the path is no directory or one that others can write to, or wasmtime is
-                not installed.
+            WazcacheError: the path is not a directory, others can write to it, or wasmtime is not
+                installed.
         """
-        self._resources = ExitStack()
+        temporary = None
         if directory is None:
-            folder = tempfile.mkdtemp(prefix="wazcache-")
-            self._resources.callback(weakref.finalize(self, _remove, folder, os.getpid()))
-            directory = Path(folder) / "cache"
-        root = Path(directory).expanduser().absolute()
-        troubles: list[str] = []
-        opening = True
-        self._directory = CacheDirectory(
-            root, lambda text: troubles.append(text) if opening else _warn(text)
-        )
-        opening = False
-        if self._directory.distrusted:
-            raise WazcacheError(f"the cache {root} {self._directory.distrusted}")
-        for text in troubles:
-            _warn(text)
-        self._max_size = max_size
-        self._used = BuildStatistics(0.0, PROCESS, 0, 0, 0.0, 0.0)
-        self._closed = False
-        self._engines: dict[Any, wasmtime.Engine] = {}
-        self._loaded: dict[Any, Any] = {}
-        self._locks: dict[Any, threading.Lock] = {}
-        self._lock = threading.Lock()
-        self._room = Room()
-        self._installed = installed_wasmtime().engine(self._directory.notes)
+            temporary = tempfile.mkdtemp(prefix="wazcache-")
+            directory = Path(temporary) / "cache"
+        self._artifacts = _Artifacts(Path(directory).expanduser().absolute(), max_size, temporary)
+        self._engines: _OncePerKey[wasmtime.Engine] = _OncePerKey()
+        self._loaded: _OncePerKey[Any] = _OncePerKey()
 
     @classmethod
     def in_directory(
@@ -125,7 +111,7 @@ class CompilationCache:
         """Make a cache that stays on disk, shared with builds and other processes.
 
         Args:
-            path: created (0700) if it is missing; a relative one is made absolute.
+            path: created (0700) if it is missing; a relative path is made absolute.
             max_size: bytes; as for `CompilationCache()`.
 
         Raises:
@@ -147,37 +133,14 @@ class CompilationCache:
     def close(self) -> None:
         """Release engines, modules and temporary files; a directory keeps its entries.
 
-        Can be called twice. What was loaded stays usable for whoever holds it.
+        Can be called twice. Modules that the caller still has stay usable.
         """
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._engines.clear()
-                self._loaded.clear()
-                self._directory.close()
-                self._settle()
-                self._resources.close()
-
-    def _settle(self) -> None:
-        """Keep what was found and compiled, and the directory within its bounds."""
-        if self._used.keys:
-            used = replace(self._used, time=time.time())
-            record_and_prune(self._directory, used, self._max_size, _warn)
-
-    def _count(self, entry: Entry, *, hit: bool) -> None:
-        with self._lock:
-            used = self._used
-            self._used = replace(
-                used,
-                hits=used.hits + hit,
-                misses=used.misses + (not hit),
-                seconds_saved=used.seconds_saved + (entry.seconds if hit else 0),
-                seconds_compiled=used.seconds_compiled + (0 if hit else entry.seconds),
-                keys=(*used.keys, entry.key),
-            )
+        self._engines.close()
+        self._loaded.close()
+        self._artifacts.close()
 
     def engine(self, profile: Profile | None = None) -> wasmtime.Engine:
-        """Return the engine with these settings: one for each profile, whoever asks.
+        """Return the engine with these settings; every call with them returns the same one.
 
         Args:
             profile: settings, named as wasmtime-py's `Config` attributes with hyphens.
@@ -186,36 +149,21 @@ class CompilationCache:
             WazcacheError: a setting is unknown or has a wrong value, or the cache is closed.
         """
         settings = _checked(profile)
-        with self._lock:
-            self._refuse_if_closed()
-            known = _as_key(settings) in self._engines
-        if settings and not known:
-            # Some settings make wasmtime abort: should they, then let it be in a child.
+        if settings and _as_key(settings) not in self._engines:
+            # Some settings make wasmtime abort. Compiling with them first, in a child process,
+            # turns that into an exception.
             self._load(_EMPTY, "module", settings)
         return self._engine(settings)
 
     def _engine(self, settings: Profile) -> wasmtime.Engine:
-        """Return the engine with settings that a compiler has survived."""
-        import wasmtime
-
-        with self._lock:
-            self._refuse_if_closed()
-            key = _as_key(settings)
-            if key not in self._engines:
-                config = wasmtime.Config()
-                try:
-                    apply_settings(config, settings)
-                except ValueError as error:
-                    raise WazcacheError(str(error)) from None
-                self._engines[key] = wasmtime.Engine(config)
-            return self._engines[key]
+        return self._engines.get(_as_key(settings), lambda: _make_engine(settings))
 
     def load_module(self, wasm: Source, *, profile: Profile | None = None) -> wasmtime.Module:
         """Return the compiled module; the same object for the same bytes and profile.
 
         Args:
             wasm: the binary, a path to it, or a file as of importlib.resources.
-            profile: settings of the engine, as for `engine`, which the module belongs to.
+            profile: settings of the module's engine, as for `engine`.
 
         Raises:
             WazcacheError: it is not a module, cannot be compiled, or the cache is closed.
@@ -225,85 +173,236 @@ class CompilationCache:
     def load_component(
         self, wasm: Source, *, profile: Profile | None = None
     ) -> wasmtime.component.Component:
-        """Return the compiled component, as `load_module` a module. Needs wasmtime 39 or later."""
+        """Return the compiled component, like `load_module`. Needs wasmtime 39 or later."""
         return self._load(wasm, "component", profile)  # type: ignore[no-any-return]
 
     def _load(self, wasm: Source, kind: Kind, profile: Profile | None) -> Any:
         settings = _checked(profile)
-        self._refuse_if_closed()
+        self._loaded.refuse_if_closed()
         with ExitStack() as files:
             path, name = _as_file(wasm, files)
             about = read_wasm(path, name)
             if about.kind != kind:
                 raise WazcacheError(f"{name} is a {about.kind}: use load_{about.kind}")
-            job = Job(self._key(about.sha256, settings), name, path, about)
-            key = (_as_key(settings), job.key.digest)
-            with self._lock:
-                lock = self._locks.setdefault(key, threading.Lock())
-            with lock:
-                loaded = self._loaded.get(key)
-                if loaded is None:
-                    loaded = _instantiate(job, kind, self._artifact(job), self._engine(settings))
-                    with self._lock:
-                        self._refuse_if_closed()
-                        self._loaded[key] = loaded
-                return loaded
+            job = Job(self._artifacts.key(about.sha256, settings), name, path, about)
 
-    def _key(self, sha256: str, settings: Profile) -> ArtifactKey:
-        """Return the key that a build for this machine has."""
+            def load() -> Any:
+                artifact = self._artifacts.get(job)
+                return _instantiate(job, kind, artifact, self._engine(settings))
+
+            return self._loaded.get((_as_key(settings), job.key.digest), load)
+
+
+class _OncePerKey(Generic[Value]):
+    """Values that are made once for each key, also if several threads ask at the same time."""
+
+    def __init__(self) -> None:
+        self._values: dict[Hashable, Value] = {}
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            self.refuse_if_closed()
+            return key in self._values
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the key's value, and make it if there is none."""
+        with self._lock:
+            self.refuse_if_closed()
+            if key in self._values:
+                return self._values[key]
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            with self._lock:
+                if key in self._values:  # another thread has made it
+                    return self._values[key]
+            value = make()
+            with self._lock:
+                self.refuse_if_closed()
+                self._values[key] = value
+            return value
+
+    def refuse_if_closed(self) -> None:
+        """Raise an error if the cache is closed.
+
+        Raises:
+            WazcacheError: it is.
+        """
+        if self._closed:
+            raise WazcacheError("this CompilationCache is closed")
+
+    def close(self) -> None:
+        """Forget all values, and refuse new ones."""
+        with self._lock:
+            self._closed = True
+            self._values.clear()
+
+
+class _Artifacts:
+    """Artifacts from a directory, or from a compiler where it has none; counts both."""
+
+    def __init__(self, root: Path, max_size: int | None, temporary: str | None) -> None:
+        """Open the directory.
+
+        Args:
+            root: the directory.
+            max_size: its largest size in bytes; None for any size.
+            temporary: a folder to remove in the end.
+
+        Raises:
+            WazcacheError: as for `CompilationCache()`.
+        """
+        self._remove = (
+            weakref.finalize(self, _remove, temporary, os.getpid()) if temporary else None
+        )
+        self._directory = _open_directory(root)
+        self._engine = installed_wasmtime().engine(self._directory.notes)
+        self._max_size = max_size
+        self._size: int | None = None
+        """Bytes of all entries, as far as this process knows; None before it has added one."""
+        self._used = BuildStatistics(0.0, PROCESS, 0, 0, 0.0, 0.0)
+        self._room = Room()
+        self._lock = threading.Lock()
+        self._loads = 0
+        """Calls of `get` that run now."""
+        self._closed = False
+
+    def key(self, sha256: str, settings: Profile) -> ArtifactKey:
+        """Return the key that a build for this machine gives the artifact."""
         system = native_system()
         if system is None:
             raise WazcacheError("wasmtime-py has no wheels for this machine")
-        version, triple = self._installed.version, self._installed.triple(system)
+        version, triple = self._engine.version, self._engine.triple(system)
         code = code_settings(settings)
         return ArtifactKey(sha256, version, system.name, triple, "baseline", (), code)
 
-    def _artifact(self, job: Job) -> bytes:
-        """Return the artifact's bytes, from the directory or from a compiler."""
-        try:
-            return self._look_up_or_compile(job)
-        finally:
-            if self._closed:  # meanwhile: nothing may stay held
-                self._directory.close()
-
-    def _look_up_or_compile(self, job: Job) -> bytes:
-        entry, hit = self._directory.get(job.key), True
-        if entry is None:
-            entry, hit = self._make(job, again=False)
-        try:
-            artifact = b"".join(entry.data())
-        except BrokenEntryError:
-            entry, hit = self._make(job, again=True)
-            try:
-                artifact = b"".join(entry.data())
-            except BrokenEntryError as error:
-                raise WazcacheError(f"{error}, again; is the disk damaged?") from error
-        self._count(entry, hit=hit)
+    def get(self, job: Job) -> bytes:
+        """Return the artifact of a job."""
+        with self._load():
+            entry, artifact, is_hit = self._look_up_or_compile(job)
+            self._count(entry, is_hit=is_hit)
+        if not is_hit:
+            self._prune(entry)
         return artifact
 
+    @contextmanager
+    def _load(self) -> Iterator[None]:
+        """Keep the directory open; the last load ends its lease, so that others can prune."""
+        with self._lock:
+            self._loads += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._loads -= 1
+                if not self._loads:
+                    self._directory.close()
+                    if self._closed:
+                        self._finish()
+
+    def close(self) -> None:
+        """Write the statistics and remove the temporary folder, now or after the last load."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                if not self._loads:
+                    self._finish()
+
+    def _finish(self) -> None:
+        if self._used.keys:
+            used = replace(self._used, time=time.time())
+            record_and_prune(self._directory, used, self._max_size, _warn)
+        if self._remove is not None:
+            self._remove()
+
+    def _count(self, entry: Entry, *, is_hit: bool) -> None:
+        with self._lock:
+            used = self._used
+            self._used = replace(
+                used,
+                hits=used.hits + is_hit,
+                misses=used.misses + (not is_hit),
+                seconds_saved=used.seconds_saved + (entry.seconds if is_hit else 0),
+                seconds_compiled=used.seconds_compiled + (0 if is_hit else entry.seconds),
+                keys=(*used.keys, entry.key),
+            )
+
+    def _prune(self, added: Entry) -> None:
+        """Keep the directory within its size, so that a service that never ends does not fill it.
+
+        To list all entries takes long in a large cache, so it is done once, and then whenever the
+        entries that were added since do not fit.
+        """
+        if self._max_size is None or not self._directory.usable:
+            return
+        root = self._directory.root
+        with self._lock:
+            if self._size is None:
+                self._size = sum(item.size for item in maintenance.items(root))
+            else:
+                with suppress(OSError):  # another process has removed it
+                    self._size += maintenance.size_on_disk(added.path.stat())
+            if self._size > self._max_size:
+                maintenance.prune_to_size(root, self._max_size, _warn)
+                self._size = sum(item.size for item in maintenance.items(root))
+
+    def _look_up_or_compile(self, job: Job) -> tuple[Entry, bytes, bool]:
+        """Return the entry of a job, its artifact, and whether nothing had to be compiled."""
+        entry, is_hit = self._directory.get(job.key), True
+        if entry is None:
+            entry, is_hit = self._make(job, again=False)
+        try:
+            return entry, b"".join(entry.data()), is_hit
+        except BrokenEntryError:
+            entry, is_hit = self._make(job, again=True)
+        try:
+            return entry, b"".join(entry.data()), is_hit
+        except BrokenEntryError as error:
+            raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+
     def _make(self, job: Job, *, again: bool) -> tuple[Entry, bool]:
-        """Have the artifact compiled; say too whether another process was quicker."""
+        """Compile the artifact; say too whether another process has made it meanwhile."""
         entries: dict[str, Entry] = {}
         report = Report(_silent, _warn)
         with self._room.taken(job_memory(job)):
             make_entries(
-                [job],
-                entries,
-                self._directory,
-                self._installed,
-                DEFAULT_TIMEOUT,
-                report,
-                again=again,
+                [job], entries, self._directory, self._engine, DEFAULT_TIMEOUT, report, again=again
             )
         return entries[job.key.digest], bool(report.found)
 
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise WazcacheError("this CompilationCache is closed")
+
+def _open_directory(root: Path) -> CacheDirectory:
+    """Open the directory of a cache; its problems are warnings, except that it is not trusted.
+
+    Raises:
+        WazcacheError: others can write to it.
+    """
+    problems: list[str] = []
+    opening = True
+    directory = CacheDirectory(root, lambda text: problems.append(text) if opening else _warn(text))
+    opening = False
+    if directory.distrusted:
+        raise WazcacheError(f"the cache {root} {directory.distrusted}")
+    for text in problems:
+        _warn(text)
+    return directory
+
+
+def _make_engine(settings: Profile) -> wasmtime.Engine:
+    import wasmtime
+
+    config = wasmtime.Config()
+    try:
+        apply_settings(config, settings)
+    except ValueError as error:
+        raise WazcacheError(str(error)) from None
+    return wasmtime.Engine(config)
 
 
 def _as_file(wasm: Source, files: ExitStack) -> tuple[Path, str]:
-    """Return a path to the binary and what messages call it."""
+    """Return a path to the binary, and its name in messages."""
     if isinstance(wasm, bytes | bytearray | memoryview):
         folder = files.enter_context(tempfile.TemporaryDirectory(prefix="wazcache-"))
         path = Path(folder) / "binary.wasm"
@@ -317,7 +416,7 @@ def _as_file(wasm: Source, files: ExitStack) -> tuple[Path, str]:
 
 
 def _instantiate(job: Job, kind: Kind, artifact: bytes, engine: wasmtime.Engine) -> Any:
-    """Make the object out of an artifact, or where this process refuses it, out of the binary."""
+    """Make the object from its artifact; if this process refuses the artifact, from the binary."""
     import wasmtime
 
     made: Any = wasmtime.Module
@@ -328,7 +427,7 @@ def _instantiate(job: Job, kind: Kind, artifact: bytes, engine: wasmtime.Engine)
     try:
         return made.deserialize(engine, artifact)
     except wasmtime.WasmtimeError as error:
-        # WASMTIME_BACKTRACE_DETAILS, which reaches every engine of a process and no compiler.
+        # WASMTIME_BACKTRACE_DETAILS changes each engine of this process, but not the compilers.
         _warn(f"{job.label}: compiled in this process and not kept: {error}")
         return made(engine, job.path.read_bytes())
 
@@ -362,4 +461,4 @@ def _warn(text: str) -> None:
 
 
 def _silent(_text: str) -> None:
-    """Say nothing: a library does not talk while it compiles."""
+    """Show nothing: a library prints no progress."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Lease", "in_use_since"]
 
 _FOLDER = "leases"
+
+_LONGEST = 86400.0
+"""Seconds that a lease can last."""
 
 
 class Lease:
@@ -64,7 +68,8 @@ class Lease:
 def in_use_since(root: Path, *, sweep: bool = True) -> float:
     """Return when the oldest lease began that is still held; infinity if there is none.
 
-    A running build may be about to copy any entry that was used after that.
+    A running build may be about to copy any entry that was used after that. A lease ends after a
+    day at the latest: a file system without locks keeps the leases of killed processes.
 
     Args:
         root: the cache.
@@ -73,9 +78,11 @@ def in_use_since(root: Path, *, sweep: bool = True) -> float:
     if sweep:
         temporary_files.sweep(root / _FOLDER)
     began = float("inf")
+    oldest = time.time() - _LONGEST
     with suppress(OSError):
         for lease in (root / _FOLDER).iterdir():
             with suppress(OSError):
-                if not temporary_files.is_leftover(lease):
-                    began = min(began, lease.stat().st_mtime)
+                time_of_lease = lease.stat().st_mtime
+                if time_of_lease >= oldest and not temporary_files.is_leftover(lease):
+                    began = min(began, time_of_lease)
     return began

@@ -31,6 +31,8 @@ __all__ = [
     "exists",
     "items",
     "prune",
+    "prune_to_size",
+    "size_on_disk",
     "verify",
 ]
 
@@ -121,9 +123,14 @@ def items(root: Path) -> list[Item]:
                 continue
             with suppress(OSError):
                 status = file.lstat()
-                size = status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
+                size = size_on_disk(status)
                 found.append(Item(file, folder.name, match[1], size, status.st_mtime))
     return sorted(found, key=lambda item: (item.used, item.key))
+
+
+def size_on_disk(status: os.stat_result) -> int:
+    """Return the bytes that a file occupies."""
+    return status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -149,14 +156,15 @@ def prune(
         dry_run: write and remove nothing, only list what would be removed.
 
     Raises:
-        WazcacheError: there are entries, but no tag that marks the folder as a cache.
+        WazcacheError: there are unwanted entries, but no tag that marks the folder as a cache.
     """
     gone, in_use, failed = [], 0, 0
-    if not _is_ours(root):
-        return Pruned()
-    with nullcontext() if dry_run else exclusive(root):  # the lock may be a new file
+    is_ours = is_cache(root / "CACHEDIR.TAG")
+    with exclusive(root) if is_ours and not dry_run else nullcontext():  # it may create a file
         unwanted = _unwanted(items(root), max_size, wanted)
-        since = in_use_since(root, sweep=not dry_run)
+        if unwanted and not is_ours:
+            raise _not_ours(root)
+        since = in_use_since(root, sweep=is_ours and not dry_run)
         for item in unwanted:
             if item.used >= since:
                 in_use += 1
@@ -164,26 +172,33 @@ def prune(
                 gone.append(item)
             else:
                 failed += 1
-        if not dry_run:
+        if is_ours and not dry_run:
             _tidy(root, since)
     return Pruned(tuple(gone), in_use, failed)
 
 
-def _is_ours(root: Path) -> bool:
-    """Say whether a folder has the tag of our caches; without it nothing is removed.
+def prune_to_size(root: Path, max_size: int, say: Callable[[str], None]) -> None:
+    """Remove the least recently used entries until the size fits. A failure is not an error.
 
-    Raises:
-        WazcacheError: it has no tag, but files with the names of entries.
+    Args:
+        root: the cache.
+        max_size: bytes.
+        say: called with the reason if the cache cannot be pruned.
     """
-    if is_cache(root / "CACHEDIR.TAG"):
-        return True
-    if items(root):
-        raise WazcacheError(
-            f"{root} has no CACHEDIR.TAG of hatch-wazcache, so it may hold other files with the "
-            "names of entries: nothing is removed; delete the folder yourself, or name another "
-            "one with cache-dir or WAZCACHE_DIR"
-        )
-    return False
+    try:
+        prune(root, max_size=max_size)
+    except OSError as error:
+        say(f"the cache {root} cannot be pruned: {error.strerror or error}")
+    except WazcacheError as error:
+        say(f"the cache cannot be pruned: {error}")
+
+
+def _not_ours(root: Path) -> WazcacheError:
+    return WazcacheError(
+        f"{root} has no CACHEDIR.TAG of hatch-wazcache, so it may hold other files with the names "
+        "of entries: nothing is removed; delete the folder yourself, or name another one with "
+        "cache-dir or WAZCACHE_DIR"
+    )
 
 
 def _unwanted(
@@ -215,7 +230,7 @@ def _remove(item: Item) -> bool:
 def clear(root: Path, *, dry_run: bool = False) -> Pruned:
     """Remove all entries, the statistics and the notes; or only list what would be removed."""
     pruned = prune(root, wanted=lambda _item: False, dry_run=dry_run)
-    if not dry_run and _is_ours(root):
+    if not dry_run and is_cache(root / "CACHEDIR.TAG"):
         _forget(root)
     return pruned
 
@@ -260,11 +275,13 @@ def verify(
         The broken entries, each with the reason.
     """
     broken = []
-    repair = repair and _is_ours(root)
+    is_ours = is_cache(root / "CACHEDIR.TAG")
     for item in items(root):
         problem = _problem(item)
         if problem is not None:
             broken.append((item, problem))
+            if repair and not is_ours:
+                raise _not_ours(root)
             if repair:
                 with exclusive(root):
                     if _problem(item) is not None:  # a build may have replaced it

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.lock import exclusive
-from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
@@ -115,12 +114,7 @@ def record_and_prune(
     if build.misses and max_size is not None:
         from hatch_wazcache.cache import maintenance  # not for a build that finds everything
 
-        try:
-            maintenance.prune(cache.root, max_size=max_size)
-        except OSError as error:
-            say(f"the cache {cache.root} cannot be pruned: {error.strerror or error}")
-        except WazcacheError as error:
-            say(f"the cache cannot be pruned: {error}")
+        maintenance.prune_to_size(cache.root, max_size, say)
 
 
 def record(root: Path, build: BuildStatistics) -> None:

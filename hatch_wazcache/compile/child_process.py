@@ -67,7 +67,7 @@ def why_no_python() -> str:
 
 def import_path() -> list[str]:
     """Return `sys.path` for a child that may run in another folder."""
-    return [os.getcwd() if entry == "" else entry for entry in sys.path]
+    return [os.getcwd() if entry == "" else str(entry) for entry in sys.path]
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 import stat
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +20,7 @@ import corpus
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache import maintenance, statistics
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util import temporary_files
 from tests.support.compilers import Compilers
 from tests.support.processes import answer, entries, run
 from tests.support.projects import Project
@@ -245,6 +248,29 @@ def test_closing_while_others_load_is_a_module_or_a_clear_error(directory: Path)
     assert list((directory / "leases").iterdir()) == []
 
 
+def test_closing_while_others_load_leaves_no_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for _ in range(5):
+        cache = CompilationCache()
+        with ThreadPoolExecutor(4) as threads:
+            loads = [threads.submit(cache.load_module, tiny(f"{number}")) for number in range(8)]
+            loads[0].result()
+            cache.close()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_object_in_sys_path_is_no_error(directory: Path):
+    code = """
+import pathlib
+sys.path.append(pathlib.Path("/nowhere"))
+with CompilationCache.in_directory(sys.argv[1]) as cache:
+    print(answer(cache, cache.load_module(ANSWER)))
+"""
+    assert run(code, directory) == "42\n"
+
+
 def test_an_exception_leaves_a_with_statement_and_closes_the_cache():
     with pytest.raises(ZeroDivisionError), CompilationCache() as cache:
         raise ZeroDivisionError
@@ -305,6 +331,35 @@ def test_hits_and_misses_are_counted_when_it_is_closed(tmp_path: Path):
     assert (known.builds, known.misses, known.hits) == (2, 1, 1)
     assert known.seconds_saved > 0
     assert known.last is None, "no project was built"
+
+
+def test_a_directory_stays_within_its_size_while_the_cache_is_open(directory: Path):
+    with CompilationCache.in_directory(directory, max_size=30_000) as cache:
+        for number in range(20):
+            cache.load_module(tiny(f"{number}"))
+            assert sum(item.size for item in maintenance.items(directory)) <= 30_000
+    assert maintenance.items(directory) != []
+
+
+def test_an_open_cache_does_not_keep_others_from_pruning(directory: Path):
+    with CompilationCache.in_directory(directory) as cache:
+        module = cache.load_module(ANSWER)
+        assert list((directory / "leases").iterdir()) == []
+        assert maintenance.prune(directory, max_size=0).removed == 1
+        assert cache.load_module(ANSWER) is module
+        cache.load_module(tiny("another"))
+    assert len(entries(directory)) == 1
+
+
+def test_a_lease_ends_after_a_day_where_no_lock_tells(directory: Path):
+    with CompilationCache.in_directory(directory) as cache:
+        cache.load_module(ANSWER)
+    lease, held = temporary_files.create(directory / "leases")
+    with held:
+        os.utime(lease, (time.time() - 3600,) * 2)
+        assert maintenance.prune(directory, max_size=0).in_use == 1
+        os.utime(lease, (time.time() - 2 * 86400,) * 2)
+        assert maintenance.prune(directory, max_size=0).removed == 1
 
 
 def test_a_directory_is_kept_under_its_size(tmp_path: Path):
