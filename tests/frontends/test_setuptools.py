@@ -478,8 +478,8 @@ def test_options_in_both_tables_are_refused(tmp_path: Path, kind: type[Project])
     )
     built = project.build()
     assert built.status != 0
-    told = "tool.wazcache and tool.hatch.build.hooks.wazcache both have options; move them all into one"
-    assert f"wazcache: {told}" in built.output
+    tables = "tool.wazcache and tool.hatch.build.hooks.wazcache"
+    assert f"wazcache: {tables} both have options; move them all into one" in built.output
     assert "Traceback" not in built.output
 
 
