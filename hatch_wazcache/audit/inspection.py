@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ __all__ = [
     "WheelInspection",
     "inspect_wheel",
 ]
+
+_PATIENCE = 300.0
+"""Seconds for trying the artifacts of one wheel. Each usually needs a tenth of one."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,9 @@ class ArtifactInspection:
     packed: int | None
     """Bytes in the archive."""
     loads: bool | None
-    """None if there is no wasmtime here to try it."""
+    """None if it was not tried."""
     reason: str | None
-    """Why it does not load."""
+    """Why it does not load, or was not tried."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
     tags = parse_name(wheel.path).tags
     files = read_manifests(wheel)
     requirements = _requirements(wheel)
+    inspector = _Inspector(wheel, here)
     return WheelInspection(
         wheel=str(wheel.path),
         tags=sorted(map(str, tags)),
@@ -139,7 +144,7 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
         requires=[str(one) for one in requirements.wasmtime.lines] if requirements else [],
         requires_python=requirements.wasmtime.python if requirements else "",
         notes=_notes(wheel, files),
-        packages=[_package(wheel, here, file) for file in files],
+        packages=[inspector.package(file) for file in files],
     )
 
 
@@ -159,72 +164,74 @@ def _notes(wheel: WheelReader, files: Sequence[ManifestFile]) -> list[str]:
     return [f"{result.member}: {result.text}" for result in results]
 
 
-def _package(wheel: WheelReader, here: Here, file: ManifestFile) -> PackageInspection:
-    manifest = file.manifest
-    assets = manifest.assets if manifest else ()
-    return PackageInspection(
-        package=posixpath.dirname(file.path),
-        manifest=file.path,
-        loader=file.loader,
-        wasmtime=manifest.engine if manifest else None,
-        problems=file.problems,
-        assets=[_asset(wheel, here, manifest, asset) for asset in assets if manifest],
-    )
+class _Inspector:
+    """Describes the packages of one wheel."""
 
+    def __init__(self, wheel: WheelReader, here: Here) -> None:
+        self._wheel = wheel
+        self._here = here
+        self._end = time.monotonic() + _PATIENCE
 
-def _asset(
-    wheel: WheelReader, here: Here, manifest: Manifest, asset: ManifestAsset
-) -> AssetInspection:
-    member = None if asset.wasm is None else manifest.member(asset.wasm)
-    size, packed = _sizes(wheel, member)
-    return AssetInspection(
-        name=asset.name,
-        kind=asset.kind,
-        wasm=member,
-        size=size,
-        packed=packed,
-        artifacts=[
-            _artifact(wheel, here, manifest, asset, artifact) for artifact in asset.artifacts
-        ],
-    )
+    def package(self, file: ManifestFile) -> PackageInspection:
+        manifest = file.manifest
+        assets = manifest.assets if manifest else ()
+        return PackageInspection(
+            package=posixpath.dirname(file.path),
+            manifest=file.path,
+            loader=file.loader,
+            wasmtime=manifest.engine if manifest else None,
+            problems=file.problems,
+            assets=[self._asset(manifest, asset) for asset in assets if manifest],
+        )
 
+    def _asset(self, manifest: Manifest, asset: ManifestAsset) -> AssetInspection:
+        member = None if asset.wasm is None else manifest.member(asset.wasm)
+        size, packed = self._sizes(member)
+        return AssetInspection(
+            name=asset.name,
+            kind=asset.kind,
+            wasm=member,
+            size=size,
+            packed=packed,
+            artifacts=[self._artifact(manifest, asset, artifact) for artifact in asset.artifacts],
+        )
 
-def _artifact(
-    wheel: WheelReader,
-    here: Here,
-    manifest: Manifest,
-    asset: ManifestAsset,
-    artifact: ManifestArtifact,
-) -> ArtifactInspection:
-    member = manifest.member(artifact.file)
-    size, packed = _sizes(wheel, member)
-    loads: bool | None = False
-    reason: str | None = None
-    if artifact.target != here.system:
-        reason = "for another system"
-    elif here.wasmtime is None:
-        loads, reason = None, "there is no wasmtime here to try it"
-    elif member not in wheel:
-        reason = "it is missing"
-    else:
+    def _artifact(
+        self, manifest: Manifest, asset: ManifestAsset, artifact: ManifestArtifact
+    ) -> ArtifactInspection:
+        member = manifest.member(artifact.file)
+        size, packed = self._sizes(member)
+        loads, reason = self._loads(manifest, asset, artifact)
+        return ArtifactInspection(
+            file=member,
+            target=artifact.target,
+            cpu=artifact.cpu,
+            profile=artifact.profile,
+            size=size,
+            packed=packed,
+            loads=loads,
+            reason=reason,
+        )
+
+    def _loads(
+        self, manifest: Manifest, asset: ManifestAsset, artifact: ManifestArtifact
+    ) -> tuple[bool | None, str | None]:
+        """Say whether an artifact loads here, and if not, why."""
+        if artifact.target != self._here.system:
+            return False, "for another system"
+        if self._here.wasmtime is None:
+            return None, "there is no wasmtime here to try it"
+        if manifest.member(artifact.file) not in self._wheel:
+            return False, "it is missing"
+        if time.monotonic() > self._end:
+            return None, f"not tried: the wheel's other artifacts needed {_PATIENCE:g} s"
         try:
-            reason = why_not_loaded(wheel, manifest, asset, artifact)
+            reason = why_not_loaded(self._wheel, manifest, asset, artifact)
         except BrokenWheelError as error:
             reason = f"it {error}"
-        loads = reason is None
-    return ArtifactInspection(
-        file=member,
-        target=artifact.target,
-        cpu=artifact.cpu,
-        profile=artifact.profile,
-        size=size,
-        packed=packed,
-        loads=loads,
-        reason=reason,
-    )
+        return reason is None, reason
 
-
-def _sizes(wheel: WheelReader, member: str | None) -> tuple[int | None, int | None]:
-    if member is None or member not in wheel:
-        return None, None
-    return wheel.size_of(member), wheel.stored_size(member)
+    def _sizes(self, member: str | None) -> tuple[int | None, int | None]:
+        if member is None or member not in self._wheel:
+            return None, None
+        return self._wheel.size_of(member), self._wheel.stored_size(member)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.audit import inspection
+from hatch_wazcache.wheels.wheel_reader import WheelReader
 from tests.support.audits import (
     ARTIFACT,
     MANIFEST,
@@ -173,3 +175,12 @@ def test_inspect_writes_nothing_to_a_terminal_but_letters(wheel: Wheel, tmp_path
     for command in ("audit", "inspect"):
         done = run(command, path)
         assert "\x1b" not in done.stdout
+
+
+def test_inspect_tries_artifacts_for_a_limited_time(good: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inspection, "_PATIENCE", -1.0)
+    with WheelReader(good) as wheel:
+        (package,) = inspection.inspect_wheel(wheel, inspection.Here.find()).packages
+    (artifact,) = package.assets[0].artifacts
+    assert artifact.loads is None
+    assert artifact.reason.startswith("not tried: the wheel's other artifacts needed ")
