@@ -245,7 +245,10 @@ class _Reader:
 
     def read(self, manifest: dict[str, Any], path: str) -> Manifest:
         if "editable" in manifest:
-            self.problems.add("belongs to an editable install, not to a wheel")
+            self.problems.add(
+                "belongs to an editable install, not to a wheel; hatch-wazcache did not run when "
+                "this wheel was built"
+            )
         profiles = dict(self._profiles(manifest, "profiles", cli_only=False))
         compiler = dict(self._profiles({"compiler": {}, **manifest}, "compiler", cli_only=True))
         strip = self._take({"strip": [], **manifest}, "strip", "", _is_strip, STRIP_ALLOWED)
