@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.engine.settings import SETTINGS, Setting
 from hatch_wazcache.project.options import OPTIONS, Option
 from hatch_wazcache.project.schema import SCHEMA_FILE, make_schema
+from hatch_wazcache.util import environment
 from hatch_wazcache.util.toml_text import toml_value
 
 if TYPE_CHECKING:
@@ -30,16 +31,13 @@ def generated() -> dict[Path, str]:
     """Return the whole text of each file that has generated parts."""
     readme, page = DOCS.parent / "README.md", DOCS / "options.md"
     schema = json.dumps(make_schema(), indent=2, ensure_ascii=False) + "\n"
+    options, variables, settings = _options(), _variables(), _settings()
     # PyPI shows the README without the repository's files: its links are absolute.
-    in_readme = re.sub(
-        r"\]\((?=\w+\.md)", f"]({_REPOSITORY}/docs/", _options(("option", "meaning", "default"))
-    )
-    in_page = _options(("option", "meaning", "default", "variable"))
+    in_readme = re.sub(r"\]\((?=\w+\.md)", f"]({_REPOSITORY}/docs/", options)
+    in_page = {"options": options, "variables": variables, "settings": settings}
     return {
         readme: _between(readme.read_text(encoding="utf-8"), {"options": in_readme}),
-        page: _between(
-            page.read_text(encoding="utf-8"), {"options": in_page, "settings": _settings()}
-        ),
+        page: _between(page.read_text(encoding="utf-8"), in_page),
         SCHEMA_FILE: schema,
         DOCS / SCHEMA_FILE.name: schema,
     }
@@ -55,14 +53,23 @@ def _between(text: str, tables: dict[str, str]) -> str:
     return text
 
 
-def _options(head: Sequence[str]) -> str:
+def _options() -> str:
     def row(option: Option) -> list[str]:
         default = option.default_text or f"`{toml_value(option.default)}`"
         default = "required" if option.required else default
-        variable = f"`{option.variable}`" if option.variable else ""
-        return [f"`{option.name}`", option.description, default, variable][: len(head)]
+        return [f"`{option.name}`", option.description, default]
 
-    return _table(head, map(row, OPTIONS))
+    return _table(("option", "meaning", "default"), map(row, OPTIONS))
+
+
+def _variables() -> str:
+    meanings = dict(environment.WITHOUT_OPTION)
+    for option in OPTIONS:
+        if option.variable:
+            meanings[option.variable] = f"replaces the option `{option.name}`"
+    return _table(
+        ("variable", "meaning"), [[f"`{name}`", meanings[name]] for name in sorted(meanings)]
+    )
 
 
 def _settings() -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "TARGET",
     "TIMEOUT",
     "TRUST_DIR",
+    "WITHOUT_OPTION",
     "read_variable",
 ]
 
@@ -28,6 +29,15 @@ STRICT = "WAZCACHE_STRICT"
 TARGET = "WAZCACHE_TARGET"
 TIMEOUT = "WAZCACHE_TIMEOUT"
 TRUST_DIR = "WAZCACHE_TRUST_DIR"
+
+WITHOUT_OPTION = {
+    PYTHON: "the Python that runs the compilers of a "
+    "[`CompilationCache`](cache.md#in-a-process-compilationcache), if it finds none",
+    TARGET: "the [target](targets.md) to build for, where a front end builds one wheel",
+    TRUST_DIR: "a folder to use for the cache "
+    "[although others can write to it](cache.md#who-may-write-to-the-cache)",
+}
+"""What each variable does that is not the value of an option; for the docs."""
 
 
 def read_variable(name: str, environment: Mapping[str, str] | None = None) -> str | None:

@@ -15,6 +15,7 @@ from docs.tables import generated
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.project.options import OPTIONS
 from hatch_wazcache.project.schema import SCHEMA_FILE
+from hatch_wazcache.util import environment
 from tests.project.test_options import WRONG
 from tests.support.paths import ROOT
 
@@ -36,6 +37,13 @@ def check(path: Path, text: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("path", generated(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_made_from_the_code_is_up_to_date(path: Path):
     assert path.read_text(encoding="utf-8") == generated()[path], "run `make docs-tables`"
+
+
+def test_the_docs_have_every_environment_variable():
+    page = (ROOT / "docs/options.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- variables -->")[2].partition("<!-- variables: end -->")[0]
+    names = {name for name in vars(environment).values() if str(name).startswith("WAZCACHE_")}
+    assert names == set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
 
 
 def test_validate_pyproject_finds_a_mistake_in_the_options(tmp_path: Path):

@@ -80,7 +80,7 @@ def test_a_build_says_what_the_readme_shows(clone: Path):
 
 
 def test_the_builder_says_what_the_readme_shows(clone: Path, wasmtime_cli: Path):
-    block = next(block for block in blocks("console") if "-t wazcache" in block)
+    block = next(block for block in blocks("console") if "$ hatch build -t wazcache" in block)
     (command,) = commands(block)
     cache = str(clone.parent / "cache-for-all")
     project = Path(shutil.copytree(clone / "example_project", clone.parent / "for all"))
