@@ -84,6 +84,31 @@ def test_a_hatch_that_installs_no_wasmtime_says_which_line_to_add(
     assert "Traceback" not in built.output
 
 
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+def test_hatch_mypyc_and_wazcache_make_one_wheel(project: Project, tmp_path: Path):
+    project.python = environment_of("hatch-mypyc", WASMTIME)
+    project.write("demo/fast.py", "def increment(number: int) -> int:\n    return number + 1\n")
+    head, _, options = PYPROJECT.partition("[tool.hatch.build.hooks.wazcache]\n")
+    hooks = [
+        "[tool.hatch.build.targets.sdist.hooks.wazcache]",
+        "[tool.hatch.build.targets.wheel.hooks.mypyc]",
+        "[tool.hatch.build.targets.wheel.hooks.wazcache]",
+        "[tool.wazcache]",
+    ]
+    project.write("pyproject.toml", "\n".join([head, *hooks, options]))
+    for target in ("wheel", "wazcache"):
+        built = project.hatchling("-t", target)
+        assert built.status == 0, built.output
+        site = unpack(built.wheel, tmp_path / target)
+        ran = run_python(
+            "from demo import fast, _wazcache; _wazcache.load_module('a.wasm', strict=True); "
+            "print(fast.__file__.rpartition('.')[2], _wazcache.status('a.wasm').precompiled)",
+            site, project.python,
+        )  # fmt: skip
+        assert ran.output.splitlines()[0] in {"so True", "pyd True"}
+        built.wheel.unlink()
+
+
 @pytest.fixture
 def with_newest_hatchling(project: Project) -> Built:
     project.python = with_hatchling(newest("hatchling"))

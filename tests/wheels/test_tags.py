@@ -9,7 +9,7 @@ import pytest
 
 from hatch_wazcache.engine.targets import native_target
 from tests.support.layouts import DEMO
-from tests.support.projects import Project
+from tests.support.projects import Project, unpack_sdist
 from tests.support.wheels import members
 
 OURS = ".".join(native_target().platform_tags)
@@ -105,9 +105,41 @@ def test_a_later_hook_that_changes_the_tag_is_an_error_and_leaves_nothing(projec
     later_hook(project, line)
     built = project.build()
     assert built.status != 0
-    assert "wazcache goes last" in built.output
+    assert "wazcache must run last" in built.output
     assert "Traceback" not in built.output
     assert list((project.root / "dist").iterdir()) == []
+
+
+ARRANGED = """\
+[tool.hatch.build.targets.sdist.hooks.wazcache]
+[tool.hatch.build.targets.wheel.hooks.custom]
+[tool.hatch.build.targets.wheel.hooks.wazcache]
+[tool.wazcache]
+assets = ["demo/*.wasm"]
+"""
+
+
+def test_behind_a_hook_of_the_wheel_target_the_message_names_tables_that_work(project):
+    later_hook(project, "build_data['infer_tag'] = True")
+    text = (project.root / "pyproject.toml").read_text()
+    mine, _, _ = text.partition("[tool.hatch.build.hooks.wazcache]")
+    refused = project.build()
+    assert refused.status != 0
+    assert "a build hook that runs later (custom) has set the wheel's tag" in refused.output
+    named = [line for line in ARRANGED.splitlines() if "wazcache]" in line]
+    assert all(table in refused.output for table in named), refused.output
+    project.write("pyproject.toml", mine + ARRANGED)
+    built = project.build()
+    assert tag(built).startswith(f"{HERE}-{HERE}-")
+    assert "this wheel is for" not in built.output  # a wheel for any could not be built
+    sdist = unpack_sdist(project.sdist(), project.root.parent / "sdist", project.cache)
+    assert "demo/a.wasm" in sdist.tree()
+    built.wheel.unlink()
+    again = project.hatchling("-t", "wazcache")
+    assert tag(again) == tag(built)
+    assert again.output.count("no wheel for any: a build hook makes files for one platform") == 1
+    asked = project.hatchling("-t", "wazcache:any")
+    assert "does not fit the target any" in asked.output
 
 
 def test_an_editable_wheel_is_for_any_system(project):

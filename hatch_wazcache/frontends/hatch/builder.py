@@ -70,8 +70,14 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         config = self._options()
         targets = self._targets(config, versions)
         first_build: Build | None = None
+        has_native_files = False
         try:
             for number, target in enumerate(targets):
+                if has_native_files and target.name == "any" and not (versions or config.wanted):
+                    self.app.display_info(
+                        "wazcache: no wheel for any: a build hook makes files for one platform"
+                    )
+                    continue
                 later_targets = () if number else targets[1:]
                 builder = self._wheel_builder(target, later_targets, first_build)
                 yield from builder.build(
@@ -85,6 +91,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
                 if clean_only:
                     return
                 first_build = first_build or builder.open_build
+                has_native_files = builder.has_native_files and not config.targets_given
             if first_build is not None:
                 first_build.record_and_prune()
         finally:
@@ -135,6 +142,11 @@ class _WheelBuilder(WheelBuilder):
     later_targets: tuple[Target, ...] = ()
     first_build: Build | None = None
     _hook: WazcacheBuildHook | None = None
+
+    @property
+    def has_native_files(self) -> bool:
+        """Whether a hook before ours has tagged this wheel for one platform."""
+        return self._hook is not None and self._hook.has_native_files
 
     @property
     def open_build(self) -> Build | None:

@@ -55,6 +55,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     build: Build | None = None
     """The build of this wheel, while it is open."""
+    has_native_files = False
+    """Whether an earlier hook has tagged the wheel for one platform."""
     _report: Report
     _wheel: HatchlingWheel | None = None
     _copies: TemporaryDirectory[str] | None = None
@@ -122,6 +124,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             else:
                 self._wheel = HatchlingWheel(self.build_config, self._location, project, target)
                 self._wheel.begin(build, Path(self.directory), build_data, self.later_targets)
+                self.has_native_files = self._wheel.has_native_files
         except BaseException:
             self._close(failed=True)
             raise
@@ -161,7 +164,9 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
     def _name_missing_wheels(self) -> None:
         """Say which systems get no wheel, if the options do not say it."""
         options = self.options
-        if self.target is None and not options.targets_given and options.other_targets:
+        if self.has_native_files or self.target is not None or options.targets_given:
+            return
+        if options.other_targets:
             self._report.is_for_one_system(options.target.name, _BUILD_ALL)
 
     # the project

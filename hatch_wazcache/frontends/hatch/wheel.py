@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HatchlingWheel"]
 
+_NAME = "wazcache"
+
 
 class HatchlingWheel:
     """One wheel that hatchling builds and that gets our members."""
@@ -47,6 +49,8 @@ class HatchlingWheel:
         self._project = project
         self._target = target
         self._tag = ""
+        self.has_native_files = False
+        """Whether an earlier hook has tagged the wheel for one platform."""
         self._wheel: PlatformWheel | None = None
         self._left_out: Collection[str] = ()
         """Members of hatchling's wheel to leave out: replaced by ours, or unwanted."""
@@ -75,6 +79,7 @@ class HatchlingWheel:
         tag = build_data.get("tag")
         if tag is None and build_data["infer_tag"]:
             tag = cast("WheelBuilder", config.builder).get_best_matching_tag()
+        self.has_native_files = tag is not None and not str(tag).endswith("-any")
         self._tag = wheel_tag(tag, self._target, self._project.config.location)
         build.make_entries(later_targets)
         build_data["tag"], build_data["infer_tag"] = self._tag, False
@@ -96,12 +101,29 @@ class HatchlingWheel:
             WazcacheError: a later hook has set another tag, or the wheel cannot be written.
         """
         if build_data.get("tag") != self._tag or build_data["infer_tag"]:
-            raise WazcacheError(
-                f"{self._location}: a build hook that runs after wazcache set the wheel's tag; "
-                "wazcache goes last: move its table behind that hook's"
-            )
+            raise WazcacheError(self._how_to_run_last(build_data))
         assert self._wheel is not None
         finish_wheel(build, self._wheel, base, base, self._left_out)
+
+    def _how_to_run_last(self, build_data: dict[str, Any]) -> str:
+        """Return the message for a tag that a later hook has set: which table goes where."""
+        hooks: tuple[str, ...] = build_data.get("build_hooks", ())
+        later = hooks[hooks.index(_NAME) + 1 :] if _NAME in hooks else ()
+        names = " or ".join(later) or "another one"
+        message = (
+            f"{self._location}: a build hook that runs later ({names}) has set the wheel's tag, "
+            "but wazcache must run last; "
+        )
+        of_target = self._config.target_config.get("hooks", {})
+        if _NAME in of_target or not any(name in of_target for name in later):
+            return f"{message}move this table behind the table of that hook"
+        # hatchling runs the hooks in [tool.hatch.build.hooks] first, in whatever order they stand.
+        return (
+            f"{message}replace this table by two empty ones, "
+            f"[tool.hatch.build.targets.sdist.hooks.{_NAME}] and "
+            f"[tool.hatch.build.targets.wheel.hooks.{_NAME}], the second one behind the table of "
+            "that hook, and move the options to [tool.wazcache]"
+        )
 
     def abandon(self) -> None:
         """Remove the unfinished wheel. Can be called twice, and after `finish`."""

@@ -37,7 +37,9 @@ class CustomBuildHook(BuildHookInterface):
 def test_a_hook_that_sets_the_tag_after_ours_is_refused(project: Refusing, code):
     project.write("hatch_build.py", HOOK.format(code))
     project.append("[tool.hatch.build.hooks.custom]\n")
-    project.refused(f"{project.table}: a build hook that runs after wazcache set the wheel's tag")
+    project.refused(
+        f"{project.table}: a build hook that runs later (custom) has set the wheel's tag"
+    )
 
 
 @of_hatchling
