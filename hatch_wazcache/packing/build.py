@@ -53,10 +53,8 @@ class Build:
         wasmtime = installed_wasmtime() if target.systems else None
         if wasmtime is not None:
             self._check_requirement(wasmtime, target)
-        if native_system() is None and not target.systems and project.config.wanted is None:
-            report.say(
-                "wasmtime-py has no wheels for this machine: the wheel holds the .wasm alone"
-            )
+        if not target.systems and project.config.wanted is None and first is None:
+            self._explain_missing_artifacts()
         if first is None and (warning := project.check_python()):
             report.warn(warning)
         self.entries: Entries = Entries(
@@ -67,6 +65,17 @@ class Build:
         self._targets = [target]
         self.reader: WasmReader = WasmReader() if first is None else first.reader
         self.plan: Plan = self._plan(target)
+
+    def _explain_missing_artifacts(self) -> None:
+        """Say why there are no artifacts for this machine, if the machine is the reason."""
+        system, requirement = native_system(), self.project.requirement
+        if system is None:
+            self.report.say("wasmtime-py has no wheels for this machine, so there are no artifacts")
+        elif not self.project.native_target.systems:
+            self.report.say(
+                f"{requirement.where} does not require wasmtime on {system.name}, so there are no "
+                "artifacts"
+            )
 
     def _check_requirement(self, wasmtime: InstalledWasmtime, target: Target) -> None:
         """Check that the users of a target get the installed wasmtime; show each warning once."""

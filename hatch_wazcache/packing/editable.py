@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.engine.targets import TARGETS, native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import is_artifact
 from hatch_wazcache.packing.build import Build
@@ -70,7 +69,7 @@ def refresh_editable(project: Project, report: Report) -> None:
         WazcacheError: an asset cannot be compiled; or as for `write_editable`, but a source tree
             that cannot be written is always an error.
     """
-    build = Build(project, native_target() or TARGETS["any"], report)
+    build = Build(project, project.native_target, report)
     try:
         build.make_entries()
         _write(build)

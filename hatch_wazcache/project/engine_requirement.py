@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from hatch_wazcache.engine.targets import native_system
+from hatch_wazcache.engine.targets import TARGETS, native_system, native_target
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
 from hatch_wazcache.util import environment
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from hatch_wazcache.engine.targets import System, Target
+    from hatch_wazcache.project.config import Config
 
 __all__ = ["EngineRequirement"]
 
@@ -61,6 +62,34 @@ class EngineRequirement(NamedTuple):
             where = f"{where} and the option engine" if lines else "the option engine"
             lines.append(engine)
         return cls(tuple(lines), where if lines else "project.dependencies", others)
+
+    def fit(self, config: Config, python: str) -> Config:
+        """Return the options with `any` in place of this machine's target, if that is useless.
+
+        Args:
+            config: the options.
+            python: the project's requires-python.
+        """
+        if config.wanted is not None:
+            return config
+        native = native_target()
+        fitting = self.target_or_any(native, python)
+        targets = (fitting if target == native else target for target in config.targets)
+        return config._replace(targets=tuple(dict.fromkeys(targets)))
+
+    def target_or_any(self, target: Target, python: str) -> Target:
+        """Return a target; or `any`, if the project requires wasmtime for none of its users.
+
+        Args:
+            target: any target.
+            python: the project's requires-python.
+        """
+        has_users = not self.lines or any(
+            self._active(system, version)
+            for system in target.systems
+            for version in _pythons(python)
+        )
+        return target if has_users else TARGETS["any"]
 
     def to_install(self, targets: Iterable[Target]) -> list[str]:
         """Return the requirements that the build environment lacks.

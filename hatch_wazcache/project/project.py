@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.resources import LOADER_PYTHON
 
 if TYPE_CHECKING:
+    from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.engine_requirement import EngineRequirement
     from hatch_wazcache.project.packages import Layout
@@ -24,6 +26,11 @@ class Project(NamedTuple):
     requirement: EngineRequirement
     requires_python: str = ""
     """As in `[project]`; empty if the project does not say."""
+
+    @property
+    def native_target(self) -> Target:
+        """The target of an editable install: this machine's, or `any` if no user has wasmtime."""
+        return self.requirement.target_or_any(native_target(), self.requires_python)
 
     def check_python(self) -> str | None:
         """Return a warning if the package can be installed where its loader cannot run.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.environments import environment_of
-from tests.support.projects import Project, run_python
+from tests.support.projects import Project, SetuptoolsProject, run_python
 from tests.support.wheels import unpack
 
 OTHER = "50.0.1"
@@ -124,6 +124,22 @@ def test_a_wheel_with_the_wasm_alone_is_built_without_wasmtime(project: Project,
     assert built.status == 0, built.output
     assert "demo/a.wasm" in built.names
     assert not [name for name in built.names if name.endswith(".cwasm")]
+
+
+@pytest.mark.parametrize("kind", [Project, SetuptoolsProject])
+def test_a_machine_whose_users_get_no_wasmtime_gets_the_wheel_for_any(
+    tmp_path: Path, kind: type[Project]
+):
+    project = kind(tmp_path / "project", tmp_path / "cache")
+    project.requires("wasmtime>=48,<49; platform_system == 'OS/2'")
+    project.write("demo/__init__.py")
+    project.wasm("demo/a.wasm")
+    project.use("")
+    built = project.build()
+    assert built.status == 0, built.output
+    assert built.wheel.name == "demo-1.0-py3-none-any.whl"
+    assert "demo/a.wasm" in built.names
+    assert "does not require wasmtime on x86_64-linux, so there are no artifacts" in built.output
 
 
 @pytest.mark.skipif(not shutil.which("setarch"), reason="setarch is part of util-linux")

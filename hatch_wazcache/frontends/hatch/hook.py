@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 
@@ -116,7 +115,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         self._report = Report(say, warn, strict=strict)
         project = self.project(build_data)
         editable = version == "editable"
-        target = native_target() if editable else self._target()
+        target = project.native_target if editable else self._target()
         self.build = build = Build(project, target, self._report, self.first_build)
         try:
             if editable:
@@ -215,13 +214,17 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         table, location = self._table
         config = read_config(table, location, os.environ, Path(self.root))
         refuse_shared_folder(config, Path(self.root))
-        return config
+        requirement = self._requirement_with(config.engine)
+        return requirement.fit(config, self.metadata.core.requires_python)
 
     @property
     def _requirement(self) -> EngineRequirement:
+        return self._requirement_with(self.options.engine)
+
+    def _requirement_with(self, engine: str | None) -> EngineRequirement:
         from hatch_wazcache.project.engine_requirement import EngineRequirement
 
-        core, engine = self.metadata.core, self.options.engine
+        core = self.metadata.core
         return EngineRequirement.of(core.dependencies, core.optional_dependencies, engine)
 
     @contextmanager

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from setuptools import Command
 
-from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 from hatch_wazcache.project.pyproject import project_config
@@ -80,8 +79,8 @@ class BuildWazcache(Command):
         from hatch_wazcache.packing.build import Build
 
         with one_message():
-            target = self._target()
-            self.build = Build(self.project(), target, self.report)
+            project = self.project()
+            self.build = Build(project, self._target(project), self.report)
             self._plan = self.build.plan
             try:
                 self.build.make_entries()
@@ -105,10 +104,10 @@ class BuildWazcache(Command):
             self.files.tree.write(build)
             self.report.is_done(self.build_lib)
 
-    def _target(self) -> Target:
+    def _target(self, project: Project) -> Target:
         config = self.config
         if self.editable_mode or not self.for_wheel:
-            return native_target()
+            return project.native_target
         if config.targets_given and config.other_targets:
             self.report.is_one_of_several(config.target.name, config.other_targets)
         return config.target
@@ -163,7 +162,8 @@ class BuildWazcache(Command):
     @cached_property
     def config(self) -> Config:
         """The options."""
-        return project_config(self.root, os.environ)
+        config = project_config(self.root, os.environ)
+        return self._requirement(config).fit(config, self._requires_python)
 
     def set_target(self, name: str) -> None:
         """Build for a target, unless the environment names another."""
@@ -173,18 +173,24 @@ class BuildWazcache(Command):
     @cached_property
     def requirement(self) -> EngineRequirement:
         """The project's requirement on wasmtime."""
+        return self._requirement(self.config)
+
+    def _requirement(self, config: Config) -> EngineRequirement:
         from hatch_wazcache.project.engine_requirement import EngineRequirement
 
         read: Any = self.distribution
-        return EngineRequirement.of(read.install_requires, read.extras_require, self.config.engine)
+        return EngineRequirement.of(read.install_requires, read.extras_require, config.engine)
+
+    @property
+    def _requires_python(self) -> str:
+        return str(getattr(self.distribution, "python_requires", None) or "")
 
     def project(self) -> Project:
         """Return the project as setuptools knows it now."""
         from hatch_wazcache.project.project import Project
 
         name, layout = self.distribution.get_name(), self.files.layout()
-        python = str(getattr(self.distribution, "python_requires", None) or "")
-        return Project(name, self.config, layout, self.requirement, python)
+        return Project(name, self.config, layout, self.requirement, self._requires_python)
 
     @cached_property
     def report(self) -> Report:
