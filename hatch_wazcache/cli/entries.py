@@ -51,15 +51,17 @@ def row(about: dict[str, Any]) -> tuple[str, ...]:
     if about["problem"] is not None:
         return key, *scope, "broken", size, "-", used
     inputs = about["inputs"]
-    wasm = inputs["wasm"][: search.SHORT]
+    wasm = input_text(inputs.get("wasm"))[: search.SHORT]
     return key, *scope, wasm, size, time_text(about["seconds"]), used, _special(inputs)
 
 
 def _special(inputs: dict[str, Any]) -> str:
     """Name the inputs that differ from the defaults."""
-    special = [inputs["cpu"]] if inputs.get("cpu", "baseline") != "baseline" else []
-    special += [f"{name}={input_text(value)}" for name, value in inputs.get("settings", {}).items()]
-    special += [f"strip={input_text(inputs['strip'])}"] if inputs.get("strip") else []
+    cpu, settings, strip = (inputs.get(name) for name in ("cpu", "settings", "strip"))
+    special = [] if cpu in (None, "baseline") else [input_text(cpu)]
+    if isinstance(settings, dict):  # another program may have written the entry
+        special += [f"{name}={input_text(value)}" for name, value in settings.items()]
+    special += [f"strip={input_text(strip)}"] if strip else []
     return " ".join(special)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hatch_wazcache import CompilationCache
+from hatch_wazcache.cache.entry import write_entry
 from tests.support.commands import answer, artifacts, break_, entries, refused, run, said
 from tests.support.marks import as_root
 from tests.support.projects import Project
@@ -126,6 +127,18 @@ def test_an_ambiguous_or_unknown_key_names_the_candidates(filled: Project):
     assert "no key begins with 'xyz'" in message
     assert all(entry.stem[:12] in message for entry in entries(filled))
     assert "no key begins with ''" in refused(filled, "show", "")
+
+
+@pytest.mark.parametrize(
+    "inputs", [{"x": "y"}, {}, {"wasm": 3, "cpu": [1], "settings": "x", "strip": 7}]
+)
+def test_odd_inputs_of_an_entry_end_in_no_traceback(filled: Project, inputs: dict[str, object]):
+    path = artifacts(filled)[0]
+    key = path.stem
+    with path.open("wb") as file:
+        write_entry(file, key, inputs, "artifact.cwasm", b"data", 1.0)
+    for words in (["list"], ["show", key], ["why", "a.wasm"], ["clear", "--dry-run"], ["verify"]):
+        said(filled, *words)
 
 
 def test_show_of_a_broken_entry(filled: Project):

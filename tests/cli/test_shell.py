@@ -216,6 +216,7 @@ def test_control_characters_in_the_cache_never_reach_the_terminal(filled: Projec
     for words in (["list"], ["show", entry.stem], ["info"], ["show", ESCAPE], ["verify"]):
         done = run(filled, *words)
         assert not set(done.stdout + done.stderr) & set("\x1b\x07\x85"), words
+    assert "\\x1b[31m" in said(filled, "list")
 
 
 def test_control_characters_in_a_files_name_never_reach_the_terminal(filled: Project):
