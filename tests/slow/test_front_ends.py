@@ -64,6 +64,31 @@ def test_a_project_gets_artifacts_of_the_wasmtime_that_it_names(
     assert ran.output == "the answer is 42\n"
 
 
+@pytest.mark.parametrize("front_end", ["pip", "build", "uv", "hatch"])
+def test_a_project_gets_artifacts_of_the_wasmtime_that_its_dependency_admits(
+    isolated: IsolatedProject, front_end: str
+):
+    text = PYPROJECT.replace("wasmtime>=48,<49", "yowasp-runtime==1.96")  # wasmtime<48
+    isolated.write("pyproject.toml", text)
+    built = isolated.build_with(front_end)
+    assert json.loads(built.read("demo/_wazcache.json"))["wasmtime"].startswith("47.")
+    assert "yowasp-runtime, a dependency of the project, requires wasmtime<48" in built.output
+
+
+def test_a_wasmtime_that_uv_matches_with_the_runtime_is_the_one_that_compiles(
+    isolated: IsolatedProject,
+):
+    isolated.write("pyproject.toml", PYPROJECT.replace("wasmtime>=48,<49", "wasmtime>=36"))
+    isolated.append(
+        "[tool.uv.extra-build-dependencies]\n"
+        'demo = [{requirement = "wasmtime", match-runtime = true}]\n'
+    )
+    synced = isolated.run("uv", "sync", "-P", "wasmtime==47.0.1")
+    assert synced.status == 0, synced.output
+    manifest = json.loads((isolated.root / "demo/_wazcache.json").read_text())
+    assert manifest["wasmtime"] == "47.0.0"
+
+
 def test_hatch_which_keeps_its_build_environment_follows_a_changed_requirement(
     isolated: IsolatedProject,
 ):
