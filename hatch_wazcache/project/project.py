@@ -39,12 +39,12 @@ class Project(NamedTuple):
         """
         if self.config.loader is None or not self.requires_python:
             return None
-        from packaging.specifiers import SpecifierSet
+        from hatch_wazcache.engine.requirements import WasmtimeRequirements
 
         major, minor = LOADER_PYTHON
-        admitted = SpecifierSet(self.requires_python)
         older = [f"{major}.{number}" for number in range(minor)]
-        found = [python for python in older if admitted.contains(f"{python}.99")]
+        requirements = WasmtimeRequirements((), python=self.requires_python)
+        found = list(filter(requirements.admits_python, older))
         if not found:
             return None
         return (
