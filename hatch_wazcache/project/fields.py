@@ -9,14 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS, Profile
-from hatch_wazcache.engine.targets import TARGETS, Target, find_targets
+from hatch_wazcache.engine.targets import SYSTEMS, TARGETS, Target, find_targets
 from hatch_wazcache.formats.strip import STRIP
 from hatch_wazcache.project.config import AssetPattern
 from hatch_wazcache.util.sizes_and_times import parse_size
 from hatch_wazcache.util.toml_text import toml_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from hatch_wazcache.util.problems import Problems
 
@@ -26,6 +26,7 @@ __all__ = [
     "RESERVED_NAMES",
     "Field",
     "nearest",
+    "nearest_target",
     "read_assets",
     "read_bool",
     "read_cache_dir",
@@ -99,12 +100,30 @@ def nearest(name: object, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
+def nearest_target(name: object) -> str:
+    """Ask for the target that a wrong name means: a platform tag, a triple, or a near name."""
+    if isinstance(name, str):
+        for system in SYSTEMS.values():
+            triples = (system.triple, system.musl_triple)
+            if name in triples or TARGETS[system.name].accepts(name.replace("-", "_")):
+                return f"did you mean {system.name}?"
+    return nearest(name, ("native", "all", *TARGETS))
+
+
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _read_names(field: Field, known: Sequence[str]) -> list[str]:
-    """Read a list of different names; a string is a list of one."""
+def _read_names(
+    field: Field, known: Sequence[str], ask: Callable[[object], str] | None = None
+) -> list[str]:
+    """Read a list of different names; a string is a list of one.
+
+    Args:
+        field: holds the list.
+        known: the names that are allowed.
+        ask: asks for the name that a wrong one means; `nearest`, if it is None.
+    """
     if isinstance(field.value, str):
         items = [field]
     elif isinstance(field.value, list) and field.value:
@@ -115,7 +134,7 @@ def _read_names(field: Field, known: Sequence[str]) -> list[str]:
     names: list[str] = []
     for item in items:
         if item.value not in known:
-            hint = nearest(item.value, known)
+            hint = ask(item.value) if ask else nearest(item.value, known)
             item.wrong(f"one of {_quoted(known)}" + (f"; {hint}" if hint else ""))
         elif item.value in names:
             field.problems.add(f'{field.where}: "{item.value}" is listed twice')
@@ -242,7 +261,7 @@ def read_cpus(field: Field) -> tuple[str, ...]:
 
 def read_targets(field: Field) -> tuple[Target, ...]:
     """Read the targets; a target that `native` or `all` stands for may be listed, too."""
-    names = _read_names(field, ("native", "all", *TARGETS))
+    names = _read_names(field, ("native", "all", *TARGETS), nearest_target)
     targets = [target for name in names for target in find_targets(name)]
     return tuple(dict.fromkeys(targets))
 
@@ -251,7 +270,7 @@ def read_target_name(field: Field) -> Target | None:
     """Read a variable that names one target."""
     found = find_targets(field.value) if field.value != "all" else []
     if not found:
-        hint = nearest(field.value, TARGETS)
+        hint = nearest_target(field.value)
         names = ", ".join(("native", *TARGETS))
         field.wrong(f"one of {names}" + (f"; {hint}" if hint else ""))
     return found[0] if found else None

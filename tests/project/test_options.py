@@ -115,6 +115,11 @@ def test_a_name_may_stand_for_a_list_of_one(option):
     [
         ("targets", "x86_64-linus", "x86_64-linux"),
         ("targets", "arm64-macos", "aarch64-macos"),
+        ("targets", "win_amd64", "x86_64-windows"),
+        ("targets", "linux-x86_64", "x86_64-linux"),
+        ("targets", "manylinux2014_aarch64", "aarch64-linux"),
+        ("targets", "aarch64-apple-darwin", "aarch64-macos"),
+        ("targets", "x86_64-unknown-linux-musl", "x86_64-linux"),
         ("cpu", "x86_64-v3", "x86-64-v3"),
         ("assets", [{"path": "a", "profiles": "defualt"}], "default"),
     ],

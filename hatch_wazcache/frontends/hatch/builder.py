@@ -17,6 +17,7 @@ from hatchling.plugin.manager import PluginManager
 from hatch_wazcache.engine.targets import TARGETS, find_targets
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook, stop
+from hatch_wazcache.project.fields import nearest_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -124,10 +125,11 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         if not versions:
             return (config.wanted,) if config.wanted else config.targets
         if unknown := [name for name in versions if not find_targets(name)]:
+            hints = "".join(f"; {hint}" for name in unknown if (hint := nearest_target(name)))
             stop(
                 self.app,
                 f"-t wazcache:{','.join(unknown)}: must be targets out of native, all, "
-                f"{', '.join(TARGETS)}",
+                f"{', '.join(TARGETS)}{hints}",
             )
         targets = dict.fromkeys(target for name in versions for target in find_targets(name))
         if misfits := [line for target in targets for line in config.misfits(target)]:
