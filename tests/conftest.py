@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,20 @@ import pytest
 from tests.support.compilers import Compilers
 from tests.support.paths import ROOT, WORK
 from tests.support.projects import PYPROJECT, IsolatedProject, Project
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print one line for each reason to skip; pytest's own has one for each place."""
+    reports = terminalreporter.getreports("skipped")
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in reports
+        if isinstance(report.longrepr, tuple)
+    )
+    if reasons:
+        terminalreporter.section(f"{reasons.total()} skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:5}  {reason}")
 
 
 @pytest.fixture
@@ -45,7 +60,7 @@ def wasmtime_cli() -> Path:
     found = Path(named) if named else WORK / "wasmtime" / "bin" / "wasmtime"
     if not found.is_file():
         assert "CI" not in os.environ, "CI has the wasmtime CLI"
-        pytest.skip("the wasmtime CLI is needed: `make wasmtime` downloads it")
+        pytest.skip("the wasmtime CLI is needed: make wasmtime")
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 from hatch_wazcache.errors import WazcacheError
 from tests.support.audits import ARTIFACT, answer, findings, run
 from tests.support.doctored import Wheel
+from tests.support.marks import as_ordinary_user
 
 
 def test_what_cannot_be_read_is_an_error_that_names_it_and_the_others_are_audited(
@@ -59,9 +60,8 @@ def test_the_exit_status_tells_findings(wheel: Wheel, good: Path, tmp_path: Path
     }
 
 
+@as_ordinary_user
 def test_a_file_that_may_not_be_read_is_an_error(good: Path, tmp_path: Path):
-    if os.geteuid() == 0:
-        pytest.skip("root reads everything")
     path = Path(shutil.copy(good, tmp_path))
     path.chmod(0)
     with pytest.raises(WazcacheError, match="Permission denied"):

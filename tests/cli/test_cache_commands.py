@@ -15,7 +15,7 @@ import pytest
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache.entry import write_entry
 from tests.support.commands import answer, artifacts, break_, entries, refused, run, said
-from tests.support.marks import as_root
+from tests.support.marks import NO_MOUNT, as_root
 from tests.support.projects import Project
 from tests.support.wasm import tiny
 from tests.support.wheels import TARGET
@@ -409,7 +409,7 @@ def test_what_a_running_build_uses_stays(filled: Project):
 def test_what_cannot_be_removed_is_an_error(filled: Project):
     mount = ["mount", "--bind", str(filled.cache), str(filled.cache)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("nothing can be mounted here")
+        pytest.skip(NO_MOUNT)
     try:
         remount = ["mount", "-o", "remount,bind,ro", str(filled.cache)]
         subprocess.run(remount, check=True, capture_output=True)

@@ -17,6 +17,7 @@ import corpus
 from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS
 from hatch_wazcache.engine.targets import SYSTEMS, native_system
 from tests.support.disks import mounted
+from tests.support.marks import as_ordinary_user
 from tests.support.projects import Project, run_python
 from tests.support.wasm import ANSWER, COMPONENT, SMALL
 from tests.support.wheels import unpack
@@ -175,7 +176,7 @@ def test_a_path_that_is_not_a_program_is_refused(cross: Project, tmp_path: Path,
 
 
 @posix
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@as_ordinary_user
 def test_a_program_that_may_not_be_read_is_refused(
     cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):

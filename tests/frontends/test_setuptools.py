@@ -12,6 +12,7 @@ import pytest
 
 from hatch_wazcache.engine.targets import TARGETS
 from tests.support.environments import environment_of
+from tests.support.marks import needs_c_compiler
 from tests.support.paths import EXAMPLE
 from tests.support.projects import (
     PYPROJECT,
@@ -341,7 +342,7 @@ PyMODINIT_FUNC PyInit_native(void) {return PyModule_Create(&module);}
 """
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+@needs_c_compiler
 @pytest.mark.parametrize("limited", [False, True])
 def test_a_project_with_c_keeps_its_python_tags(project: SetuptoolsProject, limited: bool):
     more = ', py_limited_api=True, define_macros=[("Py_LIMITED_API", "0x030a0000")]'

@@ -20,6 +20,7 @@ from tests.support.loading import (
     home,
     run,
 )
+from tests.support.marks import as_ordinary_user
 from tests.support.projects import Project
 from tests.support.wheels import TARGET, unpack
 
@@ -57,9 +58,7 @@ def test_a_damaged_artifact_is_a_reason_to_compile(damage: str, own_site: Path):
     check_fall_back(run(FALL_BACK, own_site), reason)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every file"
-)
+@as_ordinary_user
 def test_an_unreadable_artifact_is_a_reason_to_compile(own_site: Path):
     (own_site / "demo" / ARTIFACT).chmod(0)
     check_fall_back(run(FALL_BACK, own_site), "Permission denied")

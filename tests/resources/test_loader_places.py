@@ -25,6 +25,7 @@ from tests.support.loading import (
     home,
     run,
 )
+from tests.support.marks import NO_MOUNT
 from tests.support.projects import run_python
 from tests.support.wheels import TARGET, unpack
 
@@ -185,7 +186,7 @@ def test_works_on_a_file_system_mounted_noexec(site: Path, tmp_path: Path):
     apart = [unshare, "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = f'mount -t tmpfs -o noexec tmpfs "{tmp_path}"'
     if not unshare or subprocess.call([*apart, mount], stderr=subprocess.DEVNULL):
-        pytest.skip("no file system can be mounted here: no user namespaces")
+        pytest.skip(NO_MOUNT)
     code = f"""
         from wasmtime import Module, WasmtimeError
         print(call(load_module('answer.wasm', strict=True)), status('answer.wasm').precompiled)

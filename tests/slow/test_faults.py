@@ -396,7 +396,7 @@ int utimensat(int at, const char *p, const struct timespec t[2], int f) {
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library that makes system calls fail, as a broken disk does."""
     if shutil.which("gcc") is None or sys.platform != "linux":
-        pytest.skip("needs gcc and the dynamic linker of Linux")
+        pytest.skip("gcc and the dynamic linker of Linux are needed: apt install gcc libc6-dev")
     folder = tmp_path_factory.mktemp("shim")
     (folder / "shim.c").write_text(SHIM)
     words = ["gcc", "-shared", "-fPIC", "-O1", "-o", folder / "shim.so", folder / "shim.c", "-ldl"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.environments import environment_of
+from tests.support.marks import needs_c_compiler
 from tests.support.projects import Project
 from tests.support.wasm import ANSWER
 from tests.support.wheels import unpack
@@ -109,7 +109,7 @@ def test_cx_freeze_needs_no_option(program: Path):
     assert output(program.parent / "made" / program.stem) == "True True\n"
 
 
-@pytest.mark.skipif(not shutil.which("gcc"), reason="a C compiler is needed: gcc")
+@needs_c_compiler
 def test_nuitka_compiles_the_loader_and_is_named_if_it_left_a_manifest_out(program: Path):
     """Not a standalone program: compiling wasmtime itself would take many minutes."""
     python = environment_of("nuitka", WASMTIME, with_ours=False)

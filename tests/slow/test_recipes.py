@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import textwrap
 import zipfile
 from pathlib import Path
@@ -23,6 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from tests.support.marks import needs_c_compiler
 from tests.support.paths import ROOT
 from tests.support.projects import Built, IsolatedProject
 from tests.support.wheels import members
@@ -206,10 +205,7 @@ run_audit(tmp_dir=Path(sys.argv[3]), build_options=options, wheel=Path(sys.argv[
 """
 
 
-HAS_C = shutil.which("cc") and Path(sysconfig.get_path("include"), "Python.h").exists()
-
-
-@pytest.mark.skipif(not HAS_C, reason="needs a C compiler: apt install gcc libc6-dev python3-dev")
+@needs_c_compiler
 def test_cibuildwheel_repairs_and_audits_a_wheel_with_an_extension_module(
     recipes: IsolatedProject, tmp_path: Path, own_wheel: Path
 ):

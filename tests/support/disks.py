@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.marks import NO_MOUNT
+
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[None]:
@@ -16,7 +18,7 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
     folder.mkdir(mode=0o700, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
+        pytest.skip(NO_MOUNT)
     try:
         yield
     finally:

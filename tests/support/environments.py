@@ -58,7 +58,7 @@ def find_python(version: str) -> Path:
             continue
         if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
             return path
-    pytest.skip(f"there is no Python {version} on this machine")
+    pytest.skip(f"Python {version} is needed: .venv/bin/uv python install {version}")
 
 
 @cache

@@ -112,10 +112,12 @@ def state(root: Path, *without: str) -> dict[str, object]:
         folders[:] = [name for name in folders if name not in without]
         for name in files:
             path = Path(folder, name)
-            mode = path.lstat().st_mode
-            kind: object = stat.S_IFMT(mode), path.is_symlink() and os.readlink(path)
-            regular = stat.S_ISREG(mode)
-            found[os.path.relpath(path, root)] = path.read_bytes() if regular else kind
+            status = path.lstat()
+            found[os.path.relpath(path, root)] = (
+                (status.st_mode, status.st_size, path.is_symlink() and os.readlink(path))
+                if not stat.S_ISREG(status.st_mode) or not os.access(path, os.R_OK)
+                else path.read_bytes()
+            )
     return found
 
 

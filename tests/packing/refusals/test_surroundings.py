@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.marks import NO_MOUNT
 from tests.support.projects import SetuptoolsProject
 from tests.support.refusals import Refusing, needs_linux, powerless
 
@@ -110,7 +111,7 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can be mounted by root only")
+        pytest.skip(NO_MOUNT)
     try:
         yield
     finally:
