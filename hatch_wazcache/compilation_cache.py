@@ -43,8 +43,9 @@ from hatch_wazcache.cache.statistics import (
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
 from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.memory import Room, job_memory
+from hatch_wazcache.engine.compiler_config import apply_settings
 from hatch_wazcache.engine.installed import installed_wasmtime
-from hatch_wazcache.engine.settings import SETTINGS, apply_settings, code_settings
+from hatch_wazcache.engine.settings import SETTINGS, code_settings
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm

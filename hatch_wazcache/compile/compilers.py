@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hatch_wazcache.engine.settings import make_config, wasmtime_cli_arguments
+from hatch_wazcache.engine.compiler_config import make_config, wasmtime_cli_arguments
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.engine.targets import TARGETS, native_system, native_target
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
+from hatch_wazcache.project.installed_requirements import (
+    admit,
+    is_installed,
+    is_wasmtime,
+    parse,
+    required_by,
+)
 from hatch_wazcache.util import environment
 
 if TYPE_CHECKING:
@@ -50,12 +56,12 @@ class EngineRequirement(NamedTuple):
         if engine is not None and environment.read_variable(environment.ENGINE):
             return cls((engine,), environment.ENGINE)
         dependencies = list(dependencies)
-        lines = [line for line in dependencies if _is_wasmtime(line)]
-        others = tuple(line for line in dependencies if not _is_wasmtime(line))
+        lines = [line for line in dependencies if is_wasmtime(line)]
+        others = tuple(line for line in dependencies if not is_wasmtime(line))
         where = "project.dependencies"
         if not lines:
             extras = [line for lines in optional_dependencies.values() for line in lines]
-            distinct = {_without_name(line): line for line in extras if _is_wasmtime(line)}
+            distinct = {_without_name(line): line for line in extras if is_wasmtime(line)}
             lines = list(distinct.values()) if len(distinct) == 1 else []
             where = "project.optional-dependencies"
         if engine is not None:
@@ -101,8 +107,8 @@ class EngineRequirement(NamedTuple):
             targets: the targets that may be built.
         """
         needed = self.needed(targets)
-        lines = [line for line in needed if _is_wasmtime(line)]
-        return [] if _is_installed(lines) else needed
+        lines = [line for line in needed if is_wasmtime(line)]
+        return [] if is_installed(lines) else needed
 
     def needed(self, targets: Iterable[Target]) -> list[str]:
         """Return the requirements of a build environment.
@@ -161,7 +167,7 @@ class EngineRequirement(NamedTuple):
             yield f"{self.where} does not require wasmtime on {place}: no artifact loads there"
         unfit: dict[str, list[str]] = {}
         for python, lines in active.items():
-            if lines and not _admit(lines, installed):
+            if lines and not admit(lines, installed):
                 unfit.setdefault(requirements_text(lines), []).append(python)
         if sum(map(len, unfit.values())) + len(without) == len(pythons):
             self._refuse(installed, system, next(iter(unfit)))
@@ -171,7 +177,7 @@ class EngineRequirement(NamedTuple):
                 f"wasmtime {installed} is not: users there wait for the compiler at every start"
             )
         for lines in active.values():
-            if lines and _admit(lines, installed) and (text := _too_wide(lines, installed)):
+            if lines and admit(lines, installed) and (text := _too_wide(lines, installed)):
                 yield f"{self.where} says {text}"
 
     def _refuse(self, installed: str, system: System, text: str) -> None:
@@ -192,9 +198,9 @@ class EngineRequirement(NamedTuple):
         from hatch_wazcache.engine.requirements import for_one_major
 
         pin = for_one_major(_major(installed))
-        found, unknown = _required_by(self.others)
+        found, unknown = required_by(self.others)
         for name, line in found:
-            if not _admit([line], installed):
+            if not admit([line], installed):
                 raise WazcacheError(
                     f"wasmtime {installed} is installed in this environment, but {name}, a "
                     f"dependency of the project, requires {line}; set the option "
@@ -218,60 +224,9 @@ class EngineRequirement(NamedTuple):
         """Return the lines that count for the users of a system with a Python."""
         from hatch_wazcache.engine.requirements import WasmtimeRequirements, marker_environment
 
-        requirements = WasmtimeRequirements(tuple(map(_parse, self.lines)))
+        requirements = WasmtimeRequirements(tuple(map(parse, self.lines)))
         lists = requirements.on(marker_environment(system, python))
         return lists[0] if lists else []
-
-
-def _required_by(lines: Iterable[str]) -> tuple[list[tuple[str, Requirement]], list[str]]:
-    """Find the requirements on wasmtime of installed distributions and of their dependencies.
-
-    Returns:
-        The name and the requirement of each that has one; and the names of the lines' distributions
-        that are not installed.
-    """
-    from importlib.metadata import PackageNotFoundError, requires
-
-    found: list[tuple[str, Requirement]] = []
-    unknown: list[str] = []
-    waiting = deque((_parse(line), True) for line in lines)
-    known: set[str] = set()
-    while waiting:
-        requirement, direct = waiting.popleft()
-        key = f"{requirement.name}{sorted(requirement.extras)}"
-        if key in known or not _counts_here(requirement, {""}):
-            continue
-        known.add(key)
-        try:
-            own = [_parse(line) for line in requires(requirement.name) or []]
-        except PackageNotFoundError:
-            unknown += [requirement.name] if direct else []
-            continue
-        active = [line for line in own if _counts_here(line, {"", *requirement.extras})]
-        found += [(requirement.name, line) for line in active if _is_wasmtime(str(line))]
-        waiting += [(line, False) for line in active if not _is_wasmtime(str(line))]
-    return found, unknown
-
-
-def _counts_here(requirement: Requirement, extras: set[str]) -> bool:
-    marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
-
-
-def _is_installed(lines: Iterable[str]) -> bool:
-    """Say whether a wasmtime is installed that satisfies the lines which count on this machine."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        installed = version("wasmtime")
-    except PackageNotFoundError:
-        return False
-    requirements = list(map(_parse, lines))
-    return _admit([one for one in requirements if _counts_here(one, {""})], installed)
-
-
-def _admit(requirements: Iterable[Requirement], version: str) -> bool:
-    return all(one.specifier.contains(version, prereleases=True) for one in requirements)
 
 
 def _too_wide(lines: list[Requirement], installed: str) -> str:
@@ -316,18 +271,6 @@ def _without_marker(requirement: Requirement) -> str:
 
 def _without_name(line: str) -> str:
     """Write a requirement so that equal ones have equal texts."""
-    requirement = _parse(line)
+    requirement = parse(line)
     requirement.name = "wasmtime"
     return str(requirement)
-
-
-def _parse(line: str) -> Requirement:
-    from packaging.requirements import Requirement
-
-    return Requirement(line)
-
-
-def _is_wasmtime(line: str) -> bool:
-    from packaging.utils import canonicalize_name
-
-    return canonicalize_name(_parse(line).name) == "wasmtime"

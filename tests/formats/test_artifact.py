@@ -24,7 +24,7 @@ from tests.support.wasm import ANSWER, COMPONENT
 
 _COMPILE = """
 import json, sys, wasmtime
-from hatch_wazcache.engine.settings import make_config
+from hatch_wazcache.engine.compiler_config import make_config
 from wasmtime import component
 for name, (kind, wasm, triple, flags, settings) in json.loads(sys.argv[1]).items():
     engine = wasmtime.Engine(make_config(triple, flags, settings, parallel=False))
