@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.compile.child_process import import_path
 from hatch_wazcache.resources import loader_text
+from hatch_wazcache.util.child_process import import_path
 
 if TYPE_CHECKING:
     from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.compile.child_process import python_executable, why_no_python
 from hatch_wazcache.compile.compilers import WasmtimeCli, delete_leftover_files
 from hatch_wazcache.compile.feature_hints import feature_hint
 from hatch_wazcache.compile.memory import job_memory, usable_cores
@@ -14,6 +13,7 @@ from hatch_wazcache.compile.pool import Pool
 from hatch_wazcache.compile.task import Outcome, StillRunning, Task
 from hatch_wazcache.engine.settings import settings_text
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.child_process import python_executable, why_no_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping

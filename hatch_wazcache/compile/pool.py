@@ -10,12 +10,12 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.compile.child_process import python_executable
 from hatch_wazcache.compile.memory import free_memory, job_memory, usable_cores
 from hatch_wazcache.compile.task import Outcome, StillRunning, Task
 from hatch_wazcache.compile.worker_process import WorkerProcess
 from hatch_wazcache.compile.worker_thread import WorkerThread
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.child_process import python_executable
 
 if TYPE_CHECKING:
     from hatch_wazcache.compile.job import Job

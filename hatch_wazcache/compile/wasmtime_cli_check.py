@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.entry import read_entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.compile.child_process import clean_environment, kill_tree
 from hatch_wazcache.compile.job import Job
 from hatch_wazcache.compile.pool import Pool
 from hatch_wazcache.compile.task import Outcome, Task
@@ -27,6 +26,7 @@ from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.child_process import clean_environment, kill_tree
 from hatch_wazcache.util.digests import file_sha256
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.compile.child_process import clean_environment, import_path, kill_tree
+from hatch_wazcache.util.child_process import clean_environment, import_path, kill_tree
 
 if TYPE_CHECKING:
     import queue

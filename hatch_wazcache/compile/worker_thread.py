@@ -10,7 +10,7 @@ import time
 import traceback
 from typing import Any
 
-from hatch_wazcache.compile.child_process import clean_environment
+from hatch_wazcache.util.child_process import clean_environment
 
 __all__ = ["WorkerThread"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import re
 import sys
 from pathlib import Path
@@ -180,9 +179,14 @@ def _ask_for_library(version: str, package: Path) -> Path:
     import json
     import subprocess
 
-    path = json.dumps([str(package.parent), *(os.getcwd() if p == "" else p for p in sys.path)])
+    from hatch_wazcache.util.child_process import import_path, python_executable
+
+    python = python_executable()
+    if python is None:
+        raise WazcacheError(f"wasmtime {version} is installed without its library in {package}")
+    path = json.dumps([str(package.parent), *import_path()])
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _FIND_LIBRARY, path],
+        [python, "-I", "-S", "-c", _FIND_LIBRARY, path],
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,

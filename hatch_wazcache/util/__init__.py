@@ -1,1 +1,1 @@
-"""Temporary files, sizes and times. Knows nothing of wasm, caches or wheels."""
+"""Temporary files, child processes, sizes and times. Knows nothing of wasm, caches or wheels."""
