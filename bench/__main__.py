@@ -52,11 +52,11 @@ def measure(names: list[str], *, quick: bool) -> list[Row]:
     work = ROOT / ".work" / "bench"
     shutil.rmtree(work, ignore_errors=True)
     named = os.environ.get("WAZCACHE_WASMTIME")
-    program: Path | None = Path(named or ROOT / ".work" / "wasmtime" / "bin" / "wasmtime")
-    if program is not None and not program.is_file():
+    wasmtime_cli: Path | None = Path(named or ROOT / ".work" / "wasmtime" / "bin" / "wasmtime")
+    if wasmtime_cli is not None and not wasmtime_cli.is_file():
         print("without the wasmtime CLI, which `make wasmtime` downloads", file=sys.stderr)
-        program = None
-    bench = Bench(work, program, quick=quick)
+        wasmtime_cli = None
+    bench = Bench(work, wasmtime_cli, quick=quick)
     rows: list[Row] = []
     for name in names:
         begin = time.monotonic()

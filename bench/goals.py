@@ -29,9 +29,9 @@ _MB = 1e6
 class Bench:
     """What the goals share: the projects, made when they are first asked for."""
 
-    def __init__(self, work: Path, program: Path | None, *, quick: bool) -> None:
+    def __init__(self, work: Path, wasmtime_cli: Path | None, *, quick: bool) -> None:
         self.work = work
-        self.program = program
+        self.wasmtime_cli = wasmtime_cli
         self.quick = quick
         self._projects: dict[str, Projects] = {}
 
@@ -43,7 +43,7 @@ class Bench:
     def projects_of(self, given: Input) -> Projects:
         """Return the projects of files that are no input of their own."""
         if given.name not in self._projects:
-            self._projects[given.name] = projects = Projects(self.work, given, self.program)
+            self._projects[given.name] = projects = Projects(self.work, given, self.wasmtime_cli)
             projects.unpack()
         return self._projects[given.name]
 
@@ -99,7 +99,7 @@ def cold(bench: Bench) -> Iterator[Row]:
         }
         if many:
             contenders["one thread"] = partial(projects.bare, DEFLATE_LEVEL, "one")
-        elif bench.program is not None:
+        elif bench.wasmtime_cli is not None:
             contenders["program"] = projects.by_wasmtime_cli
         took = alternately(bench.rounds("yosys" if name == "tiny" else name), contenders)
         ours, bare = took["ours", "whole"], took["bare", "whole"]
@@ -152,7 +152,7 @@ def one_changed(bench: Bench) -> Iterator[Row]:
 
 def targets(bench: Bench) -> Iterator[Row]:
     """Build for six systems."""
-    if bench.program is None:
+    if bench.wasmtime_cli is None:
         return
     one, six = (f"wazcache:{','.join(names)}" for names in (["native"], SYSTEMS))
     for name in bench.inputs("gofmt", "python"):
@@ -250,7 +250,7 @@ def sizes(bench: Bench) -> Iterator[Row]:
         yield row("the wheel", ours, "stock hatchling's", stock, ours.over(stock), "MB",
                   None, 1.0)  # fmt: skip
         variants = {'`strip = ["name", "debug"]`': 'strip = ["name", "debug"]\n'}
-        if bench.program is not None:
+        if bench.wasmtime_cli is not None:
             variants["`address-map = false`"] = "profiles.default.address-map = false\n"
             variants["both"] = "".join(variants.values())
         for said, text in variants.items() if name in _HEAVY else ():
@@ -346,7 +346,7 @@ def growth(bench: Bench) -> Iterator[Row]:
         projects = bench.projects(name)
         by_size.append((projects.wasm[0].stat().st_size / _MB, projects, "wheel"))
     yield from _grown(bench, "MB of .wasm", "MB", by_size)
-    if bench.program is not None:
+    if bench.wasmtime_cli is not None:
         projects = bench.projects("gofmt")
         names = ["x86_64-linux", *(name for name in SYSTEMS if name != "x86_64-linux")]
         by_target = [(float(n), projects, f"wazcache:{','.join(names[:n])}") for n in (1, 3, 6)]

@@ -55,16 +55,16 @@ _PYPROJECTS = {
 class Projects:
     """One input as a project of each contender, with a cache of their own."""
 
-    def __init__(self, work: Path, given: Input, program: Path | None) -> None:
+    def __init__(self, work: Path, given: Input, wasmtime_cli: Path | None) -> None:
         """Write the projects, and what is compiled only once.
 
         Args:
             work: the folder to write to; what is in it goes.
             given: the files.
-            program: the `wasmtime` program; None for none.
+            wasmtime_cli: the wasmtime CLI; None for none.
         """
         self.input = given
-        self.program = program
+        self.wasmtime_cli = wasmtime_cli
         self._folder = work / given.name.replace(" ", "-").replace(",", "")
         shutil.rmtree(self._folder, ignore_errors=True)
         self.cache = self._folder / "cache"
@@ -104,7 +104,7 @@ class Projects:
     @property
     def env(self) -> dict[str, str]:
         """The environment of a build."""
-        named = {} if self.program is None else {"WAZCACHE_WASMTIME": str(self.program)}
+        named = {} if self.wasmtime_cli is None else {"WAZCACHE_WASMTIME": str(self.wasmtime_cli)}
         return {"WAZCACHE_DIR": str(self.cache), **named}
 
     def options(self, text: str = "") -> None:
@@ -168,13 +168,13 @@ class Projects:
         return child("compile", threads, str(level), folder, *(files or self.wasm))
 
     def by_wasmtime_cli(self) -> Figures:
-        """Compile the files by the `wasmtime` program, one after the other."""
-        assert self.program is not None
+        """Compile the files with the wasmtime CLI, one after the other."""
+        assert self.wasmtime_cli is not None
         seconds = 0.0
         out = self._folder / "bare" / "by-program.cwasm"
         for file in self.wasm:
             told = ["-C", "cache=n", "-C", "collector=drc", "--target", "x86_64-unknown-linux-gnu"]
-            words = [str(self.program), "compile", *told, "-o", str(out), str(file)]
+            words = [str(self.wasmtime_cli), "compile", *told, "-o", str(out), str(file)]
             seconds += run(words)["whole"]
         return {"whole": seconds}
 

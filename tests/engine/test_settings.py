@@ -16,7 +16,7 @@ def test_settings_have_the_names_of_wasmtime_in_kebab_case():
     elsewhere = {"cache", "target"}
     assert attributes - elsewhere <= set(SETTINGS)
     newer = {"wasm-component-model-implements", "wasm-component-model-map"}
-    assert set(SETTINGS) - attributes <= newer | {"address-map"}  # which only the program knows
+    assert set(SETTINGS) - attributes <= newer | {"address-map"}  # only the wasmtime CLI has it
 
 
 def test_each_setting_says_since_which_wasmtime_it_exists():
