@@ -116,7 +116,7 @@ def hook(root: str) -> Figures:
     made: Any = WazcacheBuildHook(
         root, config, builder.config, builder.metadata, "", "wheel", builder.app
     )
-    _ = made.options
+    _ = made.table.options
     end = time.perf_counter()
     return {"import": imported - begin, "options": end - imported, "both": end - begin}
 

@@ -117,7 +117,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         if hook is None:
             stop(self.app, "the build hook is off, or not in [tool.hatch.build.hooks.wazcache]")
         try:
-            return cast("WazcacheBuildHook", hook).options
+            return cast("WazcacheBuildHook", hook).table.options
         except WazcacheError as error:
             stop(self.app, error)
 

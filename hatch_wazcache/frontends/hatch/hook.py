@@ -17,14 +17,13 @@ from hatch_wazcache.errors import WasmtimeError, WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from tempfile import TemporaryDirectory
 
     from hatch_wazcache.engine.targets import Target
+    from hatch_wazcache.frontends.hatch.table import HookTable
     from hatch_wazcache.frontends.hatch.wheel import HatchlingWheel
     from hatch_wazcache.packing.build import Build
-    from hatch_wazcache.project.config import Config
-    from hatch_wazcache.project.engine_requirement import EngineRequirement
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
@@ -70,7 +69,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         if self.target_name != "wheel":
             return []
         with self._one_message():
-            return self._requirement.to_install(self.options.possible_targets)
+            return self.table.requirement.to_install(self.table.options.possible_targets)
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove what editable installs have written."""
@@ -80,7 +79,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         if self.target_name == "wheel":
             loader = None
             with suppress(WazcacheError):  # wrong options do not stop `clean`
-                loader = self._table[0].get("loader")
+                loader = self.table.loader
             manifest = manifest_name(Path(loader).name if isinstance(loader, str) else None)
             remove(Path(self.root), self.metadata.core.name, manifest)
 
@@ -90,7 +89,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             if self.target_name == "sdist":
                 from hatch_wazcache.frontends.hatch.sdist import prepare_sdist
 
-                self._copies = prepare_sdist(self.build_config, self.options, build_data)
+                self._copies = prepare_sdist(self.build_config, self.table.options, build_data)
             elif self.target_name == "wheel":
                 self._begin(version, build_data)
 
@@ -111,8 +110,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         from hatch_wazcache.packing.build import Build
         from hatch_wazcache.report import Report
 
-        say, warn, strict = self.app.display_info, self.app.display_warning, self.options.strict
-        self._report = Report(say, warn, strict=strict)
+        say, warn = self.app.display_info, self.app.display_warning
+        self._report = Report(say, warn, strict=self.table.options.strict)
         project = self.project(build_data)
         editable = version == "editable"
         target = project.native_target if editable else self._target()
@@ -121,7 +120,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             if editable:
                 build.make_entries(self.later_targets)
             else:
-                self._wheel = HatchlingWheel(self.build_config, self._location, project, target)
+                config, location = self.build_config, self.table.location
+                self._wheel = HatchlingWheel(config, location, project, target)
                 self._wheel.begin(build, Path(self.directory), build_data, self.later_targets)
                 self.has_native_files = self._wheel.has_native_files
         except BaseException:
@@ -155,20 +155,25 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         """Choose the wheel's target. Say so where a front end gets one wheel out of several."""
         if self.target is not None:
             return self.target
-        options = self.options
+        options = self.table.options
         if options.targets_given and options.other_targets:
             self._report.is_one_of_several(options.target.name, options.other_targets, _BUILD_ALL)
         return options.target
 
     def _name_missing_wheels(self) -> None:
         """Say which systems get no wheel, if the options do not say it."""
-        options = self.options
+        options = self.table.options
         if self.has_native_files or self.target is not None or options.targets_given:
             return
         if options.other_targets:
             self._report.is_for_one_system(options.target.name, _BUILD_ALL)
 
-    # the project
+    @cached_property
+    def table(self) -> HookTable:
+        """The hook's table, with the options."""
+        from hatch_wazcache.frontends.hatch.table import HookTable
+
+        return HookTable(self)
 
     def project(self, build_data: dict[str, Any]) -> Project:
         """Read the project.
@@ -184,48 +189,8 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
         layout = find_layout(self.build_config, build_data)
         core = self.metadata.core
-        return Project(core.name, self.options, layout, self._requirement, core.requires_python)
-
-    @cached_property
-    def _location(self) -> str:
-        """The TOML path of the table that hatchling gave us."""
-        own = self.build_config.target_config.get("hooks", {})
-        target = f"targets.{self.target_name}." if "wazcache" in own else ""
-        return f"tool.hatch.build.{target}hooks.wazcache"
-
-    @cached_property
-    def _table(self) -> tuple[Mapping[str, Any], str]:
-        """The options and their TOML path."""
-        from hatch_wazcache.project.pyproject import HATCHLINGS_OPTIONS, choose_table
-
-        own = {name: value for name, value in self.config.items() if name not in HATCHLINGS_OPTIONS}
-        return choose_table(self.metadata.config, {self._location: own})
-
-    @cached_property
-    def options(self) -> Config:
-        """The checked options.
-
-        Raises:
-            WazcacheError: all that is wrong with them, one line each.
-        """
-        from hatch_wazcache.project.caches_in_tree import refuse_shared_folder
-        from hatch_wazcache.project.options import read_config
-
-        table, location = self._table
-        config = read_config(table, location, os.environ, Path(self.root))
-        refuse_shared_folder(config, Path(self.root))
-        requirement = self._requirement_with(config.engine)
-        return requirement.fit(config, self.metadata.core.requires_python)
-
-    @property
-    def _requirement(self) -> EngineRequirement:
-        return self._requirement_with(self.options.engine)
-
-    def _requirement_with(self, engine: str | None) -> EngineRequirement:
-        from hatch_wazcache.project.engine_requirement import EngineRequirement
-
-        core = self.metadata.core
-        return EngineRequirement.of(core.dependencies, core.optional_dependencies, engine)
+        options, requirement = self.table.options, self.table.requirement
+        return Project(core.name, options, layout, requirement, core.requires_python)
 
     @contextmanager
     def _one_message(self) -> Iterator[None]:
@@ -241,7 +206,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _advice_for_hatch(self) -> str:
         """Say what to do in the environment in which hatch runs the build backend."""
-        lines = self._requirement.needed(self.options.possible_targets)
+        lines = self.table.requirement.needed(self.table.options.possible_targets)
         needed = ", ".join(map(json.dumps, lines))
         return (
             "hatch before 1.18.2 does not install the dependencies of build hooks, and later "

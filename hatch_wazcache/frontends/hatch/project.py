@@ -60,7 +60,7 @@ class HatchProject:
         Raises:
             WazcacheError: all that is wrong with them, one line each.
         """
-        return self._builder.our_hook("").options
+        return self._builder.our_hook("").table.options
 
     def plan(self) -> Plan:
         """Plan a build of the files that are there now. Runs no other hook, and asks no cache.
