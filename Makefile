@@ -9,11 +9,14 @@ ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 # The tests of `make test` and `make coverage`; make TESTS=tests/cache runs some of them.
 TESTS ?= tests
+# The same for `make test-slow`.
+SLOW ?= tests/slow
 PYTEST = -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms
 
 .PHONY: test coverage test-slow test-platforms platforms wasmtime lint check docs-tables example bench bench-quick clean
 
 test: .venv/made
+	@echo "These tests need 4 minutes on two idle cores. The last lines name what is missing here, and how to install it."
 	$(VENV) $(PYTEST) $(TESTS)
 
 # The same tests, a third slower, and which lines of the package they and their builds run.
@@ -24,7 +27,7 @@ coverage: .venv/made
 	$(VENV) -m coverage report
 
 test-slow: .venv/made
-	$(VENV) -m pytest -q -n 2 --dist loadfile tests/slow
+	$(VENV) -m pytest -q -n 2 --dist loadfile $(SLOW)
 
 test-platforms: platforms
 	$(VENV) -m pytest -q tests/platforms
