@@ -25,7 +25,7 @@ class Report:
         Args:
             say: shows a line.
             warn: shows a warning.
-            strict: a warning about the project is an error.
+            strict: whether a warning about the project is an error.
         """
         self._say = say
         self._warn = warn
@@ -33,7 +33,7 @@ class Report:
         self.compiled = 0
         self.found = 0
         self.saved = 0.0
-        """Seconds that compiling the found entries had needed."""
+        """Seconds that it took to compile the found entries."""
         self.spent = 0.0
         """Seconds that the compilers of this build needed, added up."""
 
@@ -48,18 +48,19 @@ class Report:
             WazcacheError: such warnings are errors.
         """
         if self._strict:
-            raise WazcacheError(f"{text} (an error, since strict is on)")
+            raise WazcacheError(f"{text} (an error because strict is on)")
         self.trouble(text)
 
     def trouble(self, text: str) -> None:
         """Show a warning about this machine, such as a cache that cannot be written.
 
-        It is never an error: `strict` travels in the sdist, to machines that its author never sees.
+        It is never an error: the sdist contains the option `strict`, and its author does not know
+        the machines that build it.
         """
         self._warn(f"wazcache: warning: {_printable(text)}")
 
     def is_one_of_several(self, target: str, others: Iterable[str], all_of_them: str = "") -> None:
-        """Say which wheel is built, where the options name several and the front end builds one.
+        """Say which wheel is built, if the options name several but the front end builds one.
 
         Args:
             target: the target of the wheel.
@@ -73,7 +74,7 @@ class Report:
         )
 
     def is_for_one_system(self, target: str, all_of_them: str = "") -> None:
-        """Say that a wheel serves one system, where nobody has asked for that.
+        """Say that a wheel is for one system only, if the project did not ask for that.
 
         Args:
             target: the target of the wheel.

@@ -70,20 +70,20 @@ class InstalledWasmtime(NamedTuple):
 
     @property
     def age_warning(self) -> str:
-        """A warning if no test covers this version; else empty."""
+        """A warning if no test covers this version; otherwise an empty string."""
         major = self.version.partition(".")[0]
         if not major.isdecimal() or int(major) >= OLDEST:
             return ""
         return (
-            f"wasmtime {self.version} is installed, which is older than all that hatch-wazcache is "
-            f"tested with ({OLDEST} and later)"
+            f"wasmtime {self.version} is installed, but hatch-wazcache is tested only with "
+            f"wasmtime {OLDEST} and later"
         )
 
     def engine(self, notes: Notes | None = None) -> Engine:
         """Return the engine, with the version that its library states.
 
         Args:
-            notes: remembers the version, since reading it takes 20 ms.
+            notes: remembers the version, because reading it needs 20 ms.
 
         Raises:
             WazcacheError: the library does not belong to the wheel's version.
@@ -151,7 +151,7 @@ def installed_wasmtime() -> InstalledWasmtime:
         distribution.read_text("RECORD") or "",
         re.MULTILINE,
     )
-    # Packagers strip and patch the library, and RECORD keeps the old digest.
+    # Packagers may strip or patch the library; RECORD then still has the old digest.
     is_original = record is not None and library.stat().st_size == int(record[2])
     library_id = record[1] if record and is_original else ""
     return InstalledWasmtime(version, package, library, library_id, musl)
@@ -162,7 +162,7 @@ import json, os, sys
 sys.path[:] = json.loads(sys.argv[1])
 from wasmtime._ffi import dll
 path = dll._name
-if not os.path.isabs(path):  # the system's loader has found it
+if not os.path.isabs(path):  # the system's dynamic linker has found it
     name = os.path.basename(path)
     with open("/proc/self/maps") as maps:
         paths = [line.split(None, 5)[-1].rstrip() for line in maps]
@@ -174,7 +174,7 @@ print(path)
 def _ask_for_library(version: str, package: Path) -> Path:
     """Import wasmtime in a child process and return the library that it has loaded.
 
-    The packages of distributions may have the library in another folder.
+    Packages of Linux distributions may have the library in another folder.
     """
     import json
     import subprocess

@@ -129,7 +129,7 @@ def requirements_text(requirements: Iterable[Requirement]) -> str:
 
 
 def place_text(system: str, pythons: Sequence[str], admitted: Sequence[str]) -> str:
-    """Name a system, and those of the admitted Pythons that a message is about, unless all."""
+    """Name a system; and the Pythons of a message, unless these are all admitted Pythons."""
     if len(pythons) == len(admitted):
         return system
     return f"{system} with Python {', '.join(pythons)}"

@@ -86,7 +86,7 @@ class Setting(NamedTuple):
         return isinstance(value, bool)
 
 
-# Half of a 64-bit address space: wasmtime adds such sizes, and wraps silently.
+# Half of a process's address space of 2**47 bytes: wasmtime adds such sizes, and wraps silently.
 _MOST_MEMORY = 1 << 46
 
 SETTINGS = {
@@ -140,7 +140,7 @@ SETTINGS = {
         ),
         Setting(
             "max-wasm-stack",
-            "the most stack that wasm may use, in bytes",
+            "the largest stack that wasm may use, in bytes",
             int,
             minimum=1,
             maximum=2 << 20,
@@ -196,7 +196,7 @@ SETTINGS = {
         ),
         Setting(
             "profiler",
-            "the native profiler to inform of loaded code",
+            "the native profiler that gets the loaded code",
             str,
             choices=("none", "jitdump", "vtune", "perfmap"),
             in_code=False,
@@ -204,7 +204,7 @@ SETTINGS = {
         Setting("shared-memory", "allow the creation of shared memories", in_code=False, since=40),
         Setting(
             "signals-based-traps",
-            "detect traps by signals; without them the code has explicit checks",
+            "detect traps by signals; without it, the code contains explicit checks",
             option="-O signals-based-traps",
             since=45,
         ),

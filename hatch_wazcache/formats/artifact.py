@@ -2,8 +2,8 @@
 
 It needs no wasmtime and does not trust the file. An artifact is an ELF file. Its section
 `.wasmtime.engine` holds the engine's version, the target and the compiler's flags, each with its
-name. The wasm features and other settings that follow have no names, and their order differs from
-version to version.
+name. The other settings, such as the wasm features, have no names, and their order differs between
+versions.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ def read_artifact(file: BinaryIO, size: int) -> ArtifactHeader:
         f"{order}{_HEADER}", head
     )
     if head[7] != _OSABI_WASMTIME:
-        raise BrokenArtifactError("it is an ELF file, but not wasmtime's")
+        raise BrokenArtifactError("it is an ELF file, but not from wasmtime")
     if (kind := _KINDS.get(flags)) is None:  # bytecode for wasmtime's interpreter has other values
-        raise BrokenArtifactError("it is wasmtime's, but has no machine code")
+        raise BrokenArtifactError("it is from wasmtime, but has no machine code")
     if each != struct.calcsize(f"<{_SECTION}") or names >= count or count > _MOST_SECTIONS:
         raise BrokenArtifactError("its table of sections is damaged")
     table = _read(file, size, start, each * count)

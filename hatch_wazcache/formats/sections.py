@@ -32,7 +32,7 @@ CUSTOM_SECTION = 0
 NESTED_SECTIONS = (1, 4)
 """The sections of a component that hold a core module or a component."""
 DEEPEST = 100
-"""How many levels of nested components are looked into."""
+"""How many levels of nested components are read."""
 
 
 class DamagedError(Exception):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["STRIP", "STRIP_ALLOWED", "read_strip", "without_sections"]
 
 STRIP = ("name", "debug")
-"""What can be removed before a `.wasm` is compiled."""
+"""The kinds of sections that can be removed before a `.wasm` is compiled."""
 STRIP_ALLOWED = 'a list of "name", "debug", each once'
 """For messages."""
 
@@ -57,7 +57,7 @@ def without_sections(wasm: bytes, strip: Collection[str]) -> bytes:
     if not strip:
         return wasm
     try:
-        # Neither the file nor the view copies the binary.
+        # BytesIO and memoryview do not copy the binary.
         pieces = _without(io.BytesIO(wasm), memoryview(wasm), 0, len(wasm), strip)
     except DamagedError:
         return wasm

@@ -1,4 +1,4 @@
-"""Reads a WebAssembly binary from outside: module or component, digest, size of the code."""
+"""Reads the facts about a WebAssembly binary: module or component, digest, size of the code."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _CODE_SECTION = 10
 
 
 class FileStamp(NamedTuple):
-    """Values of a file that change with its bytes, and are compared without reading them.
+    """Values that change when the bytes of a file change. Comparing them does not read the file.
 
-    A copy can keep the time of the last change (`cp -p`, tar), but not `ctime_ns`. On Windows that
-    is the time of the creation, so there a stamp proves nothing.
+    A copy can keep `mtime_ns` (`cp -p`, tar), but not `ctime_ns`. On Windows `ctime_ns` is the time
+    of the file's creation, so there a stamp proves nothing.
     """
 
     mtime_ns: int
@@ -41,7 +41,7 @@ class FileStamp(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileStamp:
-        """Return the stamp of a file by its status."""
+        """Return the stamp of a file from its status."""
         return cls(status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
@@ -54,7 +54,7 @@ class Wasm(NamedTuple):
     """Bytes."""
     kind: Kind
     stamp: FileStamp
-    """As it was when the file was read."""
+    """The stamp when the file was read."""
     code_size: int
     """Bytes of all code sections: the time and memory of a compiler grow with it."""
 
@@ -125,7 +125,7 @@ class WasmReader:
     def read(self, path: Path, name: str) -> Wasm:
         """Return the facts as `read_wasm` does; read the file again only if it has changed.
 
-        Another build hook may make the file again for each wheel.
+        It can change: another build hook may generate it again for each wheel.
         """
         try:
             now = path.stat()
@@ -146,7 +146,7 @@ def read_again(path: str | Path, sha256: str) -> bytes:
 
     Args:
         path: the file.
-        sha256: its digest then, hexadecimal.
+        sha256: its digest from `read_wasm`, hexadecimal.
 
     Raises:
         WazcacheError: it cannot be read, or has changed since; the message does not name the file.
@@ -190,7 +190,7 @@ def _code_size(file: BinaryIO, start: int, end: int, kind: Kind, depth: int = 0)
         DamagedError: the sections do not fill the space exactly.
     """
     if depth > DEEPEST:
-        return 0  # makes the estimate too low, nothing else
+        return 0  # only makes the estimate too low
     total = 0
     for section in walk_sections(file, start, end):
         if kind == "module":

@@ -1,6 +1,6 @@
 """Adds zip members that are already compressed, by libdeflate or in another archive.
 
-Only this module works around zipfile, which would compress them again.
+zipfile can only compress them again. No other module works around that.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ __all__ = [
 DEFLATE_LEVEL = 6
 """libdeflate's level: smaller results than zlib's 6 for large data, in a third of the time."""
 
-_LEVEL_OF_LITTLE, _LITTLE = 10, 1 << 15
-"""The level for small data that is kept, and its size in bytes: there, 6 may be worse than zlib."""
+_SMALL_LEVEL, _SMALL = 10, 1 << 15
+"""The level for small data in the cache, and the largest such data in bytes.
 
-KEPT_BY = f"libdeflate-{DEFLATE_LEVEL}, {_LEVEL_OF_LITTLE} up to {_LITTLE >> 10} KiB"
+For small data, the result of level 6 may be larger than zlib's.
+"""
+
+KEPT_BY = f"libdeflate-{DEFLATE_LEVEL}, {_SMALL_LEVEL} up to {_SMALL >> 10} KiB"
 """How an entry's data is deflated; part of its key."""
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
@@ -63,10 +66,10 @@ def moment_of_build(moment: Callable[[], float]) -> DateTime:
     """Return the time stamp of generated members.
 
     Args:
-        moment: returns SOURCE_DATE_EPOCH, or its own default; in seconds since 1970.
+        moment: returns SOURCE_DATE_EPOCH or a default, in seconds since 1970.
 
     Raises:
-        WazcacheError: the variable does not hold a time.
+        WazcacheError: SOURCE_DATE_EPOCH is not a time.
     """
     import time
 
@@ -109,12 +112,12 @@ class Deflated(NamedTuple):
 
         Args:
             data: the data.
-            to_keep: whether many wheels will use it, so that compressing may take longer.
+            to_keep: whether the cache keeps the result for many wheels. Then small data is
+                compressed better, which needs more time.
         """
         import deflate
 
-        is_little = to_keep and len(data) <= _LITTLE
-        level = _LEVEL_OF_LITTLE if is_little else DEFLATE_LEVEL
+        level = _SMALL_LEVEL if to_keep and len(data) <= _SMALL else DEFLATE_LEVEL
         compressed = bytes(deflate.deflate_compress(data, level))
         return cls(len(data), zlib.crc32(data), compressed)
 
@@ -142,7 +145,7 @@ def member_info(
     import zipfile
 
     info = zipfile.ZipInfo(name, date_time)
-    info.create_system = 3  # Unix on every machine: the mode counts, and the bytes are the same
+    info.create_system = 3  # Unix, on every machine: so the mode counts and the bytes are the same
     info.external_attr = external_attr
     info.compress_type = zipfile.ZIP_DEFLATED
     info.file_size, info.CRC, info.compress_size = size, crc32, stream_size

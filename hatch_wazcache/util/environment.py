@@ -32,12 +32,12 @@ TRUST_DIR = "WAZCACHE_TRUST_DIR"
 
 WITHOUT_OPTION = {
     PYTHON: "the Python that runs the compilers of a "
-    "[`CompilationCache`](cache.md#in-a-process-compilationcache), if it finds none",
-    TARGET: "the [target](targets.md) to build for, where a front end builds one wheel",
+    "[`CompilationCache`](cache.md#in-a-process-compilationcache), instead of its own search",
+    TARGET: "the [target](targets.md) to build for, if a front end builds one wheel",
     TRUST_DIR: "a folder to use for the cache "
-    "[although others can write to it](cache.md#who-may-write-to-the-cache)",
+    "[even if others can write to it](cache.md#who-may-write-to-the-cache)",
 }
-"""What each variable does that is not the value of an option; for the docs."""
+"""The variables that have no option, with their descriptions for the docs."""
 
 
 def read_variable(name: str, environment: Mapping[str, str] | None = None) -> str | None:
@@ -45,6 +45,6 @@ def read_variable(name: str, environment: Mapping[str, str] | None = None) -> st
 
     Args:
         name: the variable.
-        environment: in place of the environment of this process.
+        environment: where to look; by default, the environment of this process.
     """
     return (os.environ if environment is None else environment).get(name) or None

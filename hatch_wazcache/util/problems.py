@@ -13,19 +13,19 @@ __all__ = ["Problems"]
 
 
 class Problems:
-    """What is wrong with a table: one line for each problem, with the path of the field."""
+    """The problems of a table: one line for each, with the path of the field."""
 
     def __init__(self, write: Callable[[object], str]) -> None:
         """Begin without problems.
 
         Args:
-            write: writes a value as it stands in the file, on one line.
+            write: returns a value as the file has it, on one line.
         """
         self.lines: list[str] = []
         self._write = write
 
     def add(self, line: str) -> None:
-        """Add a problem in words of its own."""
+        """Add a problem as a whole line."""
         self.lines.append(line)
 
     def wrong(self, where: str, value: object, allowed: str) -> None:

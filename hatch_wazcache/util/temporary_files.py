@@ -1,7 +1,7 @@
 """Temporary files that do not outlive a crash: the next build deletes what a killed process left.
 
 The process that made a file keeps it locked. So the next process can tell a leftover from a file in
-use. Process ids and clocks would not do: two containers may share the folder.
+use. Process ids and clocks cannot tell that: two containers may share the folder.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def create(directory: Path) -> tuple[Path, IO[bytes]]:
         path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags, 0o600), "w+b")
-        if _lock(file) and path.exists():  # nobody has swept it before it was locked
+        if _lock(file) and path.exists():  # no sweep has deleted it meanwhile
             return path, file
         file.close()
 
@@ -70,7 +70,7 @@ def temporary(directory: Path) -> Iterator[Path]:
 def place(path: Path, file: IO[bytes], final: Path) -> None:
     """Rename a temporary file to its final name, in one step.
 
-    The file stays locked until then, so that nobody sweeps it.
+    The file stays locked until then, so no sweep deletes it.
     """
     file.flush()
     if sys.platform == "win32":
@@ -156,7 +156,7 @@ def is_leftover(path: Path) -> bool:
         OSError: the file cannot be read.
     """
     if sys.platform == "win32":
-        return False  # no lock tells
+        return False  # files are not locked on Windows
     with path.open("rb") as file:
         return _lock(file)
 
@@ -177,7 +177,7 @@ def sweep(directory: Path) -> None:
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Lock a file; say whether nobody else has locked it."""
+    """Lock a file; False if another process has locked it."""
     if sys.platform != "win32":
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""Writes platform wheels, reads wheels of any origin without trust, owns the manifest's format.
+"""Writes platform wheels, reads untrusted wheels, and defines the format of the manifest.
 
-It knows neither the cache nor the build systems.
+It does not know the cache or the build systems.
 """
 
 PYPI_LIMIT = 100 << 20
-"""The largest file, in bytes, that PyPI accepts, unless a project has a limit of its own."""
+"""The largest file that PyPI accepts by default, in bytes. A project can get a higher limit."""

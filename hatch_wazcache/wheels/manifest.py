@@ -1,7 +1,7 @@
-"""The manifest's format: which artifacts a package has, what they were made from and for which use.
+"""The format of the manifest: the artifacts of a package, their origin, and their use.
 
-A build writes a `Manifest`. The loader reads it at run time, and `check_manifest` reads one that
-anybody may have written: it checks each field before it uses it.
+A build writes a `Manifest`, and the loader reads it at run time. `check_manifest` reads a manifest
+that may be hostile: it checks each field before it uses it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FIELDS = frozenset({"schema", "wasmtime", "assets"})
 """The fields that identify a manifest of any version."""
 
 DEFAULT_LOADER = "_wazcache.py"
-"""The file name of a loader where the option `loader` names no other."""
+"""The file name of a loader, unless the option `loader` names another."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ManifestAsset:
     """An asset, as a manifest describes it."""
 
     name: str
-    """The name that the loader is asked for: its path in the package."""
+    """The name that users pass to the loader: the asset's path in the package."""
     kind: Kind
     wasm: str | None
     """The path of the `.wasm` in the package; None if the wheel does not hold it."""
@@ -89,7 +89,7 @@ class ManifestAsset:
 
 @dataclass(frozen=True)
 class EditableInfo:
-    """What an editable install notes, so that the next one can remove its files."""
+    """The notes of an editable install, so that the next one can remove its files."""
 
     project: str
     wrote: tuple[str, ...]
@@ -206,10 +206,10 @@ def read_editable_info(path: Path) -> EditableInfo | None:
 
 
 def check_manifest(text: bytes, path: str) -> tuple[Manifest | None, list[str]]:
-    """Read a wheel's manifest that anybody may have written.
+    """Read an untrusted manifest of a wheel.
 
     Args:
-        text: the manifest's.
+        text: the content of the manifest.
         path: its path in the wheel.
 
     Returns:
@@ -235,13 +235,13 @@ class _TooManyProblemsError(Exception):
 
 
 class _Reader:
-    """Reads a manifest's fields and collects what is wrong with them."""
+    """Reads the fields of a manifest, and collects their problems."""
 
     def __init__(self) -> None:
         self.problems = Problems(_shown)
         self._take = self.problems.take
         self._files: set[str] = set()
-        """The files that an asset or an artifact has."""
+        """The files of all assets and artifacts that were read."""
 
     def read(self, manifest: dict[str, Any], path: str) -> Manifest:
         if "editable" in manifest:
@@ -345,9 +345,9 @@ class _Reader:
         return ManifestArtifact(file, target, cpu, profile, sha256, size)
 
     def _is_listed_twice(self, where: str, file: str | None) -> bool:
-        """Report a file that an earlier asset or artifact has: each file is checked only once."""
+        """Report a file that is listed twice: each file is checked only once."""
         if file in self._files:
-            self.problems.wrong(where, file, "a file that nothing else in the manifest is")
+            self.problems.wrong(where, file, "a file that the manifest lists only once")
             return True
         self._files |= {file} if file is not None else set()
         return False

@@ -1,4 +1,4 @@
-"""Reads a wheel's file name and the files of its .dist-info folder, without trust.
+"""Reads an untrusted wheel's file name and the files of its .dist-info folder.
 
 https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """
@@ -130,7 +130,7 @@ def _read_fields(wheel: WheelReader, name: str) -> Mapping[str, list[str]]:
 
 
 def _refuse_many_tags(compressed: Iterable[str]) -> None:
-    """Refuse tags that stand for very many: `a.b-c.d-e.f` is eight.
+    """Refuse compressed tags that expand to very many tags: `a.b-c.d-e.f` expands to eight.
 
     Raises:
         BrokenWheelError: there are more than any real wheel has.

@@ -51,20 +51,20 @@ def wheel_tag(
     """Combine the target's platform tags with a Python and ABI tag.
 
     Args:
-        earlier: the tag that the wheel has already, or None.
+        earlier: the tag that the wheel already has, or None.
         target: the target that the wheel is for.
         location: the options' TOML path, for the message.
         who: the part of the build that gave the wheel its tag, for the message.
 
     Returns:
-        A tag for a wheel's name (PEP 425), which may stand for several.
+        A tag for a wheel's name (PEP 425), which may be a compressed set of tags.
 
     Raises:
         WazcacheError: the earlier tag is not a tag, or is for another platform than the target.
     """
-    ours = ".".join(target.platform_tags)
+    platforms = ".".join(target.platform_tags)
     if earlier is None:
-        return f"py3-none-{ours}"
+        return f"py3-none-{platforms}"
     tagged = f'{location}: {who} tagged the wheel "{earlier}"'
     parts = str(earlier).split("-")
     if len(parts) != 3 or not all(parts):
@@ -73,7 +73,7 @@ def wheel_tag(
         )
     interpreter, abi, platform = parts
     if platform == "any":
-        return f"{interpreter}-{abi}-{ours}"
+        return f"{interpreter}-{abi}-{platforms}"
     if not all(target.accepts(tag) for tag in platform.split(".")):
         raise WazcacheError(
             f"{tagged}, which does not fit the target {target.name}; its files are for another "
@@ -109,10 +109,10 @@ class PlatformWheel:
         self._records: dict[str, tuple[str, int]] = {}
 
     def reserve(self, size: int) -> None:
-        """Reserve room on the disk, where the system can. That only saves time.
+        """Reserve room on the disk, if the system can do that. It only saves time.
 
-        `finish` renames this wheel over hatchling's. If a file has data without a place on the disk
-        by then, ext4 writes the whole file out first, which took a fifth of a warm build.
+        `finish` renames this wheel over hatchling's. If ext4 has not allocated all blocks of the
+        file by then, it writes the whole file out first. That took a fifth of a warm build.
 
         Args:
             size: bytes of all heavy members; the base wheel's members are small.
@@ -140,8 +140,8 @@ class PlatformWheel:
             mode: its Unix mode, with the file's type.
 
         Raises:
-            OSError: the wheel cannot be written. After this and any exception out of `data`, the
-                wheel is as before.
+            OSError: the wheel cannot be written. After this, and after any exception from `data`,
+                the wheel is as before.
         """
         add_compressed(self._archive, name, date_time or self._date_time, mode << 16, data)
         self._records[name] = _digest(sha256), data.size

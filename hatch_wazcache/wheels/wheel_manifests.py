@@ -33,7 +33,7 @@ class ManifestFile(NamedTuple):
     manifest: Manifest | None
     """The manifest without the parts that are wrong; None if nothing of it can be used."""
     problems: list[str]
-    """What is wrong with it."""
+    """The problems of the manifest, one line each."""
 
 
 def read_manifests(wheel: WheelReader) -> list[ManifestFile]:
@@ -53,8 +53,8 @@ def _find(wheel: WheelReader) -> dict[str, str | None]:
     """Find manifests by the loaders beside them, by their names, and by their fields.
 
     Returns:
-        The path of each manifest with that of its loader, None if it has no loader. A manifest
-        may be missing where its loader is.
+        The path of each manifest, with the path of its loader, or None if it has no loader. The
+        file of a manifest may be missing, even if its loader exists.
     """
     found: dict[str, str | None] = {}
     for name in wheel.names:

@@ -1,4 +1,4 @@
-"""Reads the members of a wheel that anybody may have made, without trust.
+"""Reads the members of an untrusted wheel.
 
 Nothing is unpacked to disk, and only short texts are read into memory whole.
 """
@@ -56,11 +56,11 @@ class WheelReader:
     """An open wheel."""
 
     def __init__(self, path: Path) -> None:
-        """Open it.
+        """Open a wheel.
 
         Raises:
             WazcacheError: there is no such file, or it cannot be read.
-            BrokenWheelError: it is not a zip file, or one that was made to do harm.
+            BrokenWheelError: it is not a zip file, or it is a zip bomb.
         """
         self.path = path
         self.size = _file_size(path)
@@ -84,7 +84,7 @@ class WheelReader:
         self._sha256: dict[str, bytes] = {}
 
     def _refuse_bombs(self) -> None:
-        """Refuse archives that would keep a reader busy without end, before inflating anything."""
+        """Refuse archives that could keep a reader busy for hours, before inflating anything."""
         infos = sorted(self.infos, key=lambda info: info.header_offset)
         if len(infos) > _MOST_MEMBERS:
             raise BrokenWheelError(f"has more than {_MOST_MEMBERS} members")
@@ -106,7 +106,7 @@ class WheelReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_about: object) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @property
@@ -127,7 +127,7 @@ class WheelReader:
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
-        """Open a member. It can seek; to seek back inflates it again from its beginning.
+        """Open a member. It can seek; seeking back inflates it again from the beginning.
 
         Raises:
             BrokenWheelError: it cannot be unpacked; raised here, or while it is read.
@@ -155,7 +155,7 @@ class WheelReader:
                 yield chunk
 
     def text(self, name: str, largest: int = _LARGEST_TEXT) -> bytes:
-        """Return the whole of a small member.
+        """Return all data of a small member.
 
         Args:
             name: the member.

@@ -157,7 +157,7 @@ def test_an_elf_file_of_somebody_else_is_refused():
     python = Path(sys.executable).read_bytes()[:100_000]
     if python[:4] != b"\x7fELF":
         pytest.skip("no ELF")
-    assert refused(python) == "it is an ELF file, but not wasmtime's"
+    assert refused(python) == "it is an ELF file, but not from wasmtime"
 
 
 def test_a_cut_artifact_is_refused_wherever_it_is_cut(artifact: bytes):

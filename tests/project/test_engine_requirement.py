@@ -154,7 +154,7 @@ def test_no_requirement_at_all_warns_of_what_users_get(project: Project):
     strict = project.build(WAZCACHE_STRICT="1")
     assert strict.status != 0
     assert "wazcache: project.dependencies does not name wasmtime" in strict.output
-    assert "(an error, since strict is on)" in strict.output
+    assert "(an error because strict is on)" in strict.output
 
 
 # each target has its own users
