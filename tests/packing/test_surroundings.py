@@ -142,6 +142,17 @@ def test_a_machine_whose_users_get_no_wasmtime_gets_the_wheel_for_any(
     assert "does not require wasmtime on x86_64-linux, so there are no artifacts" in built.output
 
 
+def test_an_editable_install_of_users_without_wasmtime_needs_no_wasmtime(project: Project):
+    project.requires("wasmtime>=48,<49; platform_system == 'OS/2'")
+    project.append('[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
+    project.use("")
+    code = "import hatchling.build as b; print(b.get_requires_for_build_editable())"
+    assert "wasmtime" not in project.run_python("-c", code).output
+    built = project.editable()
+    assert built.status == 0, built.output
+    assert not list((project.root / "demo").glob("*.cwasm"))
+
+
 @pytest.mark.skipif(not shutil.which("setarch"), reason="setarch is part of util-linux")
 def test_a_machine_without_a_library_of_wasmtime_gets_the_wheel_for_any(
     project: Project, tmp_path: Path
