@@ -132,6 +132,14 @@ def test_a_folder_that_the_user_trusts_by_name_is_used(project: Project):
         assert "warning" not in output
 
 
+def test_a_cache_that_is_not_trusted_is_one_warning_under_strict_too(project: Project):
+    project.cache.mkdir()
+    project.cache.chmod(0o777)
+    built = project.build(WAZCACHE_STRICT="1")
+    assert built.status == 0, built.output
+    assert built.output.count("what is compiled now is not kept") == 1
+
+
 @pytest.mark.parametrize("named", ["", "/nowhere", "1"])
 def test_trust_in_another_folder_changes_nothing(project: Project, named: str):
     project.cache.mkdir()
