@@ -11,9 +11,9 @@
 | a failed write fails the compile | one warning |
 | `Close` | `close`, or `with` |
 
-It needs wasmtime in the process, and nothing of hatchling. Compilers run in child processes, as in
-a build. So a process can fork afterwards, and an abort of wasmtime is an exception. Where no Python
-can be started, as in a frozen program, the process compiles itself: see `python_executable`.
+It needs wasmtime in the process, but not hatchling. Compilers run in child processes, as in a
+build. So a process can fork afterwards, and an abort of wasmtime becomes an exception. If no Python
+can be started, as in a frozen program, the process itself compiles: see `python_executable`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ __all__ = ["CompilationCache"]
 Value = TypeVar("Value")
 
 _EMPTY = b"\0asm\1\0\0\0"
-"""A module with nothing in it."""
+"""An empty module."""
 
 
 class CompilationCache:
@@ -163,7 +163,7 @@ class CompilationCache:
         """Return the compiled module; the same object for the same bytes and profile.
 
         Args:
-            wasm: the binary, a path to it, or a file as of importlib.resources.
+            wasm: the binary, a path to it, or a file of importlib.resources.
             profile: settings of the module's engine, as for `engine`.
 
         Raises:
@@ -182,10 +182,10 @@ class CompilationCache:
         self._loaded.refuse_if_closed()
         with ExitStack() as files:
             path, name = _as_file(wasm, files)
-            about = read_wasm(path, name)
-            if about.kind != kind:
-                raise WazcacheError(f"{name} is a {about.kind}: use load_{about.kind}")
-            job = Job(self._artifacts.key(about.sha256, settings), name, path, about)
+            binary = read_wasm(path, name)
+            if binary.kind != kind:
+                raise WazcacheError(f"{name} is a {binary.kind}: use load_{binary.kind}")
+            job = Job(self._artifacts.key(binary.sha256, settings), name, path, binary)
 
             def load() -> Any:
                 artifact = self._artifacts.get(job)
@@ -242,7 +242,7 @@ class _OncePerKey(Generic[Value]):
 
 
 class _Artifacts:
-    """Artifacts from a directory, or from a compiler where it has none; counts both."""
+    """Artifacts from a directory, or from a compiler if the directory lacks them; counts both."""
 
     def __init__(self, root: Path, max_size: int | None, temporary: str | None) -> None:
         """Open the directory.
@@ -250,7 +250,7 @@ class _Artifacts:
         Args:
             root: the directory.
             max_size: its largest size in bytes; None for any size.
-            temporary: a folder to remove in the end.
+            temporary: a folder to remove when the cache is closed.
 
         Raises:
             WazcacheError: as for `CompilationCache()`.
@@ -267,7 +267,7 @@ class _Artifacts:
         self._room = Room()
         self._lock = threading.Lock()
         self._loads = 0
-        """Calls of `get` that run now."""
+        """The number of calls of `get` that are running."""
         self._closed = False
 
     def key(self, sha256: str, settings: Profile) -> ArtifactKey:
@@ -331,10 +331,10 @@ class _Artifacts:
             )
 
     def _prune(self, added: Entry) -> None:
-        """Keep the directory within its size, so that a service that never ends does not fill it.
+        """Keep the directory within its size: a long-running service must not fill the disk.
 
-        To list all entries takes long in a large cache, so it is done once, and then whenever the
-        entries that were added since do not fit.
+        Listing all entries of a large cache is slow. So it is done once, and again only when the
+        entries that were added since then do not fit.
         """
         if self._max_size is None or not self._directory.usable:
             return
@@ -343,14 +343,14 @@ class _Artifacts:
             if self._size is None:
                 self._size = sum(item.size for item in maintenance.items(root))
             else:
-                with suppress(OSError):  # another process has removed it
+                with suppress(OSError):  # another process has removed the entry
                     self._size += maintenance.size_on_disk(added.path.stat())
             if self._size > self._max_size:
                 maintenance.prune_to_size(root, self._max_size, _warn)
                 self._size = sum(item.size for item in maintenance.items(root))
 
     def _look_up_or_compile(self, job: Job) -> tuple[Entry, bytes, bool]:
-        """Return the entry of a job, its artifact, and whether nothing had to be compiled."""
+        """Return the entry of a job, its artifact, and whether it was a hit."""
         entry, is_hit = self._directory.get(job.key), True
         if entry is None:
             entry, is_hit = self._make(job, again=False)
@@ -364,7 +364,7 @@ class _Artifacts:
             raise WazcacheError(f"{error}, again; is the disk damaged?") from error
 
     def _make(self, job: Job, *, again: bool) -> tuple[Entry, bool]:
-        """Compile the artifact; say too whether another process has made it meanwhile."""
+        """Compile the artifact. The second result says whether another process has made it."""
         entries: dict[str, Entry] = {}
         report = Report(_silent, _warn)
         with self._room.taken(job_memory(job)):
@@ -375,7 +375,7 @@ class _Artifacts:
 
 
 def _open_directory(root: Path) -> CacheDirectory:
-    """Open the directory of a cache; its problems are warnings, except that it is not trusted.
+    """Open the directory of a cache. Its problems are warnings, unless it cannot be trusted.
 
     Raises:
         WazcacheError: others can write to it.
@@ -417,7 +417,7 @@ def _as_file(wasm: Source, files: ExitStack) -> tuple[Path, str]:
 
 
 def _instantiate(job: Job, kind: Kind, artifact: bytes, engine: wasmtime.Engine) -> Any:
-    """Make the object from its artifact; if this process refuses the artifact, from the binary."""
+    """Load an artifact. If this process refuses it, compile the binary instead."""
     import wasmtime
 
     made: Any = wasmtime.Module

@@ -52,7 +52,7 @@ class Comparison:
 class Recompiler:
     """Compiles the artifacts of several wheels again; equal jobs only once.
 
-    It uses a temporary cache of its own, so that every artifact is really compiled.
+    It uses an empty temporary cache, so every artifact is really compiled.
     """
 
     def __init__(self, report: Report, compiler: Path | None) -> None:
@@ -80,7 +80,7 @@ class Recompiler:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_about: object) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._cache.close()
         self._folder.cleanup()
 
@@ -202,23 +202,23 @@ def _timeout() -> float:
 def _difference(
     wheel: WheelReader, member: str, artifact: ManifestArtifact, entry: Entry
 ) -> str | None:
-    """Say how an artifact differs from the one that was compiled now."""
+    """Say how an artifact differs from the newly compiled one."""
     if wheel.digest(member).hex() == entry.sha256:
         return None
     return (
-        f"differs from the artifact that wasmtime makes of the .wasm with profile "
-        f"{artifact.profile}: from byte {_first_difference(wheel, member, entry)} on; it has "
-        f"{wheel.size_of(member)} bytes, not {entry.size}"
+        f"differs from the newly compiled artifact (profile {artifact.profile}), from byte "
+        f"{_first_difference(wheel, member, entry)} on; it has {wheel.size_of(member)} bytes, "
+        f"not {entry.size}"
     )
 
 
 def _first_difference(wheel: WheelReader, member: str, entry: Entry) -> int:
     at = 0
     with wheel.open(member) as file:
-        for there in entry.data():
-            here = file.read(len(there))
-            if here != there:
-                pairs = enumerate(zip(here, there, strict=False))
-                return at + next((n for n, (a, b) in pairs if a != b), len(here))
-            at += len(there)
+        for compiled in entry.data():
+            packed = file.read(len(compiled))
+            if packed != compiled:
+                pairs = enumerate(zip(packed, compiled, strict=False))
+                return at + next((n for n, (a, b) in pairs if a != b), len(packed))
+            at += len(compiled)
     return at

@@ -46,7 +46,7 @@ class CacheDirectory:
         Args:
             root: an absolute path.
             warn: called at most once, with the first problem of the directory.
-            project: the root of the project that is built; who can replace it is trusted.
+            project: the root of the project that is built. Users who can replace it are trusted.
 
         Raises:
             WazcacheError: the path is not a directory.
@@ -88,7 +88,7 @@ class CacheDirectory:
     def _report_once(self, problem: str) -> None:
         if not self._warned:
             self._warned = True
-            self._warn(f"the cache {self.root} {problem}; what is compiled now is not kept")
+            self._warn(f"the cache {self.root} {problem}; new artifacts are not kept")
 
     def path(self, key: Key) -> Path:
         """Return the path of the key's entry, which may not exist."""
@@ -108,7 +108,7 @@ class CacheDirectory:
             with shared(self.root):
                 if not self._lease.is_held:
                     self._lease.begin()
-                    atexit.register(self.close)  # hatchling does not tell hooks of a failed build
+                    atexit.register(self.close)  # if a build fails, hatchling calls no hook
                 for key in keys:
                     entry = self._read(key)
                     if entry is not None:

@@ -1,4 +1,4 @@
-"""Files that entries are written to: drafts in the cache, and what the cache could not store."""
+"""The files of new entries: drafts in the cache, and entries that the cache could not store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Draft", "EntriesAside"]
 
 
 class Draft:
-    """A locked file in the cache, for one entry: nobody sweeps it while it is open."""
+    """A locked file in the cache, for one entry. While it is open, no sweep deletes it."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path = path
@@ -72,7 +72,7 @@ class EntriesAside:
         return Path(name)
 
     def remove(self) -> None:
-        """Remove the files that this process has added; a fork leaves those of its parent."""
+        """Remove the files that this process has added. A fork does not remove its parent's."""
         while self._files:
             path, owner = self._files.pop()
             if owner == os.getpid():

@@ -1,7 +1,7 @@
 """An entry: one ordinary zip file with `entry.json`, stored, and the data, deflated.
 
 `entry.json` comes first, so one short read gets the whole description. It ends with a digest of
-itself. It holds a digest of the compressed data too, and each copy of the data checks it. So
+itself. It also holds a digest of the compressed data, which is checked while the data is copied. So
 nothing in an entry is used unchecked.
 """
 
@@ -82,7 +82,7 @@ class Entry(NamedTuple):
             raise BrokenEntryError(f"{self.path} has been changed since it was written")
 
     def data(self) -> Iterator[bytes]:
-        """Yield the data itself in chunks; raises and promises the same as `stream`."""
+        """Yield the data itself in chunks, with the same checks and errors as `stream`."""
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         digest = hashlib.sha256()
         left = self.size
@@ -129,7 +129,7 @@ class Entry(NamedTuple):
             raise BrokenEntryError(f"{self.path} is not a whole zip file: {error}") from error
         sizes = [(m.CRC, m.file_size, m.compress_size) for m in members[1:]]
         if not is_end or sizes != [(self.crc32, self.size, self.stream_size)]:
-            raise BrokenEntryError(f"{self.path} has another directory of members than was written")
+            raise BrokenEntryError(f"{self.path} has a wrong directory at its end")
 
 
 def write_entry(
@@ -223,7 +223,7 @@ def _stored_member(head: bytes) -> tuple[bytes, int]:
 
 
 def _field(description: Mapping[str, Any], name: str, kind: type) -> Any:
-    """Return a field's value, and check its type: a good digest does not mean good values."""
+    """Return a field's value, and check its type: the digest alone does not prove that."""
     if type(description[name]) is not kind:
         raise ValueError(f"its {name} is not of type {kind.__name__}")
     return description[name]

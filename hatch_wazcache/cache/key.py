@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ArtifactKey", "SourceKey"]
 
 _SCHEMA = 1
-"""Goes up by one when older entries must not be found any more."""
+"""Raise it by one when older entries must become misses."""
 
 _SOURCES = "sources"
 """The scope of the assets' compressed `.wasm` files."""
@@ -35,14 +35,14 @@ class ArtifactKey:
     """wasmtime's own version, all three numbers: patch releases change the generated code too."""
     target: str
     triple: str
-    """Part of the artifact's bytes. Those of glibc and musl differ, but load on both systems."""
+    """Part of the artifact's bytes. Artifacts for glibc and musl differ, but load on both."""
     cpu: str
     """A CPU level's name; or `native` and the name of this machine's CPU."""
     cpu_flags: tuple[str, ...]
     settings: Mapping[str, bool | int | str]
     """The settings that decide the code."""
     strip: tuple[str, ...] = ()
-    """The sections that are removed before compiling, in the order of `wasm.STRIP`."""
+    """The sections that are removed before compiling, in the order of `STRIP`."""
 
     @property
     def scope(self) -> str:

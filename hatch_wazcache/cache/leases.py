@@ -37,7 +37,7 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether this process holds the lease; a fork does not hold that of its parent."""
+        """Whether this process holds the lease. A fork does not hold its parent's lease."""
         return self._file is not None and self._file.is_of_this_process
 
     def begin(self) -> None:
@@ -49,7 +49,7 @@ class Lease:
                     self._file = Draft(*temporary_files.create(self._folder))
 
     def mark_used(self, path: Path) -> None:
-        """Set the time of an entry's last use to now, and not before the lease."""
+        """Set the time of an entry's last use to now, and the lease's no later than that."""
         with suppress(OSError):
             os.utime(path)
             if self._file is not None:
@@ -58,7 +58,7 @@ class Lease:
                     os.utime(self._file.path, ns=(used, used))
 
     def end(self) -> None:
-        """End the lease: a prune may now remove what this process has used."""
+        """End the lease: a prune may now remove the entries that this process has used."""
         with self._lock:
             if self._file is not None:
                 self._file.discard()
@@ -66,10 +66,10 @@ class Lease:
 
 
 def in_use_since(root: Path, *, sweep: bool = True) -> float:
-    """Return when the oldest lease began that is still held; infinity if there is none.
+    """Return the time when the oldest active lease began; infinity if there is none.
 
-    A running build may be about to copy any entry that was used after that. A lease ends after a
-    day at the latest: a file system without locks keeps the leases of killed processes.
+    A running build may soon copy any entry that was used after that time. Leases older than a day
+    do not count: a file system without locks keeps the leases of killed processes.
 
     Args:
         root: the cache.

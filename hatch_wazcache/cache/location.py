@@ -1,4 +1,4 @@
-"""Where a cache lies, and the marks that make a directory a cache."""
+"""The folder of a cache, and the files that mark it as a cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def default_directory() -> Path:
         existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
         if path.is_absolute() and os.path.isdir(existing):
             return path
-    raise WazcacheError("you have no home directory for a cache; name another with WAZCACHE_DIR")
+    raise WazcacheError("there is no home directory for the cache; set WAZCACHE_DIR to a folder")
 
 
 def is_cache(tag: Path) -> bool:
@@ -46,7 +46,7 @@ def is_cache(tag: Path) -> bool:
 def mark_as_cache(root: Path) -> None:
     """Write the marks into a new cache: backup programs and git then skip it.
 
-    A directory that already holds something else gets no marks: it may be somebody's home.
+    A directory that already holds other files gets no marks: it may be a home directory.
 
     Raises:
         OSError: the directory cannot be written.

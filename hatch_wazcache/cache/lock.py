@@ -1,7 +1,7 @@
 """The locks of a cache: one for the whole cache, and one for each key that is being compiled.
 
-Look-ups share the cache's lock; a prune holds it alone. So a prune sees each look-up either
-finished, with the entry marked as used, or not begun, and then the entry is gone and it is a miss.
+Look-ups share the cache's lock; a prune holds it alone. So while a prune runs, every earlier
+look-up has marked its entry as used, and every later look-up waits, and misses removed entries.
 Windows and some network file systems have no such locks. There a build may lose an entry, and makes
 it again.
 """

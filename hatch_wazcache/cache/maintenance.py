@@ -1,7 +1,7 @@
-"""Keeps a cache's directory small and sound: list, prune, clear and verify its entries.
+"""Maintains a cache's directory: lists, prunes, clears and verifies its entries.
 
-Deletes only files with names that the cache gives, and no entry that a running build has looked up:
-see `leases`.
+It deletes only files with the names of entries, and no entry that a running build has looked up: see
+`leases`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Pruned:
     """The result of a prune."""
 
     items: tuple[Item, ...] = ()
-    """The entries that are removed, or would be."""
+    """The entries that were removed; after a dry run, those that would be removed."""
     in_use: int = 0
     """How many entries stay because a running build has looked them up."""
     failed: int = 0
@@ -248,10 +248,10 @@ def _forget(root: Path) -> None:
 
 
 def _tidy(root: Path, since: float) -> None:
-    """Remove what killed builds left, locks that nobody holds, and empty scopes."""
+    """Remove files of killed builds, unused locks, and empty scopes."""
     temporary_files.sweep(root / "tmp")
     if since < float("inf"):
-        return  # a build may be about to use a lock or a folder
+        return  # a running build may soon use a lock or a folder
     for lock in (root / "locks").glob("*.lock"):
         with suppress(OSError):
             if re.fullmatch(r"[0-9a-f]{64}\.lock", lock.name):
@@ -291,7 +291,7 @@ def verify(
 
 
 def _problem(item: Item) -> str | None:
-    """Say what is wrong with an entry; None if it is sound, or if a prune has just removed it."""
+    """Return the problem of an entry; None if it has none, or if a prune has just removed it."""
     try:
         item.read().verify()
     except FileNotFoundError:

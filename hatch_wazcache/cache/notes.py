@@ -1,7 +1,6 @@
 """Small facts that the cache remembers about engines, each in a file of `engines/`.
 
-They are the versions read out of wasmtime's libraries, and the wasmtime CLIs that were checked
-against those libraries.
+These are the versions of wasmtime's libraries, and the wasmtime CLIs that were compared with them.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Notes:
         """Make the notes of a cache.
 
         Args:
-            root: the cache; None if it must not be used, then nothing is remembered.
+            root: the cache; None to remember nothing.
         """
         self._root = root
 
@@ -41,12 +40,11 @@ class Notes:
         return None
 
     def remember(self, name: str, value: str) -> None:
-        """Write a note. Without a name, or where it cannot be written, nothing is remembered.
+        """Write a note. If there is no name, or the file cannot be written, nothing is remembered.
 
         Args:
-            name: names the subject by its digest. It is also the file's name: `sha256=…` or
-                `program=…`.
-            value: has no spaces.
+            name: the digest of the subject, `sha256=…` or `program=…`; also the file's name.
+            value: a text without spaces.
         """
         if self._root and name:
             with suppress(OSError):

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["SHORT", "Difference", "by_prefix", "differences", "nearest"]
 
 SHORT = 12
-"""How many characters of a key people see."""
+"""The number of characters of a key that people see."""
 
 _NAMED = 10
-"""How many candidates a message names."""
+"""The most candidates that a message lists."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An input that differs between what a project wants and an entry; None for no such input."""
+    """An input that differs between a project and an entry. None: that side lacks the input."""
 
     name: str
     """As in an entry, a setting as `settings.NAME`."""
@@ -41,7 +41,7 @@ def by_prefix(listed: Sequence[Item], prefix: str) -> Item:
         prefix: a key, or its first characters.
 
     Raises:
-        WazcacheError: no key begins so, or several do; names the candidates.
+        WazcacheError: no key begins with the prefix, or several do; the message lists candidates.
     """
     matches = [item for item in listed if prefix and item.key.startswith(prefix.lower())]
     if len(matches) == 1:
@@ -63,10 +63,10 @@ def _names(listed: Sequence[Item]) -> str:
 
 
 def nearest(listed: Iterable[Item], wanted: Mapping[str, object]) -> Entry | None:
-    """Return the artifact's entry whose inputs are the most similar.
+    """Return the entry of an artifact with the most similar inputs.
 
-    An entry of the same `.wasm` comes before all others. Of equally similar entries it is the one
-    that was used last.
+    An entry of the same `.wasm` comes before all others. Among equally similar entries, the one
+    that was used last wins.
 
     Args:
         listed: entries, the least recently used first. Unreadable ones are skipped.

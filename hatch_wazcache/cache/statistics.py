@@ -35,15 +35,15 @@ __all__ = [
 ]
 
 DEFAULT_MAX_SIZE = "5 GiB"
-"""The largest size of a cache after a build, unless the project names another."""
+"""The largest size of a cache after a build, unless the project sets another."""
 
 PROCESS = "(a process)"
 """The project name in the statistics of a process that used a `CompilationCache`."""
 
 _RECENT = 50
-"""At least so many builds have a file each. Older ones are added to the total, fifty at a time."""
+"""At least this many builds have their own file. Older builds are added to the total."""
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError)
-"""Errors of a file that is gone, cut or not ours. Such a file does not count."""
+"""The exceptions for a file that is missing, damaged or foreign. Such a file is skipped."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Who may write to a cache. An artifact is native code, so a writer can run code in our process.
+"""Decides who may write to a cache. An artifact is native code, so a writer can run code here.
 
-The rule: a user may write to the cache who can run code in this process anyway. Those are root, the
-user of this process, and two more:
+The rule: only users who can run code in this process anyway may write to the cache. These are root,
+the user of this process, and two more:
 
 - The owner of the home directory: Python, pip and git run what they find there. In a container job
   of GitHub, the job is root and the home directory belongs to another user.
@@ -91,7 +91,7 @@ class Trust:
         return None
 
     def _may_write(self, status: os.stat_result) -> bool:
-        """Say whether all who can write to a folder may do so, apart from its owner."""
+        """Say whether only trusted users can write to a folder. Its owner is checked elsewhere."""
         if status.st_mode & stat.S_IWOTH:
             return False
         if not status.st_mode & stat.S_IWGRP or status.st_gid in self._writers.groups:
@@ -113,7 +113,7 @@ def _writers(project: Path | None) -> _Writers:
     groups: set[int] = set()
     everybody = False
     home = os.path.expanduser("~")
-    # Under sudo the home directory may be that of the user who called it, who is not yet trusted.
+    # Under sudo, the home directory may belong to the user who called it, who is not trusted.
     if "SUDO_UID" not in os.environ and os.path.isabs(home):
         with suppress(OSError):
             users.add(os.stat(home).st_uid)
@@ -121,7 +121,7 @@ def _writers(project: Path | None) -> _Writers:
         status = folder.stat()
         users.add(status.st_uid)
         if status.st_mode & stat.S_ISVTX:
-            continue  # nobody can rename what belongs to another user
+            continue  # the sticky bit: users can rename only their own files here
         if status.st_mode & stat.S_IWGRP:
             groups.add(status.st_gid)
         everybody = everybody or bool(status.st_mode & stat.S_IWOTH)
@@ -134,14 +134,14 @@ def _parents(path: Path) -> dict[Path, None]:
 
 
 def _members(group: int) -> frozenset[int]:
-    """Return the users of a group; -1 stands for members that are not known."""
+    """Return the users of a group. -1 means that there may be unknown members."""
     import grp
     import pwd
 
     try:
         pwd.getpwuid(os.geteuid())
         names = set(grp.getgrgid(group).gr_mem)
-    except KeyError:  # a container gives its users groups that no file lists
+    except KeyError:  # in a container, a user or group may have no name
         return frozenset({-1})
     users = pwd.getpwall()
     return frozenset(user.pw_uid for user in users if user.pw_gid == group or user.pw_name in names)

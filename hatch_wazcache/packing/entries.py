@@ -41,10 +41,10 @@ class Entries:
 
         Args:
             project: the project that is built.
-            wasmtime: the installed one, if it was found already.
+            wasmtime: the installed one, if it is already known.
             report: shows progress and warnings, and counts hits and misses.
-            first: the entries of a build for another target, still open. Their cache is used, and
-                what it could not store.
+            first: the entries of a build for another target, still open. This build uses their
+                cache, and the entries that the cache could not store.
         """
         self._config = project.config
         self._root = project.layout.root
@@ -70,8 +70,8 @@ class Entries:
             return CacheDirectory(self._config.cache_dir, self._report.trouble, self._root)
         try:
             return CacheDirectory(default_directory(), self._report.trouble, self._root)
-        except WazcacheError as error:  # the default, so nobody can correct an option
-            self._report.trouble(f"{error}; what is compiled now is not kept")
+        except WazcacheError as error:  # no option names this folder, so it is only a warning
+            self._report.trouble(f"{error}; new artifacts are not kept")
             self._temporary = TemporaryDirectory(prefix="wazcache-")
             return CacheDirectory(Path(self._temporary.name), self._report.trouble)
 
@@ -96,10 +96,10 @@ class Entries:
         return sum(self.by_key[key].stream_size for key in digests if key in self.by_key)
 
     def make(self, jobs: Sequence[Job]) -> None:
-        """Look up every job, and compile those that are missing.
+        """Look up the entry of every job, and make the missing entries.
 
         Raises:
-            WazcacheError: an asset cannot be compiled; names each of them.
+            WazcacheError: assets cannot be compiled; the message lists all of them.
         """
         distinct = {job.key.digest: job for job in reversed(jobs)}
         found = self.cache.find(job.key for job in distinct.values())
@@ -115,7 +115,7 @@ class Entries:
         """Copy the job's entry. If it is broken or gone, make it again first.
 
         Args:
-            job: one that was made.
+            job: a job whose entry `make` has found or made.
             copy: copies the entry, which is checked meanwhile. A broken entry is copied twice.
 
         Raises:
@@ -135,7 +135,7 @@ class Entries:
             raise WazcacheError(f"{error}, again; is the disk damaged?") from error
 
     def write(self, job: Job, path: Path) -> None:
-        """Write the data of the job's entry to a file, at once, as `copy` copies it.
+        """Write the data of the job's entry to a file, completely or not at all.
 
         Raises:
             OSError: the file cannot be written.
@@ -144,7 +144,7 @@ class Entries:
         self.copy(job, lambda entry: temporary_files.write_file(path, entry.data()))
 
     def _compile(self, jobs: list[Job], *, again: bool = False) -> None:
-        # Imported here, because a build that finds everything does not need them.
+        # Imported here, because a build with hits only does not need them.
         from hatch_wazcache.compile.make_entries import make_entries
         from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 

@@ -1,4 +1,4 @@
-"""The options of one build, checked: what every later step works with."""
+"""The checked options of one build. All later steps use them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AssetPattern(NamedTuple):
 
 
 class Config(NamedTuple):
-    """One field for each option, and what the environment says."""
+    """One field for each option, and the choices of the environment."""
 
     location: str
     """The TOML path of the table, for messages."""
@@ -39,7 +39,7 @@ class Config(NamedTuple):
     cpu: tuple[str, ...]
     """Levels, the best first."""
     strip: tuple[str, ...]
-    """The sections that are left out before a `.wasm` is compiled, in the order of `wasm.STRIP`."""
+    """The sections that are removed before a `.wasm` is compiled, in the order of `STRIP`."""
     compiler: Path | None
     """The wasmtime CLI, or a folder that holds it; absolute. None: search `PATH`."""
     loader: str | None
@@ -48,7 +48,7 @@ class Config(NamedTuple):
     cache_dir: Path | None
     """Absolute. None: the user's cache directory."""
     max_size: int | None
-    """The most bytes that the cache may have after a build. None: no bound."""
+    """The largest size of the cache after a build, in bytes. None: no limit."""
     timeout: float
     """Seconds."""
     engine: str | None
@@ -57,7 +57,7 @@ class Config(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """The target of a build that makes one wheel; if none is named, this machine's."""
+        """The target of a build that makes one wheel. By default, it is this machine's."""
         if self.wanted is not None:
             return self.wanted
         fits = [target for target in self.targets if native_system() in target.systems]

@@ -103,7 +103,7 @@ class PlatformWheel:
             raise WazcacheError(
                 f"{directory}: cannot be written: {error.strerror or error}"
             ) from error
-        atexit.register(self.abandon)  # hatchling does not tell a hook that the build failed
+        atexit.register(self.abandon)  # if a build fails, hatchling calls no hook
         self._date_time = date_time
         self._archive = zipfile.ZipFile(self._file, "w")
         self._records: dict[str, tuple[str, int]] = {}

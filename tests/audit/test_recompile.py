@@ -25,7 +25,7 @@ def test_an_artifact_of_other_code_is_found_by_compiling_again(
     (found,) = answered["findings"]
     assert found["member"] == ARTIFACT
     assert found["finding"].startswith(
-        "differs from the artifact that wasmtime makes of the .wasm with profile default: from "
+        "differs from the newly compiled artifact (profile default), from byte "
     )
     assert found["finding"].endswith(f"it has {len(other)} bytes, not {size}")
 

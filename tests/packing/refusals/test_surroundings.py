@@ -89,7 +89,7 @@ def test_strict_does_not_turn_trouble_with_the_cache_into_an_error(
         env = {"WAZCACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": str(tmp_path / "closed/home")}
     built = project.build(**env)
     assert built.status == 0, built.output
-    assert built.output.count("what is compiled now is not kept") == 1
+    assert built.output.count("new artifacts are not kept") == 1
     assert "strict is on" not in built.output
 
 
