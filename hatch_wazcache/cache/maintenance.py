@@ -1,7 +1,7 @@
 """Maintains a cache's directory: lists, prunes, clears and verifies its entries.
 
-It deletes only files with the names of entries, and no entry that a running build has looked up: see
-`leases`.
+It deletes only files with the names of entries, and no entry that a running build has looked up.
+`leases` explains that.
 """
 
 from __future__ import annotations
