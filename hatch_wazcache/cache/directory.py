@@ -120,7 +120,8 @@ class CacheDirectory:
         try:
             for place in (path.parent, path):
                 if problem := self._trust.problem_of(place):
-                    self._report_once(f"cannot be trusted: {place} {problem}")
+                    problem = self._trust.with_advice(f"{place} {problem}")
+                    self._report_once(f"cannot be trusted: {problem}")
                     return None
             entry = read_entry(path, key.digest)
             self._lease.mark_used(path)

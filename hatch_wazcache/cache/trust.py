@@ -57,8 +57,10 @@ class Trust:
         if not self._applies:
             return None
         problem = self.problem_of(self._root) or self._problem_above()
-        if problem is None:
-            return None
+        return self.with_advice(problem) if problem else None
+
+    def with_advice(self, problem: str) -> str:
+        """Add to a problem what a user can do who knows better."""
         return f"{problem}; if you trust it, set {TRUST_DIR}={self._root}"
 
     def problem_of(self, path: Path) -> str | None:
@@ -81,19 +83,25 @@ class Trust:
         """Say who could replace the cache by renaming a folder above it."""
         if self._writers.everybody:
             return None
+        for link in _links(self._root):
+            owner = link.lstat().st_uid
+            if owner not in self._writers.users:
+                return f"could be replaced by another user, who owns the link {link} (uid {owner})"
         for parent in _parents(self._root):
             status = parent.stat()
             if status.st_uid not in self._writers.users:
                 return f"could be replaced by another user, who owns {parent} (uid {status.st_uid})"
-            if not status.st_mode & stat.S_ISVTX and not self._may_write(status):
+            if not status.st_mode & stat.S_ISVTX and not self._may_write(parent, status):
                 mode = stat.S_IMODE(status.st_mode)
                 return f"could be replaced by others, who can write {parent} (mode {mode:o})"
         return None
 
-    def _may_write(self, status: os.stat_result) -> bool:
+    def _may_write(self, folder: Path, status: os.stat_result) -> bool:
         """Say whether only trusted users can write to a folder. Its owner is checked elsewhere."""
         if status.st_mode & stat.S_IWOTH:
             return False
+        if status.st_mode & stat.S_IWGRP and _has_access_list(folder):
+            return False  # the mode shows the rights of all users in the list as the group's
         if not status.st_mode & stat.S_IWGRP or status.st_gid in self._writers.groups:
             return True
         return _members(status.st_gid) <= self._writers.users
@@ -129,19 +137,51 @@ def _writers(project: Path | None) -> _Writers:
 
 
 def _parents(path: Path) -> dict[Path, None]:
-    """Return the folders above a path, as it is written and with symbolic links resolved."""
-    return dict.fromkeys((*path.parents, *path.resolve().parents))
+    """Return the folders above a path, and above each link on the way to it."""
+    paths = (path, path.resolve(), *_links(path))
+    return dict.fromkeys(parent for one in paths for parent in one.parents)
+
+
+def _links(path: Path) -> dict[Path, None]:
+    """Return the symbolic links that the system follows on the way to a path."""
+    links: dict[Path, None] = {}
+    waiting = [path]
+    while waiting:
+        way = waiting.pop()
+        for part in (way, *way.parents):
+            if part not in links and part.is_symlink():
+                links[part] = None
+                waiting.append(part.parent / os.readlink(part))
+    return links
+
+
+def _has_access_list(path: Path) -> bool:
+    """Say whether an access control list gives other users rights to a folder."""
+    if sys.platform != "linux":
+        return False
+    with suppress(OSError):  # a file system without such lists
+        return "system.posix_acl_access" in os.listxattr(path)
+    return False
 
 
 def _members(group: int) -> frozenset[int]:
-    """Return the users of a group. -1 means that there may be unknown members."""
+    """Return the users of a group. -1 means that there may be unknown members.
+
+    In a container, a user or group may have no name. A directory service such as LDAP answers
+    for a single user or group, but need not list them all.
+    """
     import grp
     import pwd
 
-    try:
-        pwd.getpwuid(os.geteuid())
-        names = set(grp.getgrgid(group).gr_mem)
-    except KeyError:  # in a container, a user or group may have no name
-        return frozenset({-1})
     users = pwd.getpwall()
-    return frozenset(user.pw_uid for user in users if user.pw_gid == group or user.pw_name in names)
+    members = next((set(one.gr_mem) for one in grp.getgrall() if one.gr_gid == group), None)
+    is_complete = (
+        members is not None
+        and members <= {user.pw_name for user in users}
+        and os.geteuid() in {user.pw_uid for user in users}
+    )
+    if members is None or not is_complete:
+        return frozenset({-1})
+    return frozenset(
+        user.pw_uid for user in users if user.pw_gid == group or user.pw_name in members
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from hatch_wazcache.util.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from hatch_wazcache.frontends.hatch.project import HatchProject
     from hatch_wazcache.frontends.setuptools.project import SetuptoolsProject
@@ -45,8 +46,7 @@ class Context:
             WazcacheError: the named folder holds no project, or the project has errors.
         """
         if self._named is None:
-            folder = Path.cwd()
-            projects = (_project_in(folder) for folder in (folder, *folder.parents))
+            projects = map(_project_in, _folders_to_search())
             return next((project for project in projects if project is not None), None)
         root = Path(self._named).absolute()
         if not (root / "pyproject.toml").is_file():
@@ -71,12 +71,11 @@ class Context:
             WazcacheError: there is none, or it has errors.
         """
         if self.found is None:
-            folder = Path.cwd()
             raise WazcacheError(
-                _unread_table([folder, *folder.parents])
+                _unread_table(_folders_to_search())
                 or "there is no pyproject.toml with the build hook wazcache, or with "
-                "[tool.wazcache], here or further up; go into the project, or name it with "
-                "--project"
+                "[tool.wazcache], here or in a folder of yours further up; go into the project, "
+                "or name it with --project"
             )
         return self.found
 
@@ -127,6 +126,24 @@ class Context:
         if self.found is not None:
             return self.found.config().max_size
         return parse_size(DEFAULT_MAX_SIZE)
+
+
+def _folders_to_search() -> Iterator[Path]:
+    """Yield the working directory, and each folder above it whose project may be read.
+
+    Reading a project can run its code. A user who works below /tmp has not chosen to run the code
+    of another user's project in /tmp. The owner of the working directory counts as the user: a
+    container may show root the files of another user.
+    """
+    folder = Path.cwd()
+    yield folder
+    users = {0, folder.stat().st_uid}
+    if sys.platform != "win32":  # where all files belong to user 0
+        users.add(os.geteuid())
+    for parent in folder.parents:
+        with suppress(OSError):  # there is none
+            if (parent / "pyproject.toml").lstat().st_uid in users:
+                yield parent
 
 
 def _unread_table(folders: Iterable[Path]) -> str | None:

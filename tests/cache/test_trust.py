@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import wasmtime
 
 from hatch_wazcache import CompilationCache
+from hatch_wazcache.cache.trust import Trust
 from tests.support.commands import run, said
 from tests.support.marks import as_root
 from tests.support.paths import ROOT
@@ -251,3 +254,102 @@ def test_a_cache_of_root_that_others_can_write_is_refused(image: Path):
         [sys.executable, "-c", code, image], text=True, capture_output=True, check=False
     )
     assert "can be written by others" in done.stderr
+
+
+# who can replace the cache
+
+
+def distrusts(cache: Path) -> str:
+    """Say why a cache cannot be trusted; empty if it can."""
+    return Trust(cache).problem() or ""
+
+
+@pytest.fixture
+def links(tmp_path: Path) -> Path:
+    """A link in a folder of everybody's, on the way from the user's link to the user's cache."""
+    (tmp_path / "cache").mkdir(mode=0o700)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "link").symlink_to(tmp_path / "cache")
+    (tmp_path / "mine").symlink_to(shared / "link")
+    return shared / "link"
+
+
+def test_a_cache_behind_own_links_is_used(links: Path, tmp_path: Path):
+    assert distrusts(tmp_path / "mine") == ""
+
+
+@as_root
+def test_a_cache_behind_a_link_of_another_user_is_not_used(links: Path, tmp_path: Path):
+    os.chown(links, 1234, 1234, follow_symlinks=False)
+    assert f"who owns the link {links} (uid 1234)" in distrusts(tmp_path / "mine")
+
+
+def test_a_cache_behind_a_link_that_others_can_replace_is_not_used(links: Path, tmp_path: Path):
+    links.parent.chmod(0o777)
+    assert f"who can write {links.parent}" in distrusts(tmp_path / "mine")
+
+
+def _group_writable(folder: Path) -> Path:
+    """Make a folder that its group can write, with a cache; return the cache."""
+    (folder / "cache").mkdir(parents=True, mode=0o700)
+    folder.chmod(0o775)
+    return folder / "cache"
+
+
+class _Listed(NamedTuple):
+    """A user or a group, as `pwd` and `grp` list them."""
+
+    pw_name: str = ""
+    pw_uid: int = -1
+    pw_gid: int = -1
+    gr_gid: int = -1
+    gr_mem: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("missing", ["the user", "the group", "a member"])
+def test_a_group_whose_members_are_not_all_known_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+):
+    """A directory service need not list its users and groups."""
+    cache = _group_writable(tmp_path / "above")
+    group = cache.parent.stat().st_gid
+    users = [_Listed(pw_name="me", pw_uid=os.geteuid(), pw_gid=group)]
+    groups = [_Listed(gr_gid=group)]
+    monkeypatch.setattr("pwd.getpwall", lambda: users)
+    monkeypatch.setattr("grp.getgrall", lambda: groups)
+    assert distrusts(cache) == ""
+    if missing == "the user":
+        users.clear()
+    else:
+        groups.clear()
+    if missing == "a member":
+        groups.append(_Listed(gr_gid=group, gr_mem=("me", "remote")))
+    assert "could be replaced by others" in distrusts(cache)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the access control lists of Linux")
+def test_a_folder_that_an_access_list_lets_others_write_is_not_trusted(tmp_path: Path):
+    cache = _group_writable(tmp_path / "above")
+    if os.geteuid() == 0:
+        os.chown(cache.parent, 0, 0)
+    before = distrusts(cache)
+    rights = [(0x01, 7, -1), (0x02, 7, 1234), (0x04, 5, -1), (0x10, 7, -1), (0x20, 5, -1)]
+    entries = b"".join(struct.pack("<HHi", tag, right, user) for tag, right, user in rights)
+    try:
+        os.setxattr(cache.parent, "system.posix_acl_access", struct.pack("<I", 2) + entries)
+    except OSError:
+        pytest.skip("a file system without access control lists")
+    assert before == ""
+    assert f"who can write {cache.parent}" in distrusts(cache)
+
+
+@as_root
+def test_an_entry_of_another_user_is_a_miss_with_advice(project: Project):
+    assert project.build().status == 0
+    (path,) = project.cache.glob("wasmtime-*/*.zip")
+    os.chown(path, 1234, 1234)
+    built = project.build()
+    assert f"{path} belongs to another user (uid 1234); if you trust it, set" in built.output
+    assert HIT in project.build(WAZCACHE_TRUST_DIR=str(project.cache)).output

@@ -141,3 +141,23 @@ def test_a_plugin_that_is_not_installed_is_one_message(filled: Project):
     filled.write("pyproject.toml", f"{text}[tool.hatch.version]\nsource = 'unknown'\n")
     assert "demo/a.wasm: hit" in said(filled, "why", "a.wasm")
     assert "Unknown version source: unknown" in refused(filled, "warm")
+
+
+@as_root
+def test_the_code_of_another_users_project_further_up_does_not_run(
+    project: Project, tmp_path: Path
+):
+    """Such as a project in /tmp, for a command in a folder below."""
+    pyproject = project.root / "pyproject.toml"
+    text = pyproject.read_text().replace('version = "1.0"', 'version = "1.0"\ndynamic = ["urls"]')
+    pyproject.write_text(text + "[tool.hatch.metadata.hooks.custom]\n")
+    (project.root / "hatch_build.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    below = project.root / "below"
+    below.mkdir()
+    os.chown(pyproject, 1234, 1234)
+    assert run(project, "prune", cwd=below).returncode == 0
+    assert "name it with --project" in run(project, "why", "a.wasm", cwd=below).stderr
+    assert not (tmp_path / "ran").exists()
+    os.chown(below, 1234, 1234)  # as in a container, where root sees the files of one user
+    run(project, "why", "a.wasm", cwd=below)
+    assert (tmp_path / "ran").exists()
