@@ -32,9 +32,9 @@ test-slow: .venv/made
 test-platforms: platforms
 	$(VENV) -m pytest -q tests/platforms
 
-# Pythons of other platforms: made once, two minutes.
+# Pythons of other platforms, and Python 3.14: made once, two minutes.
 platforms: .venv/made wasmtime
-	$(VENV) tests/platforms/set_up.py aarch64-linux x86_64-windows
+	$(VENV) tests/platforms/set_up.py aarch64-linux x86_64-windows x86_64-linux-python3.14
 
 # The wasmtime CLI, which compiles for all platforms: downloaded once, 17 MB.
 wasmtime: .venv/made

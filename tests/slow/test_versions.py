@@ -195,6 +195,40 @@ def test_every_python_builds_the_same_bytes(project: Project, tmp_path: Path, ve
     assert "wasmtime._module.Module" in ran.output
 
 
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_every_python_makes_editable_installs_that_load(project: Project, version: str):
+    project.python = with_hatchling(newest("hatchling"), find_python(version))
+    built = project.editable()
+    assert built.status == 0, built.output
+    assert precompiled(project.root, project.python) == {"demo/a.wasm": f"demo/a.{TARGET}.cwasm"}
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_every_python_has_the_compilation_cache_and_the_command_line(
+    project: Project, tmp_path: Path, version: str
+):
+    project.python = with_hatchling(newest("hatchling"), find_python(version))
+    code = (
+        "import wasmtime; from hatch_wazcache import CompilationCache; "
+        f"cache = CompilationCache.in_directory({str(project.cache)!r}); "
+        f"module = cache.load_module({ANSWER!r}); store = wasmtime.Store(cache.engine()); "
+        "print(wasmtime.Instance(store, module, []).exports(store)['answer'](store))"
+    )
+    assert run_python(code, tmp_path, project.python, PYTHONWARNINGS="error").output == "42\n"
+    wheel = project.build().wheel
+    assert wheel is not None
+    for words, part in [
+        (["list"], f"  {TARGET}  "),
+        (["verify"], ": 0 broken"),
+        (["warm"], "0 compiled, 1 found"),
+        (["inspect", wheel], f"a.{TARGET}.cwasm"),
+        (["audit", wheel], "0 findings"),
+    ]:
+        done = project.run("hatch_wazcache", *words, PYTHONWARNINGS="error")
+        assert done.status == 0, done.output
+        assert part in done.output
+
+
 @pytest.mark.parametrize("oldest", ["3.10", "3.13"])
 def test_the_oldest_dependencies_that_we_admit_do(project: Project, oldest: str):
     python = find_python(oldest)

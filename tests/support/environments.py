@@ -52,13 +52,15 @@ def find_python(version: str) -> Path:
     uv = Path(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
     folders = [*map(Path, os.get_exec_path()), *pyenv.glob(f"versions/{version}.*/bin")]
     folders += uv.glob(f"cpython-{version}.*/bin")
+    folders += (WORK / "platforms").glob(f"*-python{version}/bin")
     for path in (folder / f"python{version}" for folder in folders):
         # A shim of pyenv's is there and yet does not run.
         if not path.is_file():
             continue
         if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
             return path
-    pytest.skip(f"Python {version} is needed: .venv/bin/uv python install {version}")
+    easier = "make platforms, or " if version == "3.14" else ""
+    pytest.skip(f"Python {version} is needed: {easier}.venv/bin/uv python install {version}")
 
 
 @cache

@@ -75,10 +75,10 @@ print(json.dumps(loaded))
 """
 
 
-def precompiled(folder: Path) -> dict[str, str]:
+def precompiled(folder: Path, python: Path = Path(sys.executable)) -> dict[str, str]:
     """Load every asset below a folder, strictly, and tell by which artifact each was loaded."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _LOAD_ALL, folder],
+        [python, "-W", "error", "-c", _LOAD_ALL, folder],
         env={**os.environ, "PYTHONPATH": str(folder)}, text=True, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
