@@ -1,6 +1,6 @@
 """Checks whether the users of a wheel get a wasmtime that loads its artifacts.
 
-METADATA says what they get. A build warns about it too, but most installers hide a build's lines.
+METADATA decides that. A build also warns about it, but most front ends hide the output of a build.
 """
 
 from __future__ import annotations
@@ -199,6 +199,6 @@ def _check_system(
         yield Note(
             member,
             f"requires {' or '.join(wide)}, which admits other major versions than the artifacts' "
-            f"({known}): users who have one of those wait for the compiler; "
-            f'"{for_one_major(max(majors))}" keeps users and artifacts together',
+            f"({known}): users with another one wait for the compiler at every start; require "
+            f'"{for_one_major(max(majors))}" instead',
         )

@@ -43,16 +43,19 @@ def check_tags(
             for system, member in member_by_system.items():
                 if system not in tag_by_system:
                     all_tags = ", ".join(platforms)
-                    text = f"is for {system}; the wheel's tags ({all_tags}) are not"
+                    text = f"is for {system}, but the wheel's tags ({all_tags}) are not"
                     yield Finding(member, text)
             for system, tag in tag_by_system.items():
                 if system not in member_by_system:
-                    text = f"{asset.name} has no artifact for {system}; the wheel's tag {tag} is"
+                    text = (
+                        f"{asset.name} has no artifact for {system}, but the wheel's tag {tag} "
+                        "is for it"
+                    )
                     yield Finding(manifest.path, text)
 
 
 def _systems(platform_tag: str) -> list[str]:
-    """Return the systems that a platform tag is for, of those that can have artifacts."""
+    """Return the systems that a platform tag is for. Systems without wasmtime are left out."""
     return [
         system.name
         for target in TARGETS.values()

@@ -1,4 +1,4 @@
 """Turns jobs into cache entries: child processes, the two compilers, memory and cores.
 
-Knows nothing of projects and wheels, and nothing of how the cache lays out its files.
+It does not know projects and wheels, or where the cache puts its files.
 """

@@ -37,7 +37,7 @@ _HINTS = {
         "build it with --features all-arch"
     ),
 }
-"""Parts of the wasmtime CLI's messages, and what to do about each."""
+"""Parts of the wasmtime CLI's messages, each with advice."""
 
 
 class CompileError(Exception):
@@ -119,7 +119,7 @@ def compile_with_wasmtime_cli(wasm: bytes, wasmtime_cli: WasmtimeCli, **config: 
 
     Args:
         wasm: the binary.
-        wasmtime_cli: as it was when it was checked; refused if it has changed since.
+        wasmtime_cli: the CLI, as it was when it was checked. It is refused if it has changed.
         config: the arguments of `make_config`.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Finds the setting that a compiler's error is about.
+"""Finds the setting for a compiler's error.
 
-wasmtime says that a WebAssembly feature is not enabled, in its own words and without a setting.
+If a WebAssembly feature is not enabled, wasmtime's error does not name the setting.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _IS_ABOUT_A_FEATURE = re.compile(
     r"|multiple memories \(at"
 )
 
-# The first that matches counts: `legacy exceptions` stands before `exceptions`. The words are those
-# of https://github.com/bytecodealliance/wasm-tools, crates/wasmparser/src/validator.
+# The first match counts, so `legacy exceptions` comes before `exceptions`. The words come from
+# https://github.com/bytecodealliance/wasm-tools, crates/wasmparser/src/validator.
 _SETTINGS = (
     (r"shared-everything", ""),
     (r"legacy[ _-]exceptions", ""),
@@ -48,11 +48,11 @@ _SETTINGS = (
 
 
 def feature_hint(error: str, settings: Mapping[str, SettingValue], engine: str) -> str:
-    """Return what to do about a feature that is not enabled; empty for other errors.
+    """Return advice for a feature that is not enabled; an empty string for other errors.
 
     Args:
         error: the compiler's message.
-        settings: the profile's.
+        settings: the settings of the profile.
         engine: the version of the engine.
     """
     found = (name for pattern, name in _SETTINGS if re.search(pattern, error))

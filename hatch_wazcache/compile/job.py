@@ -34,7 +34,7 @@ class Job(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether it is a stream that takes longer to find in the cache than to make."""
+        """Whether it is a stream that is faster to make than to find in the cache."""
         return not self.compiles and self.wasm.size <= _SMALL
 
     @property

@@ -31,7 +31,7 @@ _POLL = 0.1
 """Seconds after which a key that another process has locked is tried again."""
 
 _PARALLEL_FROM = 1 << 18
-"""Bytes of code from which one module is worth several threads."""
+"""The least code, in bytes, for which several threads are worth it."""
 
 _LONG = 3600.0
 """Seconds to wait for an outcome when there is nothing else to do; then the wait begins again."""
@@ -55,10 +55,10 @@ def make_entries(
 
     Args:
         jobs: the jobs; their keys must differ.
-        entries: gets each entry under its key's digest, also those that the cache could not store.
+        entries: gets each entry by its key's digest, even if the cache could not store it.
         cache: where to publish.
         engine: the installed wasmtime; None if no job compiles.
-        timeout: seconds that one job may take.
+        timeout: seconds that one job may need.
         report: shows progress, and counts the entries that were compiled or found.
         wasmtime_cli: for the jobs that need it.
         again: make the entries although the cache has them, because those are broken.
@@ -114,7 +114,7 @@ class _Scheduler:
             report.trouble(why_no_python())
         self._running: dict[str, _Running] = {}
         self._awaited: set[str] = set()
-        """Keys that other processes were found to have locked."""
+        """Keys that other processes have locked."""
         self._code = 0
         """Bytes of code that are still to be compiled, or are being compiled."""
         self.failures: list[str] = []
@@ -141,10 +141,10 @@ class _Scheduler:
                 self._report.goes_on(event.task.job.label, event.seconds)
 
     def _begin_some(self, jobs: list[Job]) -> list[Job]:
-        """Start the jobs that there is room for; return those that have to wait."""
+        """Start the jobs for which there is room; return the jobs that have to wait."""
         waiting: list[Job] = []
         for number, job in enumerate(jobs):
-            if self._pool.is_full:  # asked first, since a thousand jobs may wait
+            if self._pool.is_full:  # checked first, because a thousand jobs may wait
                 return waiting + jobs[number:]
             if not self._begin(job):
                 waiting.append(job)
@@ -188,8 +188,8 @@ class _Scheduler:
     def _is_parallel(self, job: Job) -> bool:
         """Say whether a module gets more than one thread.
 
-        Threads cost 5 to 10 % more time of all cores. They pay if the other jobs would leave cores
-        idle.
+        Several threads need 5 to 10 % more CPU time. They are worth it if the other jobs would
+        leave cores idle.
         """
         others = self._code - _code_size(job)
         return _PARALLEL_FROM <= _code_size(job) > others // max(usable_cores() - 1, 1)

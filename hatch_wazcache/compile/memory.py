@@ -22,8 +22,8 @@ _MIB = 1 << 20
 def job_memory(job: Job) -> int:
     """Estimate the peak memory of the process that does a job, in bytes.
 
-    70 MB and 55 MB per MiB of code are enough for 44 of 45 modules measured; a module full of
-    exception handlers needed five times as much. Copies of the `.wasm` come on top.
+    70 MB, and 55 MB for each MiB of code, are enough for 44 of 45 measured modules. A module with
+    many exception handlers needed five times as much. Two copies of the `.wasm` are added.
     """
     if job.compiles:
         return 70 * 10**6 + 55 * 10**6 * job.wasm.code_size // _MIB + 2 * job.wasm.size
@@ -56,7 +56,7 @@ class Room:
 
     @contextmanager
     def taken(self, memory: int) -> Iterator[None]:
-        """Wait until there is room for one more compiler, and occupy it.
+        """Wait until there is room for one more compiler, and hold that room.
 
         Args:
             memory: the bytes that it may need; a compiler that runs alone always has room.
@@ -96,7 +96,7 @@ def _machine() -> int:
         return (
             int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
         )
-    # macOS does not tell how much it would free; half of the memory is a safe guess.
+    # macOS does not report how much memory it could free; half of all memory is a safe guess.
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 

@@ -25,13 +25,13 @@ __all__ = ["Pool", "Worker"]
 Worker = WorkerProcess | WorkerThread
 
 _SMALL = 1 << 15
-"""Bytes of code that a compiler finishes no later than the parent sends the next task."""
+"""Bytes of code. A compiler finishes such a task before the parent can send the next one."""
 
 _AHEAD = 3
-"""Small tasks that wait in a child that is busy with another small one, so that it never idles."""
+"""The small tasks that may wait in a child while it does another one, so that it never idles."""
 
 _AHEAD_IN_ALL = 32
-"""Tasks that wait in all children. Each has two files open, and macOS allows 256."""
+"""The tasks that may wait in all children. Each has two open files, and macOS allows 256."""
 
 _RETIRE_AFTER = 512 * 10**6
 """Bytes of memory for one task after which a child process is not used again."""
@@ -50,7 +50,7 @@ class Pool:
 
         Args:
             package: the folder of the installed wasmtime; None if there is nothing to compile.
-            timeout: seconds that one task may take.
+            timeout: seconds that one task may need.
         """
         self._package = package
         self._timeout = timeout
@@ -72,7 +72,7 @@ class Pool:
 
     @property
     def is_full(self) -> bool:
-        """Whether no job can start now, however small."""
+        """Whether not even a small job can start now."""
         if self._retries or self._alone:
             return True
         return len(self._busy) >= self._cores and self._ahead() is None
@@ -83,8 +83,8 @@ class Pool:
             return False
         if len(self._busy) >= self._cores:
             return _is_small(job)
-        taken = sum(job_memory(tasks[0].job) for tasks in self._busy.values())
-        return not self._busy or taken + job_memory(job) <= self._memory
+        used = sum(job_memory(tasks[0].job) for tasks in self._busy.values())
+        return not self._busy or used + job_memory(job) <= self._memory
 
     def _ahead(self) -> Worker | None:
         """Return the busy child that a small task can be sent to, if there is one."""
@@ -152,7 +152,7 @@ class Pool:
                 worker.time_out()
 
     def _next_look(self, worker: Worker) -> float:
-        """Return when the child's task is next reported or killed; a killed child answers."""
+        """Return the time of the next report or kill of a child's task; infinity after a kill."""
         if worker.timed_out:
             return float("inf")
         return min(worker.last_sign_of_life + _SIGN_OF_LIFE, worker.started + self._timeout)
@@ -185,20 +185,23 @@ class Pool:
         return Outcome(task, seconds, Path(answer["written"]), answer.get("problem", ""))
 
     def _outcome_of_death(self, worker: Worker, task: Task, seconds: float) -> Outcome | None:
-        """Say why a task's child has died; None if the task is to be tried once more, alone."""
+        """Say why a task's child has died; None if the task will be tried again, alone."""
         status = worker.wait()
         errors = worker.last_errors()
         worker.end()
         if worker.timed_out:
-            error = f"not done after {self._timeout:g} s (option timeout, or WAZCACHE_TIMEOUT)"
+            error = (
+                f"not finished after {self._timeout:g} s; to allow more time, set the option "
+                "timeout or WAZCACHE_TIMEOUT"
+            )
         elif status == -_SIGKILL:
             if self._alone is None and (self._busy or self._retries):
                 self._retries.append(task)
                 return None
             expected, free = job_memory(task.job) / 1e9, free_memory() / 1e9
             error = (
-                "the compiler was killed by SIGKILL: out of memory? "
-                f"About {expected:.1f} GB were expected, {free:.1f} GB are free"
+                "the compiler was killed by SIGKILL, probably because memory ran out: it may need "
+                f"about {expected:.1f} GB, and {free:.1f} GB are free"
             )
         elif status < 0:
             error = f"the compiler died by {_signal_name(-status)}: {errors}"

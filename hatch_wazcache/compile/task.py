@@ -19,7 +19,7 @@ __all__ = ["Outcome", "StillRunning", "Task"]
 
 @dataclass(frozen=True)
 class Task:
-    """A job, and where and how a child process does it."""
+    """A job, with the details of how a child process does it."""
 
     job: Job
     out: Path | None
@@ -78,7 +78,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class StillRunning:
-    """A sign of life from a task that takes long."""
+    """A sign of life from a task that runs for a long time."""
 
     task: Task
     seconds: float

@@ -41,7 +41,7 @@ def find_wasmtime_cli(
         jobs: the jobs of the build.
         engine: the installed wasmtime.
         notes: remembers which CLI and profile passed.
-        timeout: seconds that one compilation may take.
+        timeout: seconds that one compilation may need.
 
     Returns:
         The CLI; None if no job needs it.

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "UnfitError"]
 
 _PATIENCE = 60.0
-"""Seconds that are enough for what needs a hundredth of one."""
+"""The time limit in seconds. Each step usually needs a hundredth of one."""
 
 _LONGEST_VERSION = 200
-"""Bytes that are enough for a version."""
+"""The most bytes of output that are read as a version."""
 
 _PROBE = bytes.fromhex(
     "0061736d0100000001060160017f017f030403000000040401700002050401010104060d017c014400000000"
@@ -65,7 +65,7 @@ class Candidate:
     wasmtime_cli: WasmtimeCli
     engine: Engine
     timeout: float
-    """Seconds that one compilation may take."""
+    """Seconds that one compilation may need."""
 
     @property
     def _patience(self) -> float:
@@ -125,7 +125,7 @@ class Candidate:
         """Compile the probe with both compilers, unless they are known to agree.
 
         Args:
-            settings: a profile's. Those that wasmtime-py lacks are left out for both.
+            settings: the settings of a profile. Neither compiler gets those that only the CLI has.
             notes: remembers that the two agreed.
 
         Raises:

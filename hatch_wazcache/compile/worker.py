@@ -33,7 +33,7 @@ from hatch_wazcache.formats.wasm import read_again
 __all__ = ["do_task", "main"]
 
 _WORTH_A_SYNC = 0.1
-"""Seconds to make an entry, from which it is synced to the disk."""
+"""Seconds. An entry that took longer to make is synced to the disk."""
 
 
 def main() -> None:
@@ -64,8 +64,8 @@ def do_task(task: dict[str, Any]) -> dict[str, str]:
     """Do one task.
 
     Returns:
-        `written`: the path of the entry, and `problem`: why it is not the file that the task
-        names; or `error`: why there is no entry.
+        Either `written`, the path of the entry, with `problem`, which says why this is not the
+        file that the task names; or `error`, which says why there is no entry.
     """
     started = time.perf_counter()
     try:

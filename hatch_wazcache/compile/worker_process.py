@@ -1,4 +1,4 @@
-"""A child process that does tasks, as the parent sees it."""
+"""The parent's side of a child process that does tasks."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class WorkerProcess:
 
     def send(self, request: str) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # the process has died; its end of file tells the parent
+        with suppress(OSError):  # the process has died; `_listen` reports that
             self._process.stdin.write(request)
             self._process.stdin.flush()
 
     def time_out(self) -> None:
-        """Kill the process because its task takes too long."""
+        """Kill the process because its task has run too long."""
         self.timed_out = True
         kill_tree(self._process)
 

@@ -19,7 +19,7 @@ _ENVIRONMENT = threading.Lock()
 
 
 class WorkerThread:
-    """A thread with the methods of `WorkerProcess`. It cannot be killed: a late task goes on."""
+    """A thread with the methods of `WorkerProcess`. It cannot be killed: a late task continues."""
 
     def __init__(self, answers: queue.SimpleQueue[tuple[Any, str | None]]) -> None:
         """Start the thread.
@@ -59,11 +59,11 @@ class WorkerThread:
         self._requests.put(request)
 
     def time_out(self) -> None:
-        """Note that the task takes too long; it goes on nevertheless."""
+        """Note that the task has run too long. It cannot be stopped."""
         self.timed_out = True
 
     def wait(self) -> int:
-        """Wait until the thread has ended, and return a status: it ends early by an error alone."""
+        """Wait until the thread has ended, and return a status: only an error ends it early."""
         self._thread.join()
         return 1
 

@@ -1,4 +1,4 @@
-"""The project's requirement on wasmtime: what to install for a build, and what users will have."""
+"""The project's requirement on wasmtime: the version for a build, and the versions of users."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class EngineRequirement(NamedTuple):
         return cls(tuple(lines), where if lines else "project.dependencies", others)
 
     def fit(self, config: Config, python: str) -> Config:
-        """Return the options with `any` in place of this machine's target, if that is useless.
+        """Replace this machine's target with `any`, if no user of such a machine has wasmtime.
 
         Args:
             config: the options.
@@ -173,8 +173,9 @@ class EngineRequirement(NamedTuple):
             self._refuse(installed, system, next(iter(unfit)))
         for text, versions in unfit.items():
             yield (
-                f"{self.where} says {text} for {place_text(system.name, versions, pythons)}, which "
-                f"wasmtime {installed} is not: users there wait for the compiler at every start"
+                f"{self.where} says {text} for {place_text(system.name, versions, pythons)}, but "
+                f"the artifacts are for wasmtime {installed}: users there wait for the compiler at "
+                "every start"
             )
         for lines in active.values():
             if lines and admit(lines, installed) and (text := _too_wide(lines, installed)):
@@ -185,7 +186,7 @@ class EngineRequirement(NamedTuple):
             raise WasmtimeError(
                 f"wasmtime {installed} is installed in this environment, but {self.where} says "
                 f"{text}",
-                "install one that fits; a build with isolation does that by itself",
+                "install a version that fits; a build with isolation does that by itself",
             )
         raise WazcacheError(
             f"wasmtime {installed} is installed in this environment, but {self.where} says {text} "
@@ -241,9 +242,9 @@ def _too_wide(lines: list[Requirement], installed: str) -> str:
     if major is None or not admits_other_majors(lines, {major}):
         return ""
     return (
-        f"{requirements_text(lines)}, which admits other major versions than {major}: users who "
-        f'have one of those wait for the compiler at every start; "{for_one_major(major)}" keeps '
-        "users and artifacts together"
+        f"{requirements_text(lines)}, which admits other major versions than {major}: users with "
+        "another one wait for the compiler at every start; require "
+        f'"{for_one_major(major)}" instead'
     )
 
 

@@ -1,4 +1,4 @@
-"""How a child process is started and killed: its import path, its environment, its descendants."""
+"""Helps to start and kill child processes: their Python, import path and environment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def python_executable() -> str | None:
     """Return the Python that runs child processes; None if there is none.
 
     `sys.executable` is not always a Python. In a frozen program it is the program, which would
-    start itself without end. In an embedded Python it is the host program, or empty.
+    start itself again and again. In an embedded Python it is the host program, or empty.
     """
     if getattr(sys, "frozen", False):
         return None  # no other Python could import the modules of a frozen program
@@ -54,13 +54,13 @@ def _candidates() -> Iterator[str]:
 
 
 def why_no_python() -> str:
-    """Say what it means that there is no Python for child processes."""
+    """Return the warning for a process that has no Python for child processes."""
     if getattr(sys, "frozen", False):
         reason = "a frozen program can start no compiler"
     else:
         reason = (
-            f"there is no Python to run the compiler (sys.executable is {sys.executable!r}; name "
-            f"one with {PYTHON})"
+            f"there is no Python to run the compiler (sys.executable is {sys.executable!r}; set "
+            f"{PYTHON} to one)"
         )
     return f"{reason}, so this process compiles: a crash of the compiler would end it"
 
@@ -71,7 +71,7 @@ def import_path() -> list[str]:
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:
-    """Kill a process that was started in a session of its own, and its descendants."""
+    """Kill a process that leads its own session, and its descendants."""
     if sys.platform == "win32":
         words = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
         subprocess.run(words, check=False, capture_output=True)

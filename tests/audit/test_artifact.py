@@ -42,8 +42,11 @@ def test_an_artifact_of_another_system_is_found(wheel: Wheel, tmp_path: Path):
     says = "holds code for x86_64-macos (x86_64-apple-darwin); the manifest says x86_64-linux"
     assert findings(path) == [
         (ARTIFACT, says),
-        (ARTIFACT, f"is for x86_64-macos; the wheel's tags ({tags}) are not"),
-        (MANIFEST, f"a.wasm has no artifact for x86_64-linux; the wheel's tag {tag} is"),
+        (ARTIFACT, f"is for x86_64-macos, but the wheel's tags ({tags}) are not"),
+        (
+            MANIFEST,
+            f"a.wasm has no artifact for x86_64-linux, but the wheel's tag {tag} is for it",
+        ),
     ]
 
 

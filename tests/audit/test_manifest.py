@@ -194,7 +194,7 @@ def test_an_artifact_removed_from_the_manifest_too_is_found(wheel: Wheel, tmp_pa
     wheel.manifest(lambda m: asset(m).update(artifacts=[]))
     (first, *_more) = findings(wheel.write(tmp_path))
     assert first[0] == MANIFEST
-    assert first[1].startswith(f"a.wasm has no artifact for {TARGET}; the wheel's tag ")
+    assert first[1].startswith(f"a.wasm has no artifact for {TARGET}, but the wheel's tag ")
 
 
 def test_an_artifact_that_no_manifest_lists_is_found(wheel: Wheel, tmp_path: Path):

@@ -35,10 +35,10 @@ def test_a_retagged_name_is_found(good: Path, tmp_path: Path):
     said = f"says {ours}; the wheel's name says py3-none-win_amd64"
     assert findings(Path(shutil.copy(good, tmp_path / name))) == [
         ("demo-1.0.dist-info/WHEEL", said),
-        (ARTIFACT, "is for x86_64-linux; the wheel's tags (win_amd64) are not"),
+        (ARTIFACT, "is for x86_64-linux, but the wheel's tags (win_amd64) are not"),
         (
             MANIFEST,
-            "a.wasm has no artifact for x86_64-windows; the wheel's tag win_amd64 is",
+            "a.wasm has no artifact for x86_64-windows, but the wheel's tag win_amd64 is for it",
         ),
     ]
 
@@ -59,7 +59,7 @@ def test_a_wheel_retagged_throughout_is_found_by_its_artifact(
     retag(wheel, tag)
     (by_artifact, first), (by_manifest, second) = findings(wheel.write(tmp_path))
     assert (by_artifact, by_manifest) == (ARTIFACT, MANIFEST)
-    assert first == f"is for x86_64-linux; the wheel's tags ({tag}) are not"
+    assert first == f"is for x86_64-linux, but the wheel's tags ({tag}) are not"
     assert second.startswith("a.wasm has no artifact for ")
 
 
@@ -67,7 +67,7 @@ def test_a_wheel_for_all_must_not_have_artifacts(wheel: Wheel, tmp_path: Path):
     retag(wheel, "any")
     assert only_finding(wheel.write(tmp_path)) == (
         ARTIFACT,
-        f"is for {TARGET}; the wheel's tags (any) are not",
+        f"is for {TARGET}, but the wheel's tags (any) are not",
     )
 
 
@@ -76,7 +76,7 @@ def test_each_tag_needs_its_artifact(wheel: Wheel, tmp_path: Path):
     retag(wheel, f"{TAGS}.macosx_11_0_arm64")
     assert only_finding(wheel.write(tmp_path)) == (
         MANIFEST,
-        "a.wasm has no artifact for aarch64-macos; the wheel's tag macosx_11_0_arm64 is",
+        "a.wasm has no artifact for aarch64-macos, but the wheel's tag macosx_11_0_arm64 is for it",
     )
 
 
@@ -85,7 +85,8 @@ def test_universal2_needs_both_artifacts(wheel: Wheel, tmp_path: Path):
     retag(wheel, "macosx_10_13_universal2")
     missing = [text for member, text in findings(wheel.write(tmp_path)) if member == MANIFEST]
     assert missing == [
-        f"a.wasm has no artifact for {system}; the wheel's tag macosx_10_13_universal2 is"
+        f"a.wasm has no artifact for {system}, "
+        "but the wheel's tag macosx_10_13_universal2 is for it"
         for system in ("aarch64-macos", "x86_64-macos")
     ]
 

@@ -191,7 +191,7 @@ def test_a_program_that_may_not_be_read_is_refused(
     [
         ("echo 'Error: Support for this target is disabled' >&2; exit 1", "target is disabled"),
         ("kill -SEGV $$", "ended with signal 11"),
-        ("sleep 1000", "not done after 3 s"),
+        ("sleep 1000", "not finished after 3 s"),
         ('head -c 100 /dev/zero > "$out"', "has not written an artifact"),
         ("true", "has not written an artifact"),
         ('{real}; head -c 5000 "$out" > "$out.2"; mv "$out.2" "$out"', "has not written"),
@@ -221,7 +221,7 @@ def test_a_program_that_does_not_compile_as_wasmtime_py_is_refused(
     [
         ("echo 'Error: Support for this target is disabled' >&2; exit 1", "target is disabled"),
         ("kill -KILL $$", "ended with signal 9"),
-        ("sleep 1000", "not done after 5 s"),
+        ("sleep 1000", "not finished after 5 s"),
         ('{real}; head -c 5000 "$out" > "$out.2"; cat "$out.2" > "$out"', "has not written"),
         (
             '{wasmtime_cli} compile --target s390x-unknown-linux-gnu -o "$out" "$last"',

@@ -216,7 +216,7 @@ def test_a_compiler_that_takes_too_long_or_aborts_is_one_message(project: Path):
     shutil.copy(GOFMT, project / "demo" / "a.wasm")
     output = run(project, "build", "-t", "wheel", status=1, WAZCACHE_TIMEOUT="0.1")
     assert "demo/a.wasm: cannot be compiled" in output
-    assert "not done after 0.1 s" in output
+    assert "not finished after 0.1 s" in output
     with (project / "pyproject.toml").open("a") as file:
         file.write("profiles.default.wasm-simd = false\n")  # alone, it aborts
     output = run(project, "build", "-t", "wheel", status=1)
