@@ -25,8 +25,8 @@ class WasmtimeError(WazcacheError):
         """Make the error.
 
         Args:
-            problem: what is wrong.
-            advice: what to do, unless a front end knows better.
+            problem: the problem.
+            advice: the advice; a front end can replace it.
         """
         super().__init__(f"{problem}; {advice}")
         self.problem = problem
@@ -38,9 +38,9 @@ class ExitStatus(IntEnum):
     DONE = 0, "done"
     ERROR = 1, "an error; standard error says which"
     WRONG_USAGE = 2, "wrong usage"
-    FINDINGS = 3, "a broken entry is still in the cache, or a wheel is not what it claims to be"
+    FINDINGS = 3, "a broken entry is still in the cache, or an audit has findings"
     INTERRUPTED = 130, "interrupted"
-    BROKEN_PIPE = 141, "nobody reads the output any more"
+    BROKEN_PIPE = 141, "the reader of the output has ended"
 
     meaning: str
 

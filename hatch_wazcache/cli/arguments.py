@@ -67,36 +67,38 @@ def make_parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    add("info", cache_commands.info, "where the cache is, its size, and the time that it has saved")
-    add("list", cache_commands.list_, "all entries, the last used one first")
+    add("info", cache_commands.info, "show the cache's folder, its size, and the time it has saved")
+    add("list", cache_commands.list_, "list all entries, the last used one first")
     add(
-        "show", cache_commands.show, "all inputs of an entry's key, and the projects that used it"
+        "show",
+        cache_commands.show,
+        "show all inputs of an entry's key, and the projects that used it",
     ).add_argument("key", metavar="KEY", help="a key, or the first characters of one key")
     add(
         "why",
         project_commands.why,
-        "whether an asset is in the cache, or what differs from the nearest entry",
+        "say whether an asset is in the cache; if not, how it differs from the nearest entry",
     ).add_argument("asset", metavar="ASSET", help="a .wasm file of the project")
     add("warm", project_commands.warm, "compile a project's assets without building a wheel")
     install = add(
         "install",
         project_commands.install,
-        "bring the artifacts of an editable install up to date, without installing again",
+        "update the artifacts of an editable install, without installing it again",
     )
     install.description = (
-        "Write artifacts, loader and manifest beside the project's .wasm files, as an editable "
-        "install does, and remove those that are out of date. With hatchling the project's other "
-        "hooks run too; with setuptools no other step of a build runs."
+        "Write artifacts, loaders and manifests beside the project's .wasm files, as an editable "
+        "install does, and remove old ones. With hatchling, the project's other build hooks also "
+        "run; with setuptools, no other step of a build runs."
     )
     add("verify", maintenance_commands.verify, "check every digest of every entry").add_argument(
         "--repair", action="store_true", help="remove broken entries"
     )
     _add_prune(add("prune", maintenance_commands.prune, "remove entries"))
     _add_dry_run(add("clear", maintenance_commands.clear, "remove all entries and the statistics"))
-    add("dir", cache_commands.dir_, "the cache's directory, for scripts")
-    text = "check wheels against what they say of themselves"
+    add("dir", cache_commands.dir_, "print the cache's folder, for scripts")
+    text = "check the tags, digests, manifests, artifacts and requirements of wheels"
     _add_audit(add("audit", wheel_commands.audit, text, of_cache=False))
-    text = "what is in wheels, and which artifacts load here"
+    text = "show the contents of wheels, and which artifacts load here"
     inspect = add("inspect", wheel_commands.inspect, text, of_cache=False)
     inspect.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
     return parser
@@ -111,7 +113,7 @@ def _add_context(parser: argparse.ArgumentParser, default: Any) -> None:
         "--project",
         metavar="DIR",
         default=default,
-        help="the project; otherwise the nearest one, from the working directory upwards",
+        help="the project; the default is the nearest one, from the working directory upwards",
     )
 
 
@@ -126,7 +128,7 @@ def _add_json(parser: argparse.ArgumentParser, *, default: Any) -> None:
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Remove entries. An entry is removed if one of the options says so. Without options, the "
+        "Remove entries. An entry is removed if one of the options selects it. Without any, the "
         "least recently used entries are removed until the cache fits into the project's max-size, "
         "or 5 GiB. An entry that a running build has looked up stays."
     )
@@ -134,40 +136,39 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
         "--max-size",
         type=_size,
         metavar="SIZE",
-        help="the least recently used ones, until the cache has this size",
+        help="remove the least recently used entries, until the cache has this size",
     )
     parser.add_argument(
         "--older-than",
         type=_age,
         metavar="AGE",
-        help="those that were not used for this time: 30d, 12h, 2w",
+        help="remove entries that were not used for this time: 30d, 12h, 2w",
     )
     parser.add_argument(
         "--unused",
         action="store_true",
-        help="those that none of the known builds used; at least the last fifty builds are known",
+        help="remove entries that no recorded build used; at least the last fifty are recorded",
     )
     parser.add_argument(
         "--engine",
         type=_versions,
         metavar="VERSION[,...]",
-        help="those for this wasmtime: 47.0.1, or 47 for every 47.x.y",
+        help="remove the entries of this wasmtime: 47.0.1, or 47 for every 47.x.y",
     )
     parser.add_argument(
         "--ci",
         action="store_true",
-        help="those that the last build of each project and target did not use, for a CI cache",
+        help="keep only entries that the last build of each project and target used, for CI",
     )
     _add_dry_run(parser)
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Check wheels against what they say of themselves: the tags against the headers of the "
-        "artifacts, every digest against RECORD and the manifests, the .wasm against the one that "
-        "was compiled, the requirement on wasmtime against the artifacts. An artifact's header "
-        "names a profile's settings of the code generator; --recompile checks all settings. A "
-        "note is not a finding."
+        "Check wheels. Compare the tags with the headers of the artifacts, every digest with "
+        "RECORD and the manifests, the .wasm files with the digests in the manifests, and the "
+        "requirement on wasmtime with the artifacts. A header names only some of a profile's "
+        "settings; --recompile checks all of them. A note is not a finding."
     )
     parser.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
     parser.add_argument(
@@ -178,8 +179,8 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compiler",
         metavar="PATH",
-        help="the wasmtime CLI for other systems' artifacts, or a folder with some; else "
-        "WAZCACHE_WASMTIME, else the one on PATH",
+        help="the wasmtime CLI for artifacts of other systems, or a folder with several versions; "
+        "the default is WAZCACHE_WASMTIME, or else the CLI on PATH",
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands that show the cache: where it is, its entries, and what it has saved."""
+"""The commands that show the cache: its folder, its entries, and the time it has saved."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ __all__ = ["dir_", "info", "list_", "show"]
 
 
 def dir_(options: Namespace) -> Result:
-    """Say where the cache is, whether it exists or not."""
+    """Print the folder of the cache, which may not exist."""
     cache = str(Context(options.project).cache)
     return Result({"cache": cache}, [cache])
 
 
 def info(options: Namespace) -> Result:
-    """Say where the cache is, how large it is, and how much time it has saved."""
+    """Show the cache's folder, its size, and the time it has saved."""
     context = Context(options.project)
     exists = context.check_cache()
     items = maintenance.items(context.cache)
     totals = statistics.read_statistics(context.cache)
     size = sum(item.size for item in items)
-    scopes = [_about_scope(scope, items) for scope in sorted({item.scope for item in items})]
+    scopes = [_describe_scope(scope, items) for scope in sorted({item.scope for item in items})]
     data = {
         "cache": str(context.cache),
         "exists": exists,
@@ -58,7 +58,7 @@ def info(options: Namespace) -> Result:
     return Result(data, [*head[:2], *table(counts, indent="  "), *head[2:]])
 
 
-def _about_scope(scope: str, items: list[Item]) -> dict[str, Any]:
+def _describe_scope(scope: str, items: list[Item]) -> dict[str, Any]:
     inside = [item for item in items if item.scope == scope]
     return {
         "scope": scope,
@@ -92,29 +92,29 @@ def _counts_text(counted: CacheStatistics | BuildStatistics) -> str:
 def list_(options: Namespace) -> Result:
     """List all entries."""
     cache = Context(options.project).trusted_cache
-    about = [describe(item) for item in reversed(maintenance.items(cache))]
+    described = [describe(item) for item in reversed(maintenance.items(cache))]
     rows = [("KEY", "ENGINE", "TARGET", "WASM", "SIZE", "MADE IN", "USED", "")]
-    lines = table([*rows, *map(row, about)]) if about else ["the cache is empty"]
-    return Result({"cache": str(cache), "entries": about}, lines)
+    lines = table([*rows, *map(row, described)]) if described else ["the cache is empty"]
+    return Result({"cache": str(cache), "entries": described}, lines)
 
 
 def show(options: Namespace) -> Result:
-    """Show all inputs of a key, and who used its entry."""
+    """Show all inputs of a key, and the projects that used its entry."""
     cache = Context(options.project).trusted_cache
     item = search.by_prefix(maintenance.items(cache), options.key)
-    about = describe(item)
+    description = describe(item)
     builds = [build for build in statistics.recent_builds(cache) if item.key in build.keys]
     projects = Counter(build.project for build in builds)
-    data = {**about, "builds": dict(projects)}
+    data = {**description, "builds": dict(projects)}
     rows = [("key", item.key), ("path", str(item.path))]
-    if about["problem"] is not None:
-        return Result(data, table([*rows, ("broken", about["problem"])]), ExitStatus.FINDINGS)
-    inputs = search.differences(about["inputs"], {})
+    if description["problem"] is not None:
+        return Result(data, table([*rows, ("broken", description["problem"])]), ExitStatus.FINDINGS)
+    inputs = search.differences(description["inputs"], {})
     rows += [(given.name, input_text(given.wanted)) for given in inputs]
     rows += [
-        ("sha256", about["sha256"]),
-        ("size", f"{size_text(about['size'])}, {size_text(item.size)} on disk"),
-        ("made in", time_text(about["seconds"])),
+        ("sha256", description["sha256"]),
+        ("size", f"{size_text(description['size'])}, {size_text(item.size)} on disk"),
+        ("made in", time_text(description["seconds"])),
         ("used", f"{ago_text(item.used)}{_builds_text(projects)}"),
     ]
     return Result(data, table(rows))

@@ -28,7 +28,7 @@ __all__ = ["Context"]
 
 
 class Context:
-    """The project of a command, named or found, and its cache; the same ones that a build uses."""
+    """The project of a command, and the cache that a build of the project uses."""
 
     def __init__(self, named: str | None) -> None:
         """Make a context; the properties do the search.
@@ -147,7 +147,7 @@ def _folders_to_search() -> Iterator[Path]:
 
 
 def _unread_table(folders: Iterable[Path]) -> str | None:
-    """Return a message about the first table of ours that a project's build does not read."""
+    """Return a message about the first table of options that a project's build does not read."""
     from hatch_wazcache.project.pyproject import read_pyproject, unread_table
 
     messages = (unread_table(folder, read_pyproject(folder)) for folder in folders)

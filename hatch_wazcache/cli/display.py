@@ -59,10 +59,10 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
 
 @contextmanager
 def compiling(*, strict: bool) -> Iterator[Report]:
-    """Open a report that shows what is being compiled.
+    """Open a report that shows the running compilations.
 
     Args:
-        strict: a warning is an error.
+        strict: whether a warning is an error.
     """
     progress = _progress("{task.description}")
     if progress is None:
@@ -74,7 +74,7 @@ def compiling(*, strict: bool) -> Iterator[Report]:
 
 @contextmanager
 def reading(total: int) -> Iterator[Callable[[Item], None]]:
-    """Open a progress display; the result is to be called after each entry that was read.
+    """Open a progress display. Call the result after each entry that was read.
 
     Args:
         total: bytes of all entries.
@@ -104,7 +104,7 @@ class _LiveReport(Report):
         self._tasks[label] = self._progress.add_task(text, total=None)
 
     def goes_on(self, label: str, seconds: float) -> None:
-        """Say nothing: the line shows the time."""
+        """Show nothing: the changing line already shows the time."""
 
     def is_compiled(self, label: str, seconds: float, size: int) -> None:
         self._progress.remove_task(self._tasks.pop(label))

@@ -17,7 +17,7 @@ __all__ = ["describe", "input_text", "row"]
 
 def describe(item: Item) -> dict[str, Any]:
     """Describe an entry, without reading its data."""
-    about: dict[str, Any] = {
+    description: dict[str, Any] = {
         "key": item.key,
         "path": str(item.path),
         "engine": item.engine,
@@ -29,9 +29,9 @@ def describe(item: Item) -> dict[str, Any]:
     try:
         entry = item.read()
     except (BrokenEntryError, OSError) as error:
-        return {**about, "problem": str(error)}
+        return {**description, "problem": str(error)}
     return {
-        **about,
+        **description,
         "size": entry.size,
         "sha256": entry.sha256,
         "seconds": entry.seconds,
@@ -39,20 +39,20 @@ def describe(item: Item) -> dict[str, Any]:
     }
 
 
-def row(about: dict[str, Any]) -> tuple[str, ...]:
+def row(description: dict[str, Any]) -> tuple[str, ...]:
     """Make the row of an entry in a table.
 
     Args:
-        about: the result of `describe`.
+        description: the result of `describe`.
     """
-    key, used = about["key"][: search.SHORT], ago_text(about["used"])
-    scope = about["engine"] or "source", about["target"] or "-"
-    size = size_text(about["size_on_disk"])
-    if about["problem"] is not None:
+    key, used = description["key"][: search.SHORT], ago_text(description["used"])
+    scope = description["engine"] or "source", description["target"] or "-"
+    size = size_text(description["size_on_disk"])
+    if description["problem"] is not None:
         return key, *scope, "broken", size, "-", used
-    inputs = about["inputs"]
+    inputs = description["inputs"]
     wasm = input_text(inputs.get("wasm"))[: search.SHORT]
-    return key, *scope, wasm, size, time_text(about["seconds"]), used, _special(inputs)
+    return key, *scope, wasm, size, time_text(description["seconds"]), used, _special(inputs)
 
 
 def _special(inputs: dict[str, Any]) -> str:

@@ -51,7 +51,7 @@ def verify(options: Namespace) -> Result:
 
 
 def prune(options: Namespace) -> Result:
-    """Remove the entries that the options name, or prune the cache to its largest size."""
+    """Remove the entries that the options select, or prune the cache to its largest size."""
     context = Context(options.project)
     cache = context.trusted_cache
     conditions = _conditions(options, cache)
@@ -82,7 +82,7 @@ def _conditions(options: Namespace, cache: Path) -> list[Callable[[Item], bool]]
 
 
 def _is_of(engine: str | None, versions: tuple[str, ...]) -> bool:
-    """Say whether an engine has one of the versions; `47` stands for all that begin so."""
+    """Say whether an engine has one of the versions; `47` means all versions `47.x.y`."""
     return engine is not None and any(f"{engine}.".startswith(f"{v}.") for v in versions)
 
 

@@ -1,4 +1,4 @@
-"""The commands that need a project: what a build would find, and its slow part ahead of time."""
+"""The commands that need a project: they compile its assets, or compare them with the cache."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _counts(report: Report, project: Path, cache: Path) -> dict[str, Any]:
 
 
 def why(options: Namespace) -> Result:
-    """Say whether a build would find an asset's artifacts; for a miss, what differs."""
+    """Say whether a build would find an asset's artifacts; for a miss, show the differences."""
     context = Context(options.project)
     cache = context.trusted_cache
     plan = context.project.plan()
@@ -78,7 +78,7 @@ def _asset(plan: Plan, named: str, root: Path) -> Asset:
     """Find an asset by its path, from the working directory or the root, or by the path's end.
 
     Raises:
-        WazcacheError: there is none, or there are several; names the candidates.
+        WazcacheError: there is none, or there are several; the message lists the candidates.
     """
     path = Path(os.path.abspath(named))
     for asset in plan.assets:
@@ -146,7 +146,7 @@ class _Verdict:
         if self._problem is not None:
             return [f"{label}: miss: the entry is broken: {self._problem}"]
         if self._nearest is None:
-            return [f"{label}: miss: {key}; there is nothing like it in the cache"]
+            return [f"{label}: miss: {key}; the cache has no similar entry"]
         nearest = self._nearest.key[: search.SHORT]
         return [
             f"{label}: miss: {key}; the nearest entry, {nearest}, differs in",

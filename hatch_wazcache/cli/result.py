@@ -24,4 +24,4 @@ class Result:
     status: ExitStatus = ExitStatus.DONE
     """The exit status, if there is no problem."""
     problem: str = ""
-    """What could not be done. The exit status is `ERROR` then."""
+    """The part of the work that failed. The exit status is then `ERROR`."""

@@ -1,4 +1,4 @@
-"""The commands that read wheels: `audit` checks them, `inspect` shows what is in them."""
+"""The commands that read wheels: `audit` checks them, `inspect` shows their contents."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ __all__ = ["audit", "inspect"]
 
 
 def audit(options: Namespace) -> Result:
-    """Check wheels against what they say of themselves; with `--recompile`, compile again too."""
+    """Check wheels; with `--recompile`, also compile their artifacts again."""
     if options.compiler is not None and not options.recompile:
-        raise WazcacheError("--compiler is for --recompile")
+        raise WazcacheError("--compiler has no effect without --recompile")
     audits = _Audits()
     with ExitStack() as resources:
         recompiler = None
@@ -127,7 +127,7 @@ def _line(wheel: str, result: Finding | Note) -> str:
 
 
 def inspect(options: Namespace) -> Result:
-    """Show what is in each wheel, and which of its artifacts load here."""
+    """Show the contents of each wheel, and which of its artifacts load here."""
     here = Here.find()
     inspections: list[WheelInspection] = []
     problems: list[str] = []
@@ -202,7 +202,7 @@ def _sizes(file: AssetInspection | ArtifactInspection) -> list[str]:
 
 
 def _joined(problems: Iterable[str]) -> str:
-    """Join problems, one line each: a name in a wheel may hold a line break."""
+    """Join problems, one line each. Line breaks in them are escaped."""
     return "\n".join(map(printable, problems))
 
 

@@ -84,7 +84,7 @@ def test_a_compiler_of_nobody_is_one_message(good: Path):
 def test_a_compiler_is_for_compiling_again(good: Path):
     done = run("audit", "--compiler", ".", good)
     assert done.returncode == 1
-    assert done.stderr == "hatch-wazcache: --compiler is for --recompile\n"
+    assert done.stderr == "hatch-wazcache: --compiler has no effect without --recompile\n"
 
 
 def test_compiling_again_obeys_the_time_limit_of_the_environment(good: Path):

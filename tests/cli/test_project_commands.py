@@ -93,7 +93,7 @@ def test_the_nearest_entry_is_of_the_same_wasm(filled: Project):
 
 def test_why_in_an_empty_cache(filled: Project):
     shutil.rmtree(filled.cache)
-    assert "there is nothing like it" in said(filled, "why", "a.wasm")
+    assert "the cache has no similar entry" in said(filled, "why", "a.wasm")
     assert answer(filled, "why", "a.wasm")["artifacts"][0]["nearest"] is None
     assert not filled.cache.exists()
 
