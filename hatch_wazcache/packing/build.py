@@ -83,6 +83,10 @@ class Build:
             if warning not in self.warnings:
                 self.warnings.add(warning)
                 self.report.warn(warning)
+        contradiction = self.project.requirement.contradiction(wasmtime.version, target)
+        if contradiction and contradiction not in self.warnings:
+            self.warnings.add(contradiction)
+            self.report.trouble(contradiction)
 
     def _plan(self, target: Target) -> Plan:
         config, layout = self.project.config, self.project.layout

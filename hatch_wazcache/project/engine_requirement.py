@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineRequirement"]
 
+_EXTRAS = "project.optional-dependencies"
+
 
 class EngineRequirement(NamedTuple):
     """The lines of a project that decide which wasmtime its users have."""
@@ -36,6 +38,8 @@ class EngineRequirement(NamedTuple):
     """The place of the lines, for messages."""
     others: tuple[str, ...] = ()
     """The other dependencies, one of which may require wasmtime."""
+    replaced: tuple[str, ...] = ()
+    """The lines that WAZCACHE_ENGINE replaces for one build."""
 
     @classmethod
     def of(
@@ -54,7 +58,8 @@ class EngineRequirement(NamedTuple):
                 that is set, which replaces them.
         """
         if engine is not None and environment.read_variable(environment.ENGINE):
-            return cls((engine,), environment.ENGINE)
+            replaced = cls.of(dependencies, optional_dependencies, None).lines
+            return cls((engine,), environment.ENGINE, replaced=replaced)
         dependencies = list(dependencies)
         lines = [line for line in dependencies if is_wasmtime(line)]
         others = tuple(line for line in dependencies if not is_wasmtime(line))
@@ -63,11 +68,11 @@ class EngineRequirement(NamedTuple):
             extras = [line for lines in optional_dependencies.values() for line in lines]
             distinct = {_without_name(line): line for line in extras if is_wasmtime(line)}
             lines = list(distinct.values()) if len(distinct) == 1 else []
-            where = "project.optional-dependencies"
+            where = _EXTRAS if distinct else where
         if engine is not None:
             where = f"{where} and the option engine" if lines else "the option engine"
             lines.append(engine)
-        return cls(tuple(lines), where if lines else "project.dependencies", others)
+        return cls(tuple(lines), where, others)
 
     def fit(self, config: Config, python: str) -> Config:
         """Replace this machine's target with `any`, if no user of such a machine has wasmtime.
@@ -151,6 +156,26 @@ class EngineRequirement(NamedTuple):
             )
         )
 
+    def contradiction(self, installed: str, target: Target) -> str | None:
+        """Say that the wheel will require another wasmtime than WAZCACHE_ENGINE has chosen.
+
+        Args:
+            installed: the version of the wasmtime wheel.
+            target: the target of the wheel.
+        """
+        from hatch_wazcache.engine.requirements import requirements_text
+
+        project = self._replace(lines=self.replaced)
+        for system in target.systems:
+            lines = project._active(system, _this_python())  # noqa: SLF001  # of the same class
+            if lines and not admit(lines, installed):
+                return (
+                    f"the wheel requires {requirements_text(lines)}, but {self.where} chose "
+                    f"wasmtime {installed}: its artifacts load only where you install {installed} "
+                    "in spite of that"
+                )
+        return None
+
     def _check_system(self, installed: str, system: System, pythons: list[str]) -> Iterator[str]:
         from hatch_wazcache.engine.requirements import place_text, requirements_text
 
@@ -198,6 +223,9 @@ class EngineRequirement(NamedTuple):
         """Check a project that does not name wasmtime: a dependency may require it."""
         from hatch_wazcache.engine.requirements import for_one_major
 
+        if self.where == _EXTRAS:
+            text = "has several requirements on wasmtime: set the option engine to one of them"
+            return [f"{_EXTRAS} {text}"]
         pin = for_one_major(_major(installed))
         found, unknown = required_by(self.others)
         for name, line in found:

@@ -140,7 +140,7 @@ def test_a_cache_that_is_not_trusted_is_one_warning_under_strict_too(project: Pr
     project.cache.chmod(0o777)
     built = project.build(WAZCACHE_STRICT="1")
     assert built.status == 0, built.output
-    assert built.output.count("what is compiled now is not kept") == 1
+    assert built.output.count("new artifacts are not kept") == 1
 
 
 @pytest.mark.parametrize("named", ["", "/nowhere", "1"])

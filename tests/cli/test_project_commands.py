@@ -216,3 +216,14 @@ def test_install_into_a_tree_that_cannot_be_written_is_an_error(filled: Project,
     filled.python = powerless(tmp_path)
     (filled.root / "demo").chmod(0o555)
     assert "cannot be written: Permission denied" in refused(filled, "install")
+
+
+@pytest.mark.parametrize("command", ["info", "prune", "warm", "install"])
+@pytest.mark.parametrize("value", ["dependencies = 1", "dependencies = [2]"])
+def test_wrong_dependencies_are_one_message_of_every_command(
+    project: Project, command: str, value: str
+):
+    pyproject = project.root / "pyproject.toml"
+    text = re.sub(r"dependencies = .*", value, pyproject.read_text(), count=1)
+    pyproject.write_text(text)
+    assert f"{pyproject}: " in refused(project, command)

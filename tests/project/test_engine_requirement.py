@@ -252,6 +252,14 @@ def test_the_wasmtime_that_a_dependency_requires_is_the_one_to_compile_for(name:
         check(required([name]), "50.0.1")
 
 
+def test_extras_that_disagree_on_wasmtime_are_a_warning_with_advice_that_can_be_installed():
+    extras = {"old": ["wasmtime>=47,<48"], "new": ["wasmtime>=48,<49"]}
+    warning = check(required([], extras), "48.0.0")
+    assert "has several requirements on wasmtime: set the option engine" in warning
+    assert "project.dependencies" not in warning
+    assert check(required([], extras, "wasmtime>=48,<49"), "48.0.0") == ""
+
+
 # for one build
 
 
@@ -267,8 +275,9 @@ def test_a_distribution_builds_with_its_own_wasmtime(project: Project):
     project.requires("wasmtime>=47,<48")
     refused = project.build()
     assert refused.status != 0
-    built = project.build(WAZCACHE_ENGINE="wasmtime==48.*")
+    built = project.build(WAZCACHE_ENGINE="wasmtime==48.*", WAZCACHE_STRICT="1")
     assert built.status == 0, built.output
+    assert "warning: the wheel requires wasmtime<48,>=47, but WAZCACHE_ENGINE chose" in built.output
     wrong = project.build(WAZCACHE_ENGINE="wasmer")
     assert wrong.status != 0
     assert "WAZCACHE_ENGINE" in wrong.output

@@ -58,9 +58,11 @@ class HatchProject:
         """Return the hook's options.
 
         Raises:
-            WazcacheError: all that is wrong with them, one line each.
+            WazcacheError: all that is wrong with them, one line each; or hatchling does not
+                understand the project's dependencies.
         """
-        return self._builder.our_hook("").table.options
+        with self._one_message():
+            return self._builder.our_hook("").table.options
 
     def plan(self) -> Plan:
         """Plan a build of the files that are there now. Runs no other hook, and asks no cache.
