@@ -7,24 +7,20 @@ WORK = .work
 GO ?= go
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-# The tests of `make test` and `make coverage`; make TESTS=tests/cache runs some of them.
+# The tests of `make test`; make test TESTS=tests/cache runs some of them.
 TESTS ?= tests
 # The same for `make test-slow`.
 SLOW ?= tests/slow
 PYTEST = -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms
 
-.PHONY: test coverage test-slow test-platforms platforms wasmtime lint check docs-tables example bench bench-quick clean
+.PHONY: test test-slow test-platforms platforms wasmtime lint check docs-tables example bench bench-quick clean
 
+# make test COVERAGE=1 also shows which lines of the package the tests and their builds run.
 test: .venv/made
 	@echo "These tests need 4 minutes on two idle cores. The last lines name what is missing here, and how to install it."
-	$(VENV) $(PYTEST) $(TESTS)
-
-# The same tests, a third slower, and which lines of the package they and their builds run.
-coverage: .venv/made
-	rm -rf $(WORK)/coverage && mkdir -p $(WORK)/coverage
-	$(VENV) -m coverage run $(PYTEST) $(TESTS)
-	$(VENV) -m coverage combine -q
-	$(VENV) -m coverage report
+	$(if $(COVERAGE),rm -rf $(WORK)/coverage && mkdir -p $(WORK)/coverage)
+	$(VENV) $(if $(COVERAGE),-m coverage run) $(PYTEST) $(TESTS)
+	$(if $(COVERAGE),$(VENV) -m coverage combine -q && $(VENV) -m coverage report)
 
 test-slow: .venv/made
 	$(VENV) -m pytest -q -n 2 --dist loadfile $(SLOW)
@@ -46,7 +42,7 @@ lint: .venv/made
 	$(VENV) -m mypy
 
 # Everything that needs no test: lint, types, spelling, the sdist's files, the workflows.
-check: .venv/made $(WORK)/bin/actionlint
+check: .venv/checks $(WORK)/bin/actionlint
 	$(VENV) -m pre_commit run --all-files
 	$(WORK)/bin/actionlint
 
@@ -79,7 +75,11 @@ clean:
 .venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(VENV) -m pip install -q --upgrade pip
-	$(VENV) -m pip install -q --editable . --group dev --group check
+	$(VENV) -m pip install -q --editable . --group dev
+	touch $@
+
+.venv/checks: .venv/made
+	$(VENV) -m pip install -q --group check
 	touch $@
 
 $(WORK)/bin/actionlint:
