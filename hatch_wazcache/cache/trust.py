@@ -25,6 +25,10 @@ from hatch_wazcache.util.environment import TRUST_DIR, read_variable
 __all__ = ["Trust"]
 
 
+_CALLERS = ("SUDO_UID", "DOAS_USER", "PKEXEC_UID")
+"""Variables in which sudo, doas and pkexec name the user who called them."""
+
+
 class _Writers(NamedTuple):
     """Users who may write to the cache."""
 
@@ -122,7 +126,8 @@ def _writers(project: Path | None) -> _Writers:
     everybody = False
     home = os.path.expanduser("~")
     # Under sudo, the home directory may belong to the user who called it, who is not trusted.
-    if "SUDO_UID" not in os.environ and os.path.isabs(home):
+    is_called_by_another = any(name in os.environ for name in _CALLERS)
+    if not is_called_by_another and os.path.isabs(home):
         with suppress(OSError):
             users.add(os.stat(home).st_uid)
     for folder in (project, *_parents(project)) if project else ():

@@ -57,10 +57,11 @@ def test_a_container_job_of_github_uses_the_cache_in_its_home(
 
 
 @as_root
+@pytest.mark.parametrize("caller", [{"SUDO_UID": "1001"}, {"DOAS_USER": "me"}], ids=str)
 def test_under_sudo_a_cache_in_the_callers_home_is_not_used(
-    project: Project, github: dict[str, str]
+    project: Project, github: dict[str, str], caller: dict[str, str]
 ):
-    output = build_twice(project, SUDO_UID="1001", **github)
+    output = build_twice(project, **caller, **github)
     assert f"who owns {github['HOME']} (uid 1001)" in output
     assert "1 compiled" in output
 
