@@ -74,8 +74,8 @@ class Context:
             raise WazcacheError(
                 _unread_table(_folders_to_search())
                 or "there is no pyproject.toml with the build hook wazcache, or with "
-                "[tool.wazcache], here or in a folder of yours further up; go into the project, "
-                "or name it with --project"
+                "[tool.wazcache], in this folder or in one of your folders above it; go into the "
+                "project, or name it with --project"
             )
         return self.found
 

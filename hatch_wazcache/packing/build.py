@@ -1,4 +1,4 @@
-"""The story of one build: plan, look up, compile what is missing, record."""
+"""One build: plan, look up, compile the missing artifacts, record."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Build:
             project: what to build.
             target: the system that the wheel is for.
             report: shows progress and warnings.
-            first: a build of the same project for another target, still open. Its cache is used,
-                and what it could not store.
+            first: a build of the same project for another target, still open. This build uses its
+                cache, and the entries that the cache could not store.
 
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
@@ -94,13 +94,13 @@ class Build:
         return make_plan(config, target, layout, engine, self.reader)
 
     def make_entries(self, later: Sequence[Target] = ()) -> None:
-        """Look up every artifact, and compile those that are missing.
+        """Look up every artifact, and compile the missing ones.
 
         Args:
-            later: targets that are built next. Their artifacts are compiled beside these.
+            later: targets that are built next. Their artifacts are compiled at the same time.
 
         Raises:
-            WazcacheError: an asset cannot be compiled; names each of them.
+            WazcacheError: assets cannot be compiled; the message lists all of them.
         """
         self._targets += later
         for target in later:
@@ -122,7 +122,7 @@ class Build:
                 yield package.file(package.loader), loader_text()
 
     def record_and_prune(self) -> None:
-        """Record this build, which is done, and bring the cache within its bounds."""
+        """Record this finished build, and prune the cache to its size."""
         from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
 
         report = self.report
@@ -144,7 +144,7 @@ class Build:
 
 
 def plan_build(project: Project) -> Plan:
-    """Return what a build would put into the wheel, without a look into the cache.
+    """Plan the wheel of a build, without a look into the cache.
 
     Args:
         project: what to build, for the target that its options choose.
@@ -172,7 +172,7 @@ def _engine_warnings(project: Project, wasmtime: InstalledWasmtime, target: Targ
 
 
 def warm(project: Project, report: Report) -> None:
-    """Compile what a build would compile. Counts as a build in the statistics.
+    """Compile the artifacts of a build. It counts as a build in the statistics.
 
     Args:
         project: what to build, for the target that its options choose.

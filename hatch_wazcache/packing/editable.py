@@ -1,7 +1,7 @@
 """Writes the files of an editable install into the source tree.
 
-The manifest lists them all and is written first. So the next install finds every file that a
-killed one left behind.
+The manifest lists all of them and is written first. So the next install finds every file that a
+killed install left behind.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def refresh_editable(project: Project, report: Report) -> None:
 
 
 def _write(build: Build) -> None:
-    """Write the files, each at once or not at all.
+    """Write the files, each completely or not at all.
 
-    Files of an earlier install go first. So an old artifact never lies beside a new manifest, even
-    if this process is killed. A file that has the right bytes already is not touched: on Windows it
-    may be in use.
+    Files of an earlier install are removed first. So an old artifact never lies beside a new
+    manifest, even if this process is killed. A file with the right bytes is not touched: on Windows
+    it may be in use.
     """
     _check_places(build)
     try:
@@ -150,7 +150,7 @@ def _has_loaders(packages: Iterable[Package]) -> bool:
 
 
 def _is_current(build: Build, artifact: Artifact) -> bool:
-    """Say whether an artifact lies in its place already."""
+    """Say whether the source tree already has an artifact with the right bytes."""
     path, entry = artifact.editable_path, build.entries.by_key[artifact.key.digest]
     if not path.is_file() or path.stat().st_size != entry.size:
         return False
@@ -159,7 +159,7 @@ def _is_current(build: Build, artifact: Artifact) -> bool:
 
 
 def _remove_old(build: Build, current: Container[Path]) -> set[Path]:
-    """Remove what earlier installs wrote, but for the files that are replaced in one step.
+    """Remove the files of earlier installs, except those that are replaced in one step.
 
     Returns:
         The loaders that no install wrote. They are committed files, so `remove` never removes them.

@@ -1,6 +1,6 @@
 """Finds and removes the files that editable installs wrote into a source tree.
 
-Their manifests list them. Anybody may have written a manifest, so a list alone removes nothing.
+Their manifests list them. A manifest may come from anywhere, so each file is checked, too.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) 
 
 
 def _is_ours(path: Path, manifest: Path) -> bool:
-    """Say whether a file that a manifest lists is one that an install writes."""
+    """Say whether an install wrote a file that a manifest lists, by the file's content."""
     if path.suffix == ".cwasm":
         return is_artifact(path)
     return path == real_path(manifest) or is_loader(path)
@@ -109,8 +109,8 @@ def listed(manifest: Path, root: Path, project: str | None = None) -> list[Path]
 def _paths(manifest: Path, root: Path, project: str | None = None) -> Iterator[Path]:
     """Yield the paths of the files that a manifest lists, itself last.
 
-    Anybody may have written the manifest, so other kinds of files and those outside the project do
-    not count. Neither do the lists of another project, if one is named.
+    The manifest may come from anywhere, so other kinds of files and files outside the project are
+    ignored. If `project` is given, the manifests of other projects are ignored, too.
     """
     info = read_editable_info(manifest)
     if info is None or project not in (None, info.project):

@@ -131,7 +131,7 @@ def _matches(root: Path, glob: str) -> list[str]:
 
 
 def _advice(root: Path) -> str:
-    """Say what to do when a glob matches nothing, by what there is."""
+    """Return advice for a glob that matches nothing, with some `.wasm` files of the project."""
     names = list(islice(_wasm_files(root), _NAMES_SHOWN + 1))
     if not names:
         return "there is no .wasm file: generate it, or check it out, before this build"

@@ -1,4 +1,4 @@
-"""Refuses names of files that do not survive a wheel, or the systems that it is installed on."""
+"""Refuses file names that a wheel, or the systems of its users, cannot hold."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def collisions(places: Places, owners: Mapping[str, str], root: Path) -> Iterato
 
 
 def alike_names(places: Places, root: Path) -> Iterator[str]:
-    """Yield a problem for each two files that Windows and macOS install as one.
+    """Yield a problem for each pair of files that Windows and macOS install as one file.
 
     Args:
         places: paths in the wheel, with their owners.

@@ -44,7 +44,7 @@ class Asset:
 
     source: Path
     relative: str
-    """The path from the project's root, with forward slashes. Messages name the asset so."""
+    """The path from the project's root, with forward slashes: the asset's name in messages."""
     distribution: str
     """The path in the wheel."""
     package: Package
@@ -214,7 +214,7 @@ def _this_cpu() -> str:
 def _name_problems(
     assets: list[Asset], artifacts: list[Artifact], target: Target, layout: Layout
 ) -> Iterator[str]:
-    """Yield a problem for each path in the wheel that cannot be, or is another file's."""
+    """Yield a problem for each path in the wheel that is not possible, or belongs to two files."""
     places = [(asset.distribution, str(asset.source)) for asset in assets]
     in_wheel = {asset.distribution for asset in assets}
     owners = {path: source for source, path in layout.files.items() if path in in_wheel}

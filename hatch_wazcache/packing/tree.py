@@ -1,7 +1,7 @@
-"""The build as a folder of files, for a build system that packs such a folder by itself.
+"""Writes a build as a folder of files, for a build system that packs such a folder.
 
-A record names the files that builds of this project wrote there, with their digests. Only these
-files are ever removed: the folder can be any folder, with other people's files in it.
+A record lists the files that builds of this project wrote there, with their digests. Only these
+files are ever removed: the folder can be any folder, and can have other files in it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class BuildTree:
             raise WazcacheError(f"{where}: cannot be removed: {error.strerror or error}") from error
 
     def _is_in_tree(self, path: Path, sources: Collection[Path]) -> bool:
-        """Say whether a path is a file of the folder itself: in no link, and not among sources."""
+        """Say whether a path is a file in the folder, not behind a link and not a source."""
         if path.is_symlink() or not path.is_file():
             return False
         folders = [path.parent, *path.parent.parents]
@@ -142,8 +142,8 @@ class BuildTree:
         }
 
     def _write_record(self, files: Mapping[str, str]) -> None:
-        about = f"The next build removes these files in {self._folder}, unless they have changed."
-        record = {"about": about, "files": files}
+        text = f"The next build removes these files in {self._folder}, unless they have changed."
+        record = {"about": text, "files": files}
         temporary_files.write_file(self.record, [json.dumps(record, indent=1).encode()])
 
 

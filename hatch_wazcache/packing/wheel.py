@@ -1,4 +1,4 @@
-"""The platform wheel of a build, with all large members, before the build system makes its own."""
+"""Makes the platform wheel of a build: the large members first, then those of the base wheel."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def finish_wheel(
 
     Args:
         build: the build that began the wheel.
-        wheel: what `begin_wheel` has returned.
+        wheel: the result of `begin_wheel`.
         base: the wheel that the build system made.
         final: the final name, in the same directory. It may be the base wheel's.
         left_out: members of the base wheel to leave out.

@@ -62,7 +62,7 @@ def refuse_shared_folder(config: Config, root: Path) -> None:
     if os.path.realpath(cache) in {os.path.realpath(root / name) for name in _OUTPUT_FOLDERS}:
         raise WazcacheError(
             f"{config.location}.cache-dir, or WAZCACHE_DIR: build systems write wheels and other "
-            f"files to {cache}; name a folder of its own"
+            f"files to {cache}; choose a folder for the cache alone"
         )
     try:
         found = os.listdir(cache)

@@ -53,21 +53,21 @@ RESERVED_NAMES = (*TARGETS, *CPUS, "all")
 _LONGEST_TIMEOUT = 1e9
 
 _NOT_SETTINGS = {
-    "cache": "the loader's engine(profile, cache=True) turns wasmtime's own cache on",
-    "target": "the option targets says what to compile for",
+    "cache": "to turn on wasmtime's own cache, call the loader's engine(profile, cache=True)",
+    "target": "name the systems to compile for in the option targets",
 }
 """Attributes of wasmtime's `Config` that are not settings of a profile, and what to use instead."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A value, and what is needed to check it."""
+    """A value, and the data for checking it."""
 
     where: str
     """Its TOML path, or the variable that holds it."""
     value: Any
     table: Mapping[str, Any]
-    """All options, for those that name others."""
+    """All options, because some values name parts of other options."""
     root: Path
     """Relative paths start here."""
     problems: Problems
@@ -87,7 +87,7 @@ class Field:
         return replace(self, where=f"{self.where}.{toml_key(name)}", value=value)
 
     def unknown(self, name: str, known: Iterable[str], hint: str = "") -> None:
-        """Report a key of a table that does not exist, with the nearest of those that do."""
+        """Report an unknown key of a table, with the nearest known key."""
         hint = hint or nearest(name, known) or f"the options are {', '.join(sorted(known))}"
         self.problems.add(f"{self.where}.{toml_key(name)}: there is no such option; {hint}")
 
@@ -129,7 +129,7 @@ def _read_names(
     elif isinstance(field.value, list) and field.value:
         items = list(field.items())
     else:
-        field.wrong(f"a list out of {_quoted(known)}")
+        field.wrong(f"a list with some of {_quoted(known)}")
         return []
     names: list[str] = []
     for item in items:
@@ -178,7 +178,7 @@ def read_seconds_text(field: Field) -> float:
 
 
 def read_size(field: Field) -> int | None:
-    """Read a size in bytes; None stands for no bound."""
+    """Read a size in bytes; None means no limit."""
     value = field.value
     if value is False:
         return None
@@ -204,10 +204,10 @@ def read_path(field: Field) -> Path | None:
 
 
 def read_cache_dir(field: Field) -> Path | None:
-    """Read the folder of the cache, which prunes what is in it."""
+    """Read the folder of the cache. Builds prune the entries in it."""
     path = read_path(field)
     if path is not None and field.root.is_relative_to(path):
-        field.wrong("a folder of its own, not one that holds the project")
+        field.wrong("a folder that does not contain the project")
     return path
 
 
@@ -225,7 +225,7 @@ def read_engine(field: Field) -> str:
 
 
 def read_loader(field: Field) -> str | None:
-    """Read the path of the loader; None stands for no loader."""
+    """Read the path of the loader; None means no loader."""
     if field.value is False:
         return None
     text = field.value if isinstance(field.value, str) else ""
@@ -236,7 +236,7 @@ def read_loader(field: Field) -> str | None:
 
 
 def _is_inside(path: str) -> bool:
-    """Say whether a relative path or glob stays inside the root, by its words alone."""
+    """Say whether a relative path or glob stays inside the root, without a look at the disk."""
     parts = PurePosixPath(path.replace("\\", "/"))
     absolute = parts.is_absolute() or re.match(r"[A-Za-z]:", path) or path.startswith("~")
     return bool(path) and "\0" not in path and not absolute and ".." not in parts.parts
@@ -251,7 +251,7 @@ def read_strip(field: Field) -> tuple[str, ...]:
 
 
 def read_cpus(field: Field) -> tuple[str, ...]:
-    """Read the CPU levels; one that comes after a lesser one would never be loaded."""
+    """Read the CPU levels. A level after a lower one is an error: it would never be loaded."""
     cpus = _read_names(field, CPUS)
     levels = [CPUS.index(cpu) for cpu in cpus if cpu != "native"]
     if levels != sorted(levels, reverse=True) or "baseline" in cpus[:-1]:
@@ -260,7 +260,7 @@ def read_cpus(field: Field) -> tuple[str, ...]:
 
 
 def read_targets(field: Field) -> tuple[Target, ...]:
-    """Read the targets; a target that `native` or `all` stands for may be listed, too."""
+    """Read the targets. A target that `native` or `all` includes may also be listed."""
     names = _read_names(field, ("native", "all", *TARGETS), nearest_target)
     targets = [target for name in names for target in find_targets(name)]
     return tuple(dict.fromkeys(targets))

@@ -1,6 +1,6 @@
 """The options: one model, from which the reader, the docs and the JSON schema are made.
 
-This module says what each option is, and which options must fit together. `fields.py` checks single
+This module describes the options, and checks whether they fit together. `fields.py` checks single
 values.
 """
 
@@ -37,15 +37,15 @@ class Option:
     description: str
     """Markdown; links are relative to the folder of the docs."""
     read: Callable[[Field], Any]
-    """Checks a value, reports what is wrong with it, and returns it as `Config` holds it."""
+    """Checks a value, reports its problems, and returns the value for `Config`."""
     schema: Mapping[str, Any]
-    """What JSON Schema says of a value."""
+    """The JSON schema of a value."""
     default: Any = None
     """As a user would write it. None: there is no such value."""
     default_text: str = ""
-    """For the docs, where the default is no value."""
+    """The default for the docs, if it is not a plain value."""
     unset: Any = None
-    """What `Config` holds if there is neither a value nor a default."""
+    """The value for `Config` if there is neither a value nor a default."""
     required: bool = False
     variable: str = ""
     """The environment variable that is stronger than the option."""
@@ -187,8 +187,8 @@ OPTIONS = (
     ),
     Option(
         "max-size",
-        "the size of the cache after a build, which removes the least recently used entries "
-        "beyond it; `false` for no bound",
+        "the largest size of the cache; a build removes the least recently used entries until the "
+        "cache fits; `false` for no limit",
         fields.read_size,
         {"anyOf": [{"enum": [False, 0]}, {"type": "string", "pattern": "^ *[0-9]"}]},
         default=DEFAULT_MAX_SIZE,
@@ -204,7 +204,7 @@ OPTIONS = (
     ),
     Option(
         "engine",
-        "the requirement on wasmtime to compile for, if the dependencies do not say it",
+        "the requirement on wasmtime to compile for, if the dependencies do not contain it",
         fields.read_engine,
         {"type": "string", "pattern": "^[Ww][Aa][Ss][Mm][Tt][Ii][Mm][Ee]"},
         default_text="wasmtime's line in `dependencies`, or else the one that all "
@@ -213,8 +213,8 @@ OPTIONS = (
     ),
     Option(
         "strict",
-        "whether warnings about the project are errors; trouble with the cache or the machine is "
-        "never an error",
+        "whether warnings about the project are errors; problems of the cache or the machine are "
+        "always warnings",
         fields.read_bool,
         _FLAG,
         default=False,
@@ -230,13 +230,13 @@ def read_config(
     """Check the options and give each its default.
 
     Args:
-        table: the options as they stand in the TOML file.
+        table: the options from the TOML file.
         location: the table's TOML path.
         variables: the environment; its `WAZCACHE_…` variables are stronger than the options.
         root: the project's root, which relative paths are relative to.
 
     Raises:
-        WazcacheError: everything that is wrong, one line for each problem.
+        WazcacheError: all problems, one line each.
     """
     whole = Field(location, table, table, root, Problems(toml_value))
     names = [option.name for option in OPTIONS]
@@ -272,13 +272,13 @@ def _read(option: Option, whole: Field, variables: Mapping[str, str]) -> Any:
 
 
 def _contradictions(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
-    """Return what is wrong with options that are right by themselves, one line each."""
+    """Yield the contradictions between options that are valid by themselves, one line each."""
     for target in (*config.targets, config.wanted):
         yield from config.misfits(target) if target else ()
     for profile in config.profiles.values() if "debug" in config.strip else ():
         if profile.settings.get("debug-info") is True:
             setting = f"{config.location}.profiles.{toml_key(profile.name)}.debug-info"
             yield (
-                f'{config.location}.strip = {toml_value(table["strip"])}: must be without "debug" '
-                f"for {setting} = true: debug information is made out of those sections"
+                f'{config.location}.strip = {toml_value(table["strip"])}: must not contain "debug" '
+                f"with {setting} = true, which needs those sections"
             )

@@ -1,4 +1,4 @@
-"""The Python packages of a wheel that hold assets, and the names of our files in them."""
+"""The Python packages of a wheel that hold assets, and the names of the generated files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Packages:
             relative: its path relative to the project's root, for messages.
 
         Raises:
-            WazcacheError: it lies in no package, or our files would replace other files there.
+            WazcacheError: it is not in a package, or generated files would replace other files.
         """
         if self._config.loader:
             return self._around_loader(self._config.loader, distribution, relative)

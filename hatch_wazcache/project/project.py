@@ -1,4 +1,4 @@
-"""A project as a build sees it: the values that every step needs together."""
+"""The project of a build: the values that every step needs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Project(NamedTuple):
     def check_python(self) -> str | None:
         """Return a warning if the package can be installed where its loader cannot run.
 
-        A project that says nothing promises nothing: wasmtime itself needs Python 3.9 or newer.
+        A project without requires-python gets no warning: wasmtime itself needs Python 3.9.
         """
         if self.config.loader is None or not self.requires_python:
             return None

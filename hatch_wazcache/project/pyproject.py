@@ -126,7 +126,7 @@ def project_config(root: Path, environment: Mapping[str, str]) -> Config:
 
 
 def unread_table(root: str | os.PathLike[str], pyproject: Mapping[str, Any]) -> str | None:
-    """Return a message about a table of ours that the project's build backend does not read.
+    """Return a message about a table of options that the project's build backend does not read.
 
     Args:
         root: the project's root.

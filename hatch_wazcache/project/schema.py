@@ -28,10 +28,10 @@ def make_schema() -> dict[str, Any]:
 
     properties = {}
     for option in OPTIONS:
-        about: dict[str, Any] = {"description": option.plain_description}
+        schema: dict[str, Any] = {"description": option.plain_description}
         if option.default is not None:
-            about["default"] = option.default
-        properties[option.name] = {**about, **option.schema}
+            schema["default"] = option.default
+        properties[option.name] = {**schema, **option.schema}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "https://raw.githubusercontent.com/hatch-wazcache/hatch-wazcache/main/docs/"

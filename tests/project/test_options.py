@@ -184,8 +184,8 @@ def test_an_empty_variable_is_as_none():
         ("WAZCACHE_TIMEOUT", "nan", "a number of seconds greater than 0"),
         ("WAZCACHE_TIMEOUT", "inf", "a number of seconds greater than 0"),
         ("WAZCACHE_DIR", "~no such user/cache", "a path; there is no such user"),
-        ("WAZCACHE_DIR", ".", "a folder of its own, not one that holds the project"),
-        ("WAZCACHE_DIR", "/", "a folder of its own, not one that holds the project"),
+        ("WAZCACHE_DIR", ".", "a folder that does not contain the project"),
+        ("WAZCACHE_DIR", "/", "a folder that does not contain the project"),
     ],
 )
 def test_a_wrong_variable_is_named_with_what_is_allowed(name, value, allowed):
@@ -221,9 +221,13 @@ WRONG = [
         [{"path": "a", "profiles": [["default"]]}],
         'assets[0].profiles[0] = ["default"]: must be one of "default"',
     ),
-    ("assets", [{"path": "a", "profiles": []}], "assets[0].profiles = []: must be a list out of"),
-    ("targets", {}, 'targets = {}: must be a list out of "native", "all", "x86_64-linux"'),
-    ("targets", [], "targets = []: must be a list out of"),
+    (
+        "assets",
+        [{"path": "a", "profiles": []}],
+        "assets[0].profiles = []: must be a list with some of",
+    ),
+    ("targets", {}, 'targets = {}: must be a list with some of "native", "all", "x86_64-linux"'),
+    ("targets", [], "targets = []: must be a list with some of"),
     ("targets", [3], 'targets[0] = 3: must be one of "native", "all", "x86_64-linux"'),
     (
         "targets",
@@ -245,7 +249,7 @@ WRONG = [
         "haswell",
         'cpu = "haswell": must be one of "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4"',
     ),
-    ("cpu", [], 'cpu = []: must be a list out of "baseline"'),
+    ("cpu", [], 'cpu = []: must be a list with some of "baseline"'),
     ("cpu", ["baseline", 3], 'cpu[1] = 3: must be one of "baseline"'),
     ("cpu", ["baseline", "x86-64-v3"], 'cpu = ["baseline", "x86-64-v3"]: must be in another order'),
     (
@@ -267,8 +271,8 @@ WRONG = [
     ("cache_dir", 3, "cache-dir = 3: must be a path"),
     ("cache_dir", "", 'cache-dir = "": must be a path'),
     ("cache_dir", "~no such user", 'cache-dir = "~no such user": must be a path; there is no such'),
-    ("cache_dir", ".", 'cache-dir = ".": must be a folder of its own, not one that holds the proj'),
-    ("cache_dir", "a/../..", 'cache-dir = "a/../..": must be a folder of its own, not one that'),
+    ("cache_dir", ".", 'cache-dir = ".": must be a folder that does not contain the proj'),
+    ("cache_dir", "a/../..", 'cache-dir = "a/../..": must be a folder that does not contain'),
     ("max_size", 5, 'max-size = 5: must be a size with its unit such as "5 GiB", or 0, or false'),
     ("max_size", 5.5, "max-size = 5.5: must be a size with its unit"),
     ("max_size", "5", 'max-size = "5": must be a size with its unit'),
@@ -285,7 +289,7 @@ WRONG = [
     ("engine", "wasmer>=3", 'engine = "wasmer>=3": must be a requirement such as "wasmtime'),
     ("strict", "yes", 'strict = "yes": must be true or false'),
     ("strip", "names", 'strip = "names": must be one of "name", "debug"; did you mean name?'),
-    ("strip", True, "strip = true: must be a list out of"),
+    ("strip", True, "strip = true: must be a list with some of"),
     ("strip", [True], 'strip[0] = true: must be one of "name", "debug"'),
     ("strip", [["name"]], 'strip[0] = ["name"]: must be one of'),
     ("strip", ["name", "names"], 'strip[1] = "names": must be one of'),
@@ -312,8 +316,8 @@ def test_debug_information_is_not_made_out_of_what_is_stripped():
     profiles = {"plain": {}, "a": {"debug-info": True}, "b": {"debug-info": True}}
     told = problems(profiles=profiles, strip=["name", "debug"])
     assert told == [
-        f'strip = ["name", "debug"]: must be without "debug" for {TABLE}.profiles.{name}.debug-info'
-        " = true: debug information is made out of those sections"
+        f'strip = ["name", "debug"]: must not contain "debug" with {TABLE}.profiles.{name}'
+        ".debug-info = true, which needs those sections"
         for name in ("a", "b")
     ]
     assert read(profiles=profiles, strip=["name"]).strip == ("name",)
@@ -394,8 +398,8 @@ def test_a_setting_takes_its_own_type_only(name):
     [
         ("consume_fuel", "did you mean consume-fuel?"),
         ("epoch-interuption", "did you mean epoch-interruption?"),
-        ("target", "the option targets says what to compile for"),
-        ("cache", "the loader's engine(profile, cache=True) turns wasmtime's own cache on"),
+        ("target", "name the systems to compile for in the option targets"),
+        ("cache", "to turn on wasmtime's own cache, call the loader's engine(profile, cache=True)"),
         ("fuel", "the names are those of wasmtime-py's Config attributes, with hyphens"),
     ],
 )

@@ -241,7 +241,7 @@ def test_a_loader_that_is_not_above_the_assets_is_refused(project: Refusing):
 @pytest.mark.parametrize(
     ("folder", "why"),
     [
-        (".", '.cache-dir = ".": must be a folder of its own, not one that holds the project'),
+        (".", '.cache-dir = ".": must be a folder that does not contain the project'),
         ("demo", ".cache-dir, or WAZCACHE_DIR: {}/demo holds other files (__init__.py); name a"),
         (
             "dist",
