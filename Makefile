@@ -1,4 +1,4 @@
-# What the README's commands do, on a machine that has Python with venv and nothing else.
+# The commands of this project. They need make, and a Python with venv.
 PYTHON ?= python3
 VENV = .venv/bin/python
 WORK = .work
@@ -7,7 +7,7 @@ WORK = .work
 GO ?= go
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-# The tests of `make test`; make test TESTS=tests/cache runs some of them.
+# The tests of `make test`. `make test TESTS=tests/cache` runs only some of them.
 TESTS ?= tests
 # The same for `make test-slow`.
 SLOW ?= tests/slow
@@ -15,7 +15,7 @@ PYTEST = -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/p
 
 .PHONY: test test-slow test-platforms platforms wasmtime lint check docs-tables example bench bench-quick clean
 
-# make test COVERAGE=1 also shows which lines of the package the tests and their builds run.
+# `make test COVERAGE=1` also shows the lines of the package that no test and no build runs.
 test: .venv/made
 	@echo "These tests need 4 minutes on two idle cores. The last lines name what is missing here, and how to install it."
 	$(if $(COVERAGE),rm -rf $(WORK)/coverage && mkdir -p $(WORK)/coverage)
@@ -28,11 +28,11 @@ test-slow: .venv/made
 test-platforms: platforms
 	$(VENV) -m pytest -q tests/platforms
 
-# Pythons of other platforms, and Python 3.14: made once, two minutes.
+# Sets up Pythons of other platforms, and Python 3.14, once; needs two minutes.
 platforms: .venv/made wasmtime
 	$(VENV) tests/platforms/set_up.py aarch64-linux x86_64-windows x86_64-linux-python3.14
 
-# The wasmtime CLI, which compiles for all platforms: downloaded once, 17 MB.
+# Downloads the wasmtime CLI, which compiles for all platforms, once; 17 MB.
 wasmtime: .venv/made
 	$(VENV) tests/platforms/set_up.py wasmtime
 
@@ -41,12 +41,12 @@ lint: .venv/made
 	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
 
-# Everything that needs no test: lint, types, spelling, the sdist's files, the workflows.
+# All checks without tests: lint, types, spelling, the sdist's files, the workflows.
 check: .venv/checks $(WORK)/bin/actionlint
 	$(VENV) -m pre_commit run --all-files
 	$(WORK)/bin/actionlint
 
-# Writes the tables of the docs, and the JSON schema, anew from the code.
+# Writes the tables of the docs and the JSON schema again, from the code.
 docs-tables: .venv/made
 	$(VENV) -m docs.tables
 
@@ -61,11 +61,11 @@ example: $(WORK)/build/made
 	cd $(WORK)/example && venv/bin/gofmt-py $(CURDIR)/example_project/sample.go
 	cd $(WORK)/example && venv/bin/python $(CURDIR)/example_project/demo.py
 
-# Measures everything, in forty minutes on an idle machine, and writes docs/performance and the README.
+# Runs all benchmarks, and writes docs/performance and the README. Needs forty minutes on an idle machine.
 bench: .venv/bench wasmtime
 	$(VENV) -m bench
 
-# The small inputs, in three minutes; changes no file of the project.
+# Runs the small benchmarks in three minutes. Changes no file of the project.
 bench-quick: .venv/bench
 	$(VENV) -m bench --quick
 
@@ -86,7 +86,7 @@ $(WORK)/bin/actionlint:
 	@$(GO) version >/dev/null || { echo "actionlint needs Go 1.25: install it, or run make GO=/path/to/go" >&2; exit 1; }
 	GOBIN=$(CURDIR)/$(WORK)/bin $(GO) install $(ACTIONLINT)
 
-# yowasp-runtime admits no wasmtime of 48 yet; what is measured of it runs there.
+# yowasp-runtime does not admit wasmtime 48 yet, but the measured part of it works with 48.
 .venv/bench: .venv/made
 	$(VENV) -m pip install -q --group bench
 	$(VENV) -m pip install -q --no-deps yowasp-runtime==1.96

@@ -1,5 +1,5 @@
-"""Speed, memory and size, side by side with what people have today: `python -m bench`.
+"""Compares speed, memory and size with the usual ways of today: `python -m bench`.
 
-Every contender of a comparison runs in the same run, in turn with the others, on real files; what
-counts is the ratio within a round. `make bench` writes the tables and plots of the README.
+The contenders of a comparison run in turn, on real files. The result is the ratio within each
+round. `make bench` writes the tables and plots of the docs and the README.
 """

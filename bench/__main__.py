@@ -1,4 +1,4 @@
-"""The command: measures, prints a line for each comparison, and writes tables and plots."""
+"""The command line: measures, prints a line for each comparison, and writes tables and plots."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ PUBLISHED = ROOT / "docs" / "performance"
 
 
 def main() -> None:
-    """Measure, and write what was measured; a whole run goes into the documentation."""
+    """Measure, and write the results; the results of a complete run go into the docs."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small inputs, few rounds")
     parser.add_argument("--only", nargs="+", choices=GOALS, metavar="GOAL", help=", ".join(GOALS))
-    parser.add_argument("--out", type=Path, help="where tables and plots are written to")
+    parser.add_argument("--out", type=Path, help="the folder for tables and plots")
     parser.add_argument(
-        "--publish", action="store_true", help="with --only: have the rows take the published ones'"
+        "--publish", action="store_true", help="with --only: replace these rows in the docs"
     )
-    parser.add_argument("--redraw", action="store_true", help="measure nothing: publish once more")
+    parser.add_argument(
+        "--redraw", action="store_true", help="measure nothing: write the published results again"
+    )
     arguments = parser.parse_args()
     if arguments.redraw:
         publish()
@@ -54,7 +56,7 @@ def measure(names: list[str], *, quick: bool) -> list[Row]:
     named = os.environ.get("WAZCACHE_WASMTIME")
     wasmtime_cli: Path | None = Path(named or ROOT / ".work" / "wasmtime" / "bin" / "wasmtime")
     if wasmtime_cli is not None and not wasmtime_cli.is_file():
-        print("without the wasmtime CLI, which `make wasmtime` downloads", file=sys.stderr)
+        print("there is no wasmtime CLI; `make wasmtime` downloads it", file=sys.stderr)
         wasmtime_cli = None
     bench = Bench(work, wasmtime_cli, quick=quick)
     rows: list[Row] = []
@@ -68,7 +70,7 @@ def measure(names: list[str], *, quick: bool) -> list[Row]:
 
 
 def publish() -> None:
-    """Put what was measured into the README and the page on performance."""
+    """Write the published results into the README and the page on performance."""
     rows = output.read(PUBLISHED)
     page = ROOT / "docs" / "performance.md"
     output.insert(ROOT / "README.md", "before and after", output.before_and_after(rows))

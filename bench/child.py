@@ -1,6 +1,6 @@
-"""What is timed in a process of its own: `python child.py WHAT …` prints its figures as JSON.
+"""Times one thing in a new process: `python child.py FUNCTION …` prints its figures as JSON.
 
-Imports only what the thing to be timed imports, and that where it is timed.
+Each function imports only the modules that it times.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 Figures = dict[str, float]
 
 LEVELS = (1, 6, 9, 12)
-"""libdeflate's that are tried."""
+"""The levels of libdeflate that are compared."""
 
 
 def hatchling(root: str, dist: str, *words: str) -> Figures:
-    """Build a wheel twice: in a process that has imported hatchling, and in one that has built.
+    """Build a wheel twice in a process that has imported hatchling.
 
     Args:
         root: the project.
         dist: where the wheel goes.
-        words: `once`: do not build a second time.
+        words: `once`, to build only once.
     """
     os.chdir(root)
     from hatchling.builders.wheel import WheelBuilder
@@ -48,12 +48,12 @@ def setuptools(root: str, dist: str) -> Figures:
 
 
 def compile(threads: str, level: str, folder: str, *files: str) -> Figures:  # noqa: A001
-    """Compile files one after the other by wasmtime-py, and deflate what a wheel would hold.
+    """Compile files one after the other with wasmtime-py, and deflate them for a wheel.
 
     Args:
-        threads: `one`, or `all` as wasmtime has it by default.
-        level: libdeflate's; `0` to deflate nothing.
-        folder: where the artifacts are put.
+        threads: `one`, or `all`, which is wasmtime's default.
+        level: the level of libdeflate; `0` to deflate nothing.
+        folder: the folder for the artifacts.
         files: the `.wasm` files.
     """
     import wasmtime
@@ -82,7 +82,7 @@ def compile(threads: str, level: str, folder: str, *files: str) -> Figures:  # n
 
 
 def deflate(path: str) -> Figures:
-    """Deflate a file in each way that could be chosen."""
+    """Deflate a file with zlib and with each level of libdeflate."""
     import zlib
 
     from deflate import deflate_compress
@@ -122,11 +122,11 @@ def hook(root: str) -> Figures:
 
 
 def load(how: str, wasm: str, artifact: str, site: str) -> Figures:
-    """Get a module, in a new process; count `import wasmtime`, and the rest.
+    """Get a module in a new process; time `import wasmtime` and the rest separately.
 
     Args:
-        how: `compile` when the program starts; `cache`: by wasmtime's own cache; `yowasp`: by
-            yowasp-runtime; `deserialize`: the bare call; `loader`: as installed.
+        how: `compile`: compile it; `cache`: use wasmtime's own cache; `yowasp`: use yowasp-runtime;
+            `deserialize`: call wasmtime alone; `loader`: use the loader of an installed package.
         wasm: the `.wasm`.
         artifact: its artifact.
         site: where the package `demo` is installed.
@@ -156,14 +156,14 @@ def load(how: str, wasm: str, artifact: str, site: str) -> Figures:
 
 
 def _yowasp(wasm: str, site: str) -> float:
-    """Run yowasp-runtime up to where it has the module; return when it was imported."""
+    """Run yowasp-runtime until it has the module; return the time after its import."""
     import wasmtime
     import yowasp_runtime
 
     imported = time.perf_counter()
 
     class HasModuleError(Exception):
-        """The runtime goes on to link it."""
+        """Ends the run before the module is linked."""
 
     def link(_engine: object) -> None:
         raise HasModuleError
@@ -174,12 +174,12 @@ def _yowasp(wasm: str, site: str) -> float:
         yowasp_runtime.run_wasm("demo", os.path.basename(wasm), argv=["demo"])
     except HasModuleError:
         return imported
-    raise AssertionError("yowasp-runtime has not come to the module")
+    raise AssertionError("yowasp-runtime ended without linking the module")
 
 
 def _peak() -> float:
-    """Return the largest memory that this process itself has had, in bytes."""
-    # Not getrusage: its figure is also that of the process which has started this one.
+    """Return the peak memory of this process, in bytes."""
+    # Not getrusage: its figure includes the parent's memory before exec.
     with open("/proc/self/status", encoding="ascii") as file:
         line = next(line for line in file if line.startswith("VmHWM:"))
     return float(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""The goals: what is measured for each, against what, and how far it has to come."""
+"""The goals: the comparisons for each of them, and the figure that counts as reached."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MB = 1e6
 
 
 class Bench:
-    """What the goals share: the projects, made when they are first asked for."""
+    """The data that all goals share: the projects, which are made when they are first needed."""
 
     def __init__(self, work: Path, wasmtime_cli: Path | None, *, quick: bool) -> None:
         self.work = work
@@ -41,25 +41,25 @@ class Bench:
         return self.projects_of(given)
 
     def projects_of(self, given: Input) -> Projects:
-        """Return the projects of files that are no input of their own."""
+        """Return the projects of other files than the named inputs."""
         if given.name not in self._projects:
             self._projects[given.name] = projects = Projects(self.work, given, self.wasmtime_cli)
             projects.unpack()
         return self._projects[given.name]
 
     def rounds(self, name: str) -> int:
-        """Return how often an input's builds are timed."""
+        """Return the number of times that the builds of an input are timed."""
         if self.quick:
             return 3
         return {"yosys": 3, "python": 5, "small": 3}.get(name, 7)
 
     def inputs(self, *names: str) -> list[str]:
-        """Return those inputs that this run takes: a quick one passes over what takes long."""
+        """Return the inputs of this run: a quick run skips the slow inputs."""
         return [name for name in names if not self.quick or name in ("gofmt", "tiny")]
 
 
 def warm(bench: Bench) -> Iterator[Row]:
-    """Build the wheel again, artifacts and all, in hatchling's own time."""
+    """Build the wheel again, and time hatchling alone."""
     for name in bench.inputs(*_HEAVY, "tiny"):
         projects = bench.projects(name)
         projects.build("ours")
@@ -88,7 +88,7 @@ def warm(bench: Bench) -> Iterator[Row]:
 
 
 def cold(bench: Bench) -> Iterator[Row]:
-    """Build with an empty cache, everything counted, against the compiler alone."""
+    """Build with an empty cache, and compare the whole process with the compiler alone."""
     for name in bench.inputs(*_HEAVY, "small", "tiny"):
         projects = bench.projects(name)
         many = name in ("small", "tiny")
@@ -100,7 +100,7 @@ def cold(bench: Bench) -> Iterator[Row]:
         if many:
             contenders["one thread"] = partial(projects.bare, DEFLATE_LEVEL, "one")
         elif bench.wasmtime_cli is not None:
-            contenders["program"] = projects.by_wasmtime_cli
+            contenders["CLI"] = projects.by_wasmtime_cli
         took = alternately(bench.rounds("yosys" if name == "tiny" else name), contenders)
         ours, bare = took["ours", "whole"], took["bare", "whole"]
         hand = took["hand-written", "whole"]
@@ -114,10 +114,10 @@ def cold(bench: Bench) -> Iterator[Row]:
         else:
             what = "wasmtime-py and libdeflate alone"
             yield row(what, bare, ours.over(bare), "s", None, 1.05)
-        if ("program", "whole") in took:
-            program = took["program", "whole"]
-            yield row("`wasmtime compile` alone, which packs nothing", program,
-                      ours.over(program), "s")  # fmt: skip
+        if ("CLI", "whole") in took:
+            cli = took["CLI", "whole"]
+            yield row("`wasmtime compile` alone, which packs nothing", cli,
+                      ours.over(cli), "s")  # fmt: skip
         yield row("the hand-written hook", hand, hand.over(ours), "s", 1.0)
         projects.build("ours")
 
@@ -126,7 +126,7 @@ def one_changed(bench: Bench) -> Iterator[Row]:
     """Change one module of many."""
     for name in bench.inputs("small"):
         projects = bench.projects(name)
-        changing = projects.wasm_of("ours")[22]  # of 1.1 MB, as most
+        changing = projects.wasm_of("ours")[22]  # 1.1 MB, like most of them
         original, counter = changing.read_bytes(), iter(range(1000))
 
         def change() -> Figures:
@@ -172,7 +172,7 @@ def targets(bench: Bench) -> Iterator[Row]:
 
 
 def memory(bench: Bench) -> Iterator[Row]:
-    """Look at the memory of the process that builds, and of all together."""
+    """Measure the memory of the building process, and of all processes together."""
     for name in bench.inputs(*_HEAVY):
         projects = bench.projects(name)
         row = partial(Row, 5, projects.input.name)
@@ -219,7 +219,7 @@ def first_use(bench: Bench) -> Iterator[Row]:
         def load(how: str) -> Figures:
             return child("load", how, wasm, artifact, stock, **env)  # noqa: B023
 
-        load("cache"), load("yowasp")  # theirs are warm, too
+        load("cache"), load("yowasp")  # makes their caches warm, too
         hows = ("loader", "deserialize", "cache", "yowasp")
         took = alternately(11 if not bench.quick else 5, {how: partial(load, how) for how in hows})
         slow = alternately(
@@ -235,13 +235,13 @@ def first_use(bench: Bench) -> Iterator[Row]:
         what = "from start to module"
         yield row(what, ours, "compiling at start", theirs, theirs.over(ours), "s", least)
         others = {"cache": "wasmtime's own cache, warm", "yowasp": "yowasp-runtime, warm"}
-        for how, said in others.items():
+        for how, label in others.items():
             ours, theirs = took["loader", "both"], took[how, "both"]
-            yield row(what, ours, said, theirs, theirs.over(ours), "s")
+            yield row(what, ours, label, theirs, theirs.over(ours), "s")
 
 
 def sizes(bench: Bench) -> Iterator[Row]:
-    """Weigh the wheels."""
+    """Compare the sizes of the wheels."""
     for name in bench.inputs(*_HEAVY, "small", "tiny"):
         projects = bench.projects(name)
         projects.build("stock")
@@ -253,11 +253,11 @@ def sizes(bench: Bench) -> Iterator[Row]:
         if bench.wasmtime_cli is not None:
             variants["`address-map = false`"] = "profiles.default.address-map = false\n"
             variants["both"] = "".join(variants.values())
-        for said, text in variants.items() if name in _HEAVY else ():
+        for label, text in variants.items() if name in _HEAVY else ():
             projects.options(text)
             projects.build("ours")
             leaner = _size(projects, "ours")
-            yield row(f"the wheel, {said}", leaner, "without", ours, leaner.over(ours), "MB")
+            yield row(f"the wheel, {label}", leaner, "without", ours, leaner.over(ours), "MB")
         projects.options()
         projects.build("ours")
 
@@ -267,25 +267,25 @@ def _size(projects: Projects, kind: str) -> Sample:
 
 
 def levels(bench: Bench) -> Iterator[Row]:
-    """Deflate artifacts by each level, and say what it gains and costs against zlib's 6."""
+    """Deflate artifacts at each level, and compare size and time with zlib's level 6."""
     for name in bench.inputs(*_HEAVY):
         projects = bench.projects(name)
         (artifact,) = projects.artifacts
         rounds = 1 if name == "yosys" else 3
         took = alternately(rounds, {"": partial(child, "deflate", artifact)})
-        told = {figure: sample for (_contender, figure), sample in took.items()}
+        figures = {figure: sample for (_contender, figure), sample in took.items()}
         for level in LEVELS:
             row = partial(Row, 7, projects.input.name)
             way = f"libdeflate {level}"
-            ours, theirs = told[f"{way} s"], told["zlib 6 s"]
+            ours, theirs = figures[f"{way} s"], figures["zlib 6 s"]
             what = f"deflating the artifact, {way}"
             yield row(what, ours, "zlib 6", theirs, ours.over(theirs), "s")
-            ours, theirs = (told[f"{how} bytes"].times(1 / _MB) for how in (way, "zlib 6"))
+            ours, theirs = (figures[f"{how} bytes"].times(1 / _MB) for how in (way, "zlib 6"))
             yield row(f"the artifact, {way}", ours, "zlib 6", theirs, ours.over(theirs), "MB")
 
 
 def hatch(bench: Bench) -> Iterator[Row]:
-    """Look at what the hook costs where there is nothing to do."""
+    """Measure the cost of the hook when there is nothing to do."""
     projects = bench.projects("gofmt")
     took = alternately(11, {"": partial(child, "hook", projects.root("ours"))})
     both = took["", "both"].times(1000)
@@ -322,7 +322,7 @@ def hatch(bench: Bench) -> Iterator[Row]:
 
 
 def cache_size(bench: Bench) -> Iterator[Row]:
-    """Weigh the cache."""
+    """Measure the size of the cache."""
     for name in bench.inputs(*_HEAVY, "small", "tiny"):
         projects = bench.projects(name)
         row = partial(Row, 9, projects.input.name)
@@ -337,7 +337,7 @@ def cache_size(bench: Bench) -> Iterator[Row]:
 
 
 def growth(bench: Bench) -> Iterator[Row]:
-    """See what one more asset, megabyte and target costs; each at three sizes."""
+    """Measure the cost of one more asset, megabyte and target, at three sizes each."""
     counts = (5, 20, 80) if bench.quick else (10, 100, 1000)
     by_count = [(float(count), bench.projects_of(tiny(count)), "wheel") for count in counts]
     yield from _grown(bench, "assets (4 kB each)", "asset", by_count)
@@ -356,7 +356,7 @@ def growth(bench: Bench) -> Iterator[Row]:
 def _grown(
     bench: Bench, things: str, thing: str, sizes: list[tuple[float, Projects, str]]
 ) -> Iterator[Row]:
-    """Build each size cold and warm; tell what one more costs than the size before."""
+    """Build each size cold and warm, and compare it with the size before."""
     cold = {str(n): partial(p.cold, "ours", target) for n, (_size, p, target) in enumerate(sizes)}
     warm = {str(n): partial(p.build, "ours", target) for n, (_size, p, target) in enumerate(sizes)}
     for temper, contenders, rounds in (
@@ -389,4 +389,4 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "hatch": hatch,
     "growth": growth,
 }
-"""What measures each, by its name on the command line."""
+"""The function for each goal, by its name on the command line."""

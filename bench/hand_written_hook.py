@@ -1,4 +1,4 @@
-"""What package authors write today: goes into a project as its `hatch_build.py`."""
+"""The hook that package authors write by hand today, as a project's `hatch_build.py`."""
 
 import sysconfig
 from pathlib import Path
@@ -8,7 +8,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CustomBuildHook(BuildHookInterface):
-    """Compiles each `.wasm` beside itself, and has hatchling pack both."""
+    """Compiles each `.wasm`, and lets hatchling pack it with its artifact."""
 
     def initialize(self, version, build_data):
         """Compile."""

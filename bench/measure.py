@@ -1,4 +1,4 @@
-"""Runs commands and keeps what they took: several times, the contenders in turn."""
+"""Runs commands several times, the contenders in turn, and keeps their figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOOK_EVERY = 0.02
 """Seconds between two looks at the memory of a process and its children."""
 
 Figures = Mapping[str, float]
-"""What one run gave: `whole` seconds from start to end, and what a child tells of itself."""
+"""The figures of one run: `whole`, the seconds from start to end, and those that a child prints."""
 
 
 def run(
@@ -43,12 +43,12 @@ def run(
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """Return an environment in which Python keeps bytecode, as it does where it is installed."""
+    """Return an environment in which Python writes bytecode, as in an installation."""
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(more or {})}
 
 
 def child(*words: str | Path, **env: str) -> Figures:
-    """Run something of `child.py`."""
+    """Run a function of `child.py`."""
     return run([sys.executable, CHILD, *words], env)
 
 
@@ -70,9 +70,9 @@ def alternately(
 
 
 def peak_of_all(words: Sequence[str | Path], env: Mapping[str, str] | None = None) -> float:
-    """Return the most memory that a command has had together with its children, in bytes.
+    """Return the peak memory of a command together with its children, in bytes.
 
-    What processes share counts once (PSS).
+    Shared memory counts once (PSS).
     """
     import psutil
 
@@ -93,9 +93,9 @@ def peak_of_all(words: Sequence[str | Path], env: Mapping[str, str] | None = Non
 
 
 def machine() -> dict[str, str]:
-    """Describe what was measured on, and with."""
-    told = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
-    names = [line.partition(": ")[2] for line in told.splitlines() if "model name" in line]
+    """Describe the machine, and the versions of the programs."""
+    text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    names = [line.partition(": ")[2] for line in text.splitlines() if "model name" in line]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cores": f"{os.cpu_count()} of {names[0] if names else platform.machine()}",

@@ -1,4 +1,4 @@
-"""What was measured, as a person reads it and as a program does."""
+"""Writes the results: JSON for programs, tables for people."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _HEAD = ("input", "measured", "here", "against", "there", "figure", "wanted", "r
 def write(rows: Sequence[Row], machine: Mapping[str, str], folder: Path) -> None:
     """Write `results.json`."""
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"machine": dict(machine), "rows": [row.as_json() for row in rows]}
-    (folder / "results.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    results = {"machine": dict(machine), "rows": [row.as_json() for row in rows]}
+    (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(folder: Path) -> list[Row]:
     """Read `results.json`."""
-    about = json.loads((folder / "results.json").read_text())
-    return [Row.of_json(row) for row in about["rows"]]
+    results = json.loads((folder / "results.json").read_text())
+    return [Row.of_json(row) for row in results["rows"]]
 
 
 def merge(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
-    """Put rows in the places of those that measure the same."""
+    """Replace old rows by new rows of the same comparison."""
 
-    def about(row: Row) -> tuple[object, ...]:
+    def comparison(row: Row) -> tuple[object, ...]:
         return row.goal, row.input, row.what, row.against
 
-    new = {about(row): row for row in now}
-    return [*(new.pop(about(row), row) for row in before), *new.values()]
+    new = {comparison(row): row for row in now}
+    return [*(new.pop(comparison(row), row) for row in before), *new.values()]
 
 
 def insert(path: Path, name: str, text: str) -> None:
@@ -56,7 +56,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def before_and_after(rows: Sequence[Row]) -> str:
-    """Return the README's table: what a user waits for without us, and with us."""
+    """Return the README's table: the waiting times without hatch-wazcache and with it."""
     chosen = (
         ("yosys", "from start to module", "compiling at start"),
         ("python", "from start to module", "compiling at start"),
@@ -68,10 +68,12 @@ def before_and_after(rows: Sequence[Row]) -> str:
     for wanted in chosen:
         row = next(row for row in rows if (row.input, row.what, row.against) == wanted)
         assert row.theirs is not None
-        said = "from start to a loaded module" if "start" in row.what else "packing the wheel again"
+        label = (
+            "from start to a loaded module" if "start" in row.what else "packing the wheel again"
+        )
         cells.append(
             [
-                f"{sizes[row.input]}, {said}",
+                f"{sizes[row.input]}, {label}",
                 f"{row.theirs.median:.2g} s",
                 f"{row.ours.median:.2g} s",
                 f"{row.figure.median:.0f}",
@@ -98,12 +100,12 @@ def _cells(row: Row) -> list[str]:
 
 
 def _spread(sample: Sample) -> str:
-    """Return the median, and the least and the most where they differ."""
+    """Return the median, with the minimum and the maximum if they differ."""
     least, most = number_text(min(sample.values)), number_text(max(sample.values))
     middle = number_text(sample.median)
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def number_text(value: float) -> str:
-    """Return a number with three digits at least, as a person writes it."""
+    """Return a number with at least three digits, for people."""
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"

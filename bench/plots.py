@@ -1,4 +1,4 @@
-"""The plots of the README."""
+"""The plots of the docs and the README."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["draw"]
 
 _HERE, _THERE = "#1f6f8b", ("#c9c9c9", "#a3a3a3", "#7d7d7d")
 _METADATA = {"Date": None, "Creator": None}
-"""Nothing in the file that differs when the figures do not."""
+"""Without dates, so that equal figures give equal files."""
 
 
 def draw(rows: Sequence[Row], folder: Path) -> None:
-    """Write `first-use.svg`, `warm-build.svg` and `growth.svg`, of what was measured of them."""
+    """Write `first-use.svg`, `warm-build.svg` and `growth.svg`, if their rows were measured."""
     mpl.rcParams.update({"svg.hashsalt": "bench", "font.size": 9, "axes.spines.top": False,
                          "axes.spines.right": False})  # fmt: skip
     first = [row for row in rows if row.what == "from start to module"]
@@ -37,7 +37,7 @@ def draw(rows: Sequence[Row], folder: Path) -> None:
 
 
 def _bars(rows: Sequence[Row], title: str, path: Path) -> None:
-    """Draw a group of bars for each input, on a logarithmic scale: here first, then the others."""
+    """Draw a group of bars for each input, on a logarithmic scale: our bar first."""
     inputs = list(dict.fromkeys(row.input for row in rows))
     others = list(dict.fromkeys(row.against for row in rows))
     width = 0.8 / (len(others) + 1)
@@ -65,7 +65,7 @@ def _bars(rows: Sequence[Row], title: str, path: Path) -> None:
 
 
 def _growth(rows: Sequence[Row], path: Path) -> None:
-    """Draw how the time of a build grows, cold and warm, with each thing that it grows with."""
+    """Draw the time of a build, cold and warm, by assets, megabytes and targets."""
     things = list(dict.fromkeys(row.input for row in rows))
     figure, panels = plt.subplots(1, len(things), figsize=(6.4, 2.6), layout="constrained")
     for axes, thing in zip(panels, things, strict=True):

@@ -1,4 +1,4 @@
-"""The projects that contenders build: the same files, under each build system."""
+"""The projects of the contenders: the same files for each build system."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _PYPROJECTS = {
 
 
 class Projects:
-    """One input as a project of each contender, with a cache of their own."""
+    """One input as a project of each contender, with a separate cache."""
 
     def __init__(self, work: Path, given: Input, wasmtime_cli: Path | None) -> None:
-        """Write the projects, and what is compiled only once.
+        """Write the projects.
 
         Args:
-            work: the folder to write to; what is in it goes.
+            work: the folder for the projects.
             given: the files.
             wasmtime_cli: the wasmtime CLI; None for none.
         """
@@ -86,7 +86,7 @@ class Projects:
 
     @property
     def wasm(self) -> list[Path]:
-        """The `.wasm` files, which nobody changes."""
+        """The `.wasm` files, which stay unchanged."""
         return self.wasm_of("wasm alone")
 
     def root(self, kind: str) -> Path:
@@ -94,11 +94,11 @@ class Projects:
         return self._folder / kind.replace(" ", "-")
 
     def dist(self, kind: str) -> Path:
-        """Return where its wheel goes."""
+        """Return the folder of its wheel."""
         return self._folder / "dist" / kind.replace(" ", "-")
 
     def wheel(self, kind: str) -> Path:
-        """Return the wheel that it built last."""
+        """Return its newest wheel."""
         return max(self.dist(kind).glob("*.whl"), key=lambda path: path.stat().st_mtime_ns)
 
     @property
@@ -108,11 +108,11 @@ class Projects:
         return {"WAZCACHE_DIR": str(self.cache), **named}
 
     def options(self, text: str = "") -> None:
-        """Give our project more options, or take them back."""
+        """Add options to our project; without a text, remove them again."""
         (self.root("ours") / "pyproject.toml").write_text(_PYPROJECTS["ours"] + text)
 
     def unpack(self) -> None:
-        """Build once, and give the stock projects all that our wheel holds."""
+        """Build once, and copy the files of our wheel into the stock projects."""
         self.build("ours")
         for kind in ("stock", "stock setuptools"):
             if not self.root(kind).exists():
@@ -129,11 +129,11 @@ class Projects:
         return sorted((self.root("stock") / "demo").glob("*.cwasm"))
 
     def in_process(self, kind: str, *words: str) -> Figures:
-        """Build in a process that tells what hatchling itself has taken."""
+        """Build in a process that times hatchling alone."""
         return child("hatchling", self.root(kind), self.dist(kind), *words, **self.env)
 
     def by_setuptools(self, kind: str) -> Figures:
-        """Build by setuptools, from nothing but the cache."""
+        """Build with setuptools, without an old `build` folder."""
         shutil.rmtree(self.root(kind) / "build", ignore_errors=True)
         self.dist(kind).mkdir(parents=True, exist_ok=True)
         return child("setuptools", self.root(kind), self.dist(kind), **self.env)
@@ -145,16 +145,16 @@ class Projects:
         ]  # fmt: skip
 
     def build(self, kind: str, target: str = "wheel") -> Figures:
-        """Build by hatchling's own command."""
+        """Build with hatchling's own command."""
         return run(self.words(kind, target), self.env, self.root(kind))
 
     def cold(self, kind: str, target: str = "wheel") -> Figures:
-        """Build with nothing at hand."""
+        """Build with empty caches."""
         self.forget()
         return self.build(kind, target)
 
     def forget(self) -> None:
-        """Remove all that was compiled by ours and by the hand-written hook."""
+        """Remove the artifacts of our hook and of the hand-written hook."""
         shutil.rmtree(self.cache, ignore_errors=True)
         for file in (self.root("hand-written") / "demo").glob("*.cwasm"):
             file.unlink()
@@ -162,7 +162,7 @@ class Projects:
     def bare(
         self, level: int, threads: str = "all", files: Sequence[Path] | None = None
     ) -> Figures:
-        """Compile the files by a loop over wasmtime-py, in a process of its own."""
+        """Compile the files in a loop with wasmtime-py, in a new process."""
         folder = self._folder / "bare"
         folder.mkdir(exist_ok=True)
         return child("compile", threads, str(level), folder, *(files or self.wasm))
@@ -171,10 +171,17 @@ class Projects:
         """Compile the files with the wasmtime CLI, one after the other."""
         assert self.wasmtime_cli is not None
         seconds = 0.0
-        out = self._folder / "bare" / "by-program.cwasm"
+        out = self._folder / "bare" / "by-cli.cwasm"
         for file in self.wasm:
-            told = ["-C", "cache=n", "-C", "collector=drc", "--target", "x86_64-unknown-linux-gnu"]
-            words = [str(self.wasmtime_cli), "compile", *told, "-o", str(out), str(file)]
+            options = [
+                "-C",
+                "cache=n",
+                "-C",
+                "collector=drc",
+                "--target",
+                "x86_64-unknown-linux-gnu",
+            ]
+            words = [str(self.wasmtime_cli), "compile", *options, "-o", str(out), str(file)]
             seconds += run(words)["whole"]
         return {"whole": seconds}
 

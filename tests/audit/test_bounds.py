@@ -1,4 +1,4 @@
-"""A small wheel cannot keep the audit busy, or end it."""
+"""A small hostile wheel cannot keep the audit busy, or crash it."""
 
 from __future__ import annotations
 

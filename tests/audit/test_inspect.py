@@ -1,4 +1,4 @@
-"""`hatch-wazcache inspect`: what is in a wheel, and what loads."""
+"""`hatch-wazcache inspect`: the contents of a wheel, and the artifacts that load."""
 
 from __future__ import annotations
 

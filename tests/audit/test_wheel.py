@@ -1,4 +1,4 @@
-"""What a wheel says of itself: its name, its tags, its RECORD."""
+"""The name, the tags and the RECORD of a wheel must agree."""
 
 from __future__ import annotations
 

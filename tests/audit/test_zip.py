@@ -1,4 +1,4 @@
-"""What zip files can do to a reader: each trick is one short finding."""
+"""Zip files that mislead readers: each trick is one short finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation shows is what was measured, and ratios are of the same round."""
+"""The docs show the measured results, and ratios compare runs of the same round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache's directory: what a build may rely on."""
+"""The cache's directory: the promises to a build."""
 
 from __future__ import annotations
 

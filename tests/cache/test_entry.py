@@ -1,4 +1,4 @@
-"""Entries and their keys: what was written comes back, and nothing else."""
+"""Entries and their keys: reading returns the written data, or an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What always holds of the cache, tried in a few seconds; `tests/fuzz` goes on for an hour."""
+"""Properties of the cache, tested for a few seconds. `tests/fuzz` tests them for longer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STREAM = deflated(DATA[2])
 
 
 def write(path: Path, about: dict[str, object], stream: bytes = STREAM, more: str = "") -> Path:
-    """Write an entry that says anything, with the right digest of what it says."""
+    """Write an entry with any description, and with the right digest of it."""
     path.write_bytes(pack(signed(json.dumps(about, indent=1)[:-2] + more), stream))
     return path
 

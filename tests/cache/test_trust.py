@@ -1,4 +1,4 @@
-"""Who may write to a cache: those who can run code in the build anyway, and nobody else."""
+"""Only users who can run code in the build anyway may write to a cache."""
 
 from __future__ import annotations
 

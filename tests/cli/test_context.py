@@ -1,4 +1,4 @@
-"""Which cache and which project a command works on."""
+"""The cache and the project of a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line is to a shell, a terminal and a pipe."""
+"""The command line in a shell, on a terminal and in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`CompilationCache`: what it promises beside wazero's, row by row of the table in its module."""
+"""`CompilationCache`: the promises in the table of its module, compared with wazero's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`CompilationCache` beside aborts, damage and refusals."""
+"""`CompilationCache` after aborts, damage and refusals."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ wasmtime.Module(wasmtime.Engine(config), bytes.fromhex(sys.argv[2]))
 
 
 def error_without(setting: str, wat: str) -> str:
-    """Compile without a feature, in a process of its own, and return wasmtime's message."""
+    """Compile without a feature, in a new process, and return wasmtime's message."""
     wasm = wasmtime.wat2wasm(wat)
     words = [sys.executable, "-c", _COMPILE, setting.replace("-", "_"), wasm.hex()]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Many small modules: compilers are sent some ahead of time, and only the guilty are blamed."""
+"""Many small modules: compilers get tasks in advance, and errors name only the module at fault."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ exec {wasmtime_cli} "$@"
 
 @contextmanager
 def on_cores(count: int) -> Iterator[None]:
-    """Have what is started meanwhile run on so many cores."""
+    """Let the child processes use only this number of cores."""
     usable = os.sched_getaffinity(0)
     if len(usable) < count:
         pytest.skip(f"there are no {count} cores")

@@ -349,7 +349,7 @@ for how in hows:
 
 
 def compare(wasmtime_cli: Path, wasm: Path, hows: list[dict], kind: str = "module") -> None:
-    """Compile by both compilers in a process of its own."""
+    """Compile with both compilers in a new process."""
     done = subprocess.run(
         [sys.executable, "-c", _COMPILE, wasm, json.dumps([str(wasmtime_cli), kind, hows])],
         capture_output=True, text=True, check=False,

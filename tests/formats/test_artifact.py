@@ -1,4 +1,4 @@
-"""An artifact's own header: what wasmtime wrote is read, and nothing else gets past."""
+"""An artifact's header: wasmtime's are read, and all other files are refused."""
 
 from __future__ import annotations
 

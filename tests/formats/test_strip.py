@@ -1,4 +1,4 @@
-"""The option `strip`: sections that do not reach the compiler, and all else as it was."""
+"""The option `strip`: it removes sections, and leaves all other bytes as they are."""
 
 from __future__ import annotations
 

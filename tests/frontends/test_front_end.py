@@ -1,4 +1,4 @@
-"""What a front end asks, gets and shows. `slow/test_front_ends.py` has all of them."""
+"""The questions, results and messages of one front end. `slow/test_front_ends.py` has all."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(project: Project):
 
 
 def refused(built: Built, message: str) -> bool:
-    """Say whether a build ended in this message, told once, and nothing else."""
+    """Say whether a build ended with this message, shown once, and no other."""
     assert built.output.count(message) == 1, built.output
     said_else = [line for line in built.output.splitlines() if not line.startswith("wazcache: ")]
     return built.status != 0 and built.wheel is None and said_else == []

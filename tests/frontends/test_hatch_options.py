@@ -1,4 +1,4 @@
-"""The options as hatchling gives them."""
+"""The options that hatchling passes to the hook."""
 
 from __future__ import annotations
 

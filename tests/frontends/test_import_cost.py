@@ -1,4 +1,4 @@
-"""What importing a front end imports."""
+"""The modules that a front end imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder that setuptools' `build` fills: any folder, in which other people's files are safe."""
+"""The folder that setuptools' `build` fills: any folder, in which other files are safe."""
 
 from __future__ import annotations
 

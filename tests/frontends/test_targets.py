@@ -33,7 +33,7 @@ def many(project: Project, wasmtime_cli: Path) -> Project:
 
 
 def build(project: Project, versions: str = "", *words: str, **env: str) -> dict[str, Built]:
-    """Build by the builder; return what was made by the wheels' platform tags."""
+    """Build with the builder; return the wheels by their platform tags."""
     target = f"wazcache:{versions}" if versions else "wazcache"
     done = project.run("hatchling", "build", "-t", target, *words, **env)
     wheels = sorted((project.root / "dist").glob("*.whl"))
@@ -397,7 +397,7 @@ def test_android_has_the_artifacts_of_linux(wasmtime_cli: Path, tmp_path: Path, 
         assert b"was compiled for" in done.stderr
 
 
-# which wheel an installer takes
+# the wheel that an installer chooses
 
 
 PLATFORMS = {

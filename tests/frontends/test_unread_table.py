@@ -1,4 +1,4 @@
-"""Options in a table that the build backend does not read: a word where anything of ours runs."""
+"""Options in a table that the build backend does not read: a message when hatch-wazcache runs."""
 
 from __future__ import annotations
 

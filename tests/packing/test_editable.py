@@ -1,4 +1,4 @@
-"""An editable install: artifacts in the source tree, that never get any further."""
+"""An editable install: artifacts in the source tree, which no distribution contains."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def status(project: Project, path: str = ".") -> str:
     return ran.output
 
 
-# what it writes
+# the files that it writes
 
 
 def test_artifacts_manifest_and_loader_lie_next_to_the_wasm_and_load(project):

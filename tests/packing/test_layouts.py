@@ -1,4 +1,4 @@
-"""Where an asset and its artifacts are in the wheel, under every word that hatchling has for it."""
+"""The places of assets and artifacts in the wheel, for every layout that hatchling supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in the sdist: every asset, and nothing of ours."""
+"""The sdist holds every asset, and no generated file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What builds, commands and audits make of the option `strip`."""
+"""The option `strip` in builds, commands and audits."""
 
 from __future__ import annotations
 
@@ -178,11 +178,11 @@ def test_a_damaged_section_is_one_message_of_the_compilers(project: Project):
     assert "malformed UTF-8 encoding" in built.output
 
 
-# What a person is told.
+# Backtraces
 
 
 def backtrace(site: Path) -> list[str]:
-    """Let the module trap, and return what is said of each frame."""
+    """Let the module trap, and return the text of each frame."""
     code = """
 import wasmtime
 from demo import _wazcache

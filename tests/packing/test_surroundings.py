@@ -1,4 +1,4 @@
-"""What lies around a build, and must not get into it: other wasmtimes, other builds, odd homes."""
+"""A build beside other wasmtimes and other builds, and in odd homes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other platforms for the tests: their Pythons, and what is installed into them."""
+"""Other platforms for the tests: their Pythons, and the packages in them."""
 
 from __future__ import annotations
 

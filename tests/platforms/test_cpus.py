@@ -1,4 +1,4 @@
-"""Artifacts on CPUs that are emulated: one for a better CPU is refused there, and never run."""
+"""Artifacts on emulated CPUs: an artifact for a better CPU is refused, and never runs."""
 
 from __future__ import annotations
 

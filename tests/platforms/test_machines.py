@@ -1,4 +1,4 @@
-"""Wheels on the platforms that they are for: real Pythons of theirs install and run them."""
+"""Wheels on their own platforms: real Pythons install and run them."""
 
 from __future__ import annotations
 

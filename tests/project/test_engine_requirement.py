@@ -1,4 +1,4 @@
-"""The requirement on wasmtime, and what a build environment gets."""
+"""The requirement on wasmtime, and the packages of a build environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options: each one's meaning and default, and what is said of a wrong one."""
+"""The options: their meanings, their defaults, and the messages for wrong values."""
 
 from __future__ import annotations
 

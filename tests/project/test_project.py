@@ -1,4 +1,4 @@
-"""What a build says of the project as a whole."""
+"""Warnings about a project as a whole."""
 
 from __future__ import annotations
 

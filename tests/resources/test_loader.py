@@ -1,4 +1,4 @@
-"""The loader, as it lies in a wheel that was built: what authors and users can count on."""
+"""The loader in a built wheel: the promises to authors and users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loader's way back: artifacts that are refused, and wasmtime's own cache."""
+"""The loader compiles if artifacts are refused, also with wasmtime's own cache."""
 
 from __future__ import annotations
 

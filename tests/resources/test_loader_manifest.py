@@ -1,4 +1,4 @@
-"""The manifest as the loader reads it, and the loader for those who read it."""
+"""The loader reads its manifest, and linters and editors read the loader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the loader works."""
+"""The places where the loader works: folders, archives, odd paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hook finds among the modules of a program. The slow tests run PyInstaller itself."""
+"""The files that the hook finds for a program. The slow tests run PyInstaller itself."""
 
 from __future__ import annotations
 

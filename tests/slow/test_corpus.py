@@ -1,4 +1,4 @@
-"""All the real files, and the largest of them."""
+"""All files of the corpus, and the largest of them."""
 
 from __future__ import annotations
 

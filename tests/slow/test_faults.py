@@ -1,4 +1,4 @@
-"""The cache under faults that are really made: kills, full and failing disks, clocks, deletions.
+"""The cache under real faults: kills, full and failing disks, wrong clocks, deletions.
 
 The promise is always the same: the build succeeds, its wheel is the one that it would have been,
 and what is in the cache afterwards is sound.
@@ -61,7 +61,7 @@ def directory(tmp_path: Path, warnings: list[str]) -> CacheDirectory:
 
 
 def begin(project: Project, *before: str, **env: str) -> subprocess.Popen[str]:
-    """Start a build; `before` is what it is started by."""
+    """Start a build; `before` is the command that starts it."""
     return subprocess.Popen(
         [*before, project.python, "-m", "hatchling", "build", "-t", "wheel"],
         cwd=project.root, env=project.env(**env), text=True,
@@ -85,7 +85,7 @@ def copies(project: Project, count: int) -> list[Project]:
 
 
 def as_without_faults(project: Project) -> bytes:
-    """Build with a cache of its own, and return the wheel."""
+    """Build with a separate cache, and return the wheel."""
     (sound,) = copies(project, 1)
     sound.cache = project.cache.with_name("sound")
     built = sound.build()

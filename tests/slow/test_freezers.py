@@ -1,4 +1,4 @@
-"""Programs that are frozen together with a package that has artifacts."""
+"""Frozen programs that contain a package with artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every front end, each in fresh environments: the same wheel, which every tool finds in order."""
+"""Every front end, in new environments, makes the same wheel, and no tool finds a fault in it."""
 
 from __future__ import annotations
 

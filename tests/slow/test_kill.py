@@ -1,4 +1,4 @@
-"""Builds killed with SIGKILL, and what the next one makes of what they left."""
+"""Builds that are killed with SIGKILL, and the next build after them."""
 
 from __future__ import annotations
 

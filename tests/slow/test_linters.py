@@ -1,4 +1,4 @@
-"""The loader in an editable install, before the linters and type checkers of its project."""
+"""Linters and type checkers of a project with an editable install accept the loader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README, done as it says."""
+"""The commands of the README, and their output."""
 
 from __future__ import annotations
 

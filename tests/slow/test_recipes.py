@@ -1,4 +1,4 @@
-"""The recipes of docs/setuptools.md, done as they say, on packages from PyPI."""
+"""The recipes of docs/setuptools.md, tried on packages from PyPI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every version of hatchling, Python and wasmtime that we promise."""
+"""Every supported version of hatchling, Python and wasmtime."""
 
 from __future__ import annotations
 

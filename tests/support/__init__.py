@@ -1,4 +1,4 @@
-"""What tests share. Pytest shows the values of assertions that fail here too."""
+"""Helpers that tests share. Pytest also shows the values of assertions that fail here."""
 
 import pytest
 

@@ -41,7 +41,7 @@ def findings(path: Path) -> list[tuple[str | None, str]]:
 
 
 def notes(path: Path) -> list[tuple[str | None, str]]:
-    """Audit one wheel in this process; return what is noted."""
+    """Audit one wheel in this process; return the notes."""
     with WheelReader(path) as opened:
         return [(note.member, note.text) for note in audit_wheel(opened).notes]
 
@@ -52,7 +52,7 @@ def only_finding(path: Path) -> tuple[str | None, str]:
 
 
 def retag(wheel: Wheel, tags: str) -> None:
-    """Change the platform in name and WHEEL."""
+    """Change the platform in the name and in WHEEL."""
     wheel.name = f"{wheel.name.rpartition('-')[0]}-{tags}.whl"
     name = f"{wheel.info}/WHEEL"
     lines = [line for line in wheel.members[name].decode().splitlines() if "Tag:" not in line]
@@ -69,7 +69,7 @@ def artifact(manifest: dict) -> dict:
 
 
 def with_artifact(wheel: Wheel, data: bytes, folder: Path) -> Path:
-    """Have another artifact in its place, with every digest as it should be."""
+    """Replace an artifact by another one, with the right digests everywhere."""
     wheel.members[ARTIFACT] = data
     wheel.claim(ARTIFACT)
     return wheel.write(folder)
@@ -81,7 +81,7 @@ def inspected(path: Path, **env: str) -> dict:
 
 
 def loads(path: Path, **env: str) -> list[tuple[bool | None, str | None]]:
-    """Ask of each artifact whether it loads here, and why not."""
+    """Return for each artifact whether it loads here, and if not, why."""
     return [
         (artifact["loads"], artifact["reason"])
         for package in inspected(path, **env)["packages"]

@@ -16,13 +16,13 @@ QUICK = {
     "PYTHONDONTWRITEBYTECODE": "",
     "PYTHONPYCACHEPREFIX": str(WORK / "pycache"),
 }
-"""Has Python keep its bytecode: there are hundreds of processes here."""
+"""Lets Python write bytecode: the tests start hundreds of processes."""
 
 
 def run_command(
     *words: str | Path, python: Path, environment: Mapping[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command, which never ends in a traceback."""
+    """Run a command, and check that it shows no traceback."""
     done = subprocess.run(
         [python, "-m", "hatch_wazcache", *words],
         cwd=cwd, env={**environment}, text=True, encoding="utf-8", capture_output=True, check=False,
@@ -32,7 +32,7 @@ def run_command(
 
 
 def read_answer(done: subprocess.CompletedProcess[str], status: int) -> dict:
-    """Read what a command with --json has printed."""
+    """Read the output of a command with --json."""
     assert done.returncode == status, done.stdout + done.stderr
     return json.loads(done.stdout)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass
 class Compilers:
-    """Counts the compilers that were started: real ones, by way of a script that notes each."""
+    """Counts the started compilers: a script notes each, and runs the real one."""
 
     script: Path
     log: Path

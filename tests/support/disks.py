@@ -1,4 +1,4 @@
-"""Small file systems, to fill or to close."""
+"""Small file systems that tests fill or make read-only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.marks import NO_MOUNT
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[None]:
-    """A file system of its own in memory, where root cannot write more than anybody else."""
+    """A small file system in memory, whose size limits root, too."""
     folder.mkdir(mode=0o700, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:

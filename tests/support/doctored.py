@@ -1,4 +1,4 @@
-"""Artifacts and wheels that are not what they were: rewritten by hand, else whole."""
+"""Changes artifacts and wheels by hand, and keeps the rest of them intact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECTION = struct.Struct("<IIQQQQIIQQ")
 
 
 def sections(artifact: bytes) -> dict[str, int]:
-    """Tell where in an artifact the header of each section stands."""
+    """Return the offset of each section's header in an artifact."""
     (start,) = struct.unpack_from("<Q", artifact, 40)
     count, names = struct.unpack_from("<HH", artifact, 60)
     headers = range(start, start + count * SECTION.size, SECTION.size)
@@ -28,13 +28,13 @@ def sections(artifact: bytes) -> dict[str, int]:
 
 
 def engine_of(artifact: bytes) -> bytes:
-    """Return what an artifact says of its engine."""
+    """Return the section of an artifact that describes its engine."""
     header = SECTION.unpack_from(artifact, sections(artifact)[".wasmtime.engine"])
     return artifact[header[4] : header[4] + header[5]]
 
 
 def with_engine(artifact: bytes, engine: bytes) -> bytes:
-    """Have it say something else: at the end, where there is room."""
+    """Replace the section that describes the engine. The new one is at the end of the file."""
     at = sections(artifact)[".wasmtime.engine"]
     header = list(SECTION.unpack_from(artifact, at))
     header[4:6] = len(artifact), len(engine)
@@ -44,12 +44,12 @@ def with_engine(artifact: bytes, engine: bytes) -> bytes:
 
 
 def said(text: str) -> bytes:
-    """Write a string as it stands there."""
+    """Encode a string as in that section of an artifact."""
     return bytes([len(text)]) + text.encode()
 
 
 def of_aarch64(artifact: bytes, triple: str = "aarch64-unknown-linux-gnu") -> bytes:
-    """Have an artifact of x86_64 Linux say that it is of an Arm machine."""
+    """Change an artifact of x86_64 Linux so that it claims to be for Arm."""
     doctored = bytearray(
         with_engine(artifact, engine_of(artifact).replace(said(_TRIPLE), said(triple)))
     )
@@ -61,7 +61,7 @@ _TRIPLE = "x86_64-unknown-linux-gnu"
 
 
 class Wheel:
-    """A wheel's members, to be changed and written again; RECORD follows unless it was changed."""
+    """The members of a wheel. They can be changed and written again, with a new RECORD."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
@@ -69,7 +69,7 @@ class Wheel:
             self.members = {name: archive.read(name) for name in archive.namelist()}
         self.info = next(name for name in self.members if name.endswith("/RECORD")).split("/")[0]
         self.record: Callable[[list[list[str]]], object] | None = None
-        """Changes the rows of RECORD after they were made."""
+        """A function that changes the rows of the new RECORD."""
 
     def manifest(self, change: Callable[[dict], object], name: str = "demo/_wazcache.json") -> None:
         """Change a manifest."""
@@ -78,7 +78,7 @@ class Wheel:
         self.members[name] = json.dumps(manifest).encode()
 
     def claim(self, name: str, manifest: str = "demo/_wazcache.json") -> None:
-        """Have the manifest claim what an artifact or asset now is."""
+        """Update the digest and the size of an artifact or asset in the manifest."""
         data = self.members[name]
         about = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
@@ -93,7 +93,7 @@ class Wheel:
         self.manifest(change, manifest)
 
     def write(self, folder: Path) -> Path:
-        """Write it with a RECORD that fits."""
+        """Write the wheel with a new RECORD."""
         record = f"{self.info}/RECORD"
         rows = [
             [name, f"sha256={_base64(hashlib.sha256(data).digest())}", str(len(data))]

@@ -1,4 +1,4 @@
-"""Environments with other packages and other Pythons: made once, then shared."""
+"""Environments with other packages and other Pythons. They are made once and shared."""
 
 from __future__ import annotations
 

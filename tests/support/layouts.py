@@ -1,4 +1,4 @@
-"""Projects of every layout that hatchling has words for, and what their wheels hold."""
+"""Projects of every layout that hatchling supports, and the contents of their wheels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Layout:
     assets: str
     """The option, as TOML."""
     files: list[str]
-    """Besides pyproject.toml; a `.wasm` file holds its own path, `link -> target` is a link."""
+    """Files besides pyproject.toml. A `.wasm` holds its own path; `link -> target` is a link."""
     wheel: set[str]
-    """What is in the wheel, without its .dist-info."""
+    """The files of the wheel, without its .dist-info."""
     at: dict[str, str]
     """Path in the wheel to the path in the project, of each asset."""
     toml: str = ""
@@ -268,7 +268,7 @@ LAYOUTS["hatch.toml"] = HATCH_TOML
 
 @cache
 def built_layout(name: str) -> tuple[Project, Built]:
-    """Return a project of a layout, and its wheel: built once, not to be changed."""
+    """Return a project of a layout and its wheel. It is built once; tests must not change it."""
     folder = Path(tempfile.mkdtemp(prefix="layout-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     project = LAYOUTS[name].make(folder)

@@ -1,4 +1,4 @@
-"""Processes of their own that use a `CompilationCache`."""
+"""New processes that use a `CompilationCache`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def entries(directory: Path) -> list[Path]:
 
 
 def answer(cache: CompilationCache, module: wasmtime.Module, **profile: bool) -> int:
-    """Call the module's function in a runtime of its own."""
+    """Call the module's function in a new runtime."""
     store = wasmtime.Store(cache.engine(profile))
     if profile.get("consume-fuel"):
         store.set_fuel(1000)
@@ -43,7 +43,7 @@ def answer(cache, module):
 
 
 def start(code: str, *words: str | Path, **env: str) -> subprocess.Popen[str]:
-    """Start a process of its own that uses the cache."""
+    """Start a new process that uses the cache."""
     return subprocess.Popen(
         [PYTHON, "-c", PRELUDE + code, *words], env={**os.environ, **env}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -51,7 +51,7 @@ def start(code: str, *words: str | Path, **env: str) -> subprocess.Popen[str]:
 
 
 def run(code: str, *words: str | Path, **env: str) -> str:
-    """Run a process of its own that uses the cache, and return what it printed."""
+    """Run a new process that uses the cache, and return its output."""
     process = start(code, *words, **env)
     try:
         output, errors = process.communicate(timeout=60)

@@ -59,7 +59,7 @@ assets = ["demo/*.wasm"]
 
 @dataclass
 class Built:
-    """What a build came to."""
+    """The result of a build."""
 
     status: int
     output: str
@@ -78,7 +78,7 @@ class Built:
 
 @dataclass
 class Project:
-    """A project in a folder of its own, with a cache of its own."""
+    """A project in a separate folder, with a separate cache."""
 
     root: Path
     cache: Path
@@ -86,11 +86,11 @@ class Project:
     python: Path = Path(sys.executable)
     pyproject: ClassVar[str] = PYPROJECT
     table: ClassVar[str] = "tool.hatch.build.hooks.wazcache"
-    """Where the options are."""
+    """The TOML path of the options."""
     build_words: ClassVar[tuple[str, ...]] = ("-m", "hatchling", "build", "-t", "wheel")
-    """What builds a wheel, for Python."""
+    """The arguments for Python that build a wheel."""
     left_by_builds: ClassVar[tuple[str, ...]] = ("dist",)
-    """Folders of the build system's own."""
+    """The folders that the build system makes."""
 
     def write(self, path: str, content: str | bytes = "") -> Path:
         file = self.root / path
@@ -102,7 +102,7 @@ class Project:
         return self.write(path, corpus.fetch(name).read_bytes())
 
     def options(self, text: str, table: str | None = None) -> None:
-        """Give other options than the default."""
+        """Replace the default options."""
         head = self.pyproject.partition(f"[{self.table}]")[0]
         self.write("pyproject.toml", f"{head}[{table or self.table}]\n{text}\n")
         tomllib.loads((self.root / "pyproject.toml").read_text("utf-8"))
@@ -116,7 +116,7 @@ class Project:
         return {**kept, "WAZCACHE_DIR": str(self.cache), **self.environment, **more}
 
     def requires(self, wasmtime: str) -> None:
-        """Have the project require another wasmtime, as `>=36,<37`."""
+        """Make the project require another wasmtime, such as `>=36,<37`."""
         self.write("pyproject.toml", self.pyproject.replace("wasmtime>=48,<49", wasmtime))
 
     def use(self, wasmtime: str) -> None:
@@ -143,7 +143,7 @@ class Project:
         return Built(done.returncode, done.stdout)
 
     def hatchling(self, *words: str, **env: str) -> Built:
-        """Run hatchling in this environment, without isolation: the quickest real build."""
+        """Run hatchling in this environment, without isolation: the fastest real build."""
         before = set((self.root / "dist").glob("*"))
         done = self.run("hatchling", "build", *words, **env)
         made = sorted(set((self.root / "dist").glob("*.whl")), key=lambda p: p.stat().st_mtime_ns)
@@ -179,7 +179,7 @@ print(getattr(build_meta, sys.argv[1])("dist", json.loads(sys.argv[2])))
 
 
 class SetuptoolsProject(Project):
-    """The same, built by setuptools."""
+    """A project that setuptools builds."""
 
     pyproject = SETUPTOOLS_PYPROJECT
     table = "tool.wazcache"
@@ -194,7 +194,7 @@ class SetuptoolsProject(Project):
         return super().env(**{"SOURCE_DATE_EPOCH": "1580601600", **more})
 
     def backend(self, hook: str, settings: Mapping[str, str] | None = None, **env: str) -> Built:
-        """Call the build backend, without isolation: the quickest real build."""
+        """Call the build backend, without isolation: the fastest real build."""
         done = self.run_python("-c", _BACKEND, hook, json.dumps(settings or {}), **env)
         made = self.root / "dist" / done.output.splitlines()[-1] if done.status == 0 else None
         return Built(done.status, done.output, made)
@@ -211,7 +211,7 @@ class SetuptoolsProject(Project):
         return built.wheel
 
     def setup(self, *words: str, **env: str) -> Built:
-        """Run a command of setuptools itself."""
+        """Run a command of setuptools."""
         return self.run_python("-c", "import setuptools; setuptools.setup()", *words, **env)
 
 
@@ -222,22 +222,22 @@ FRONT_ENDS = {
     "build, by way of an sdist": ("build", "-o"),
     "hatch": ("hatch", "build", "-t", "wheel"),
 }
-"""How each is told to build a wheel; the folder for it follows."""
+"""The command with which each front end builds a wheel. The folder of the wheel follows."""
 
 
 @dataclass
 class IsolatedProject(Project):
-    """A project that is built as its author does it: in fresh environments, by a front end."""
+    """A project that a front end builds in new environments, as its author does."""
 
     def build_with(self, front_end: str, **env: str) -> Built:
-        """Build the wheel into a folder of its own."""
+        """Build the wheel into a new folder."""
         folder = Path(tempfile.mkdtemp(dir=self.root.parent))
         done = self.run(*FRONT_ENDS[front_end], folder, **env)
         return Built(done.status, done.output, next(folder.glob("*.whl"), None))
 
 
 def unpack_sdist(sdist: Path, folder: Path, cache: Path) -> Project:
-    """Unpack an sdist: a project of its own."""
+    """Unpack an sdist into a new project."""
     with tarfile.open(sdist) as archive:
         archive.extractall(folder)
     (root,) = folder.iterdir()
@@ -245,7 +245,7 @@ def unpack_sdist(sdist: Path, folder: Path, cache: Path) -> Project:
 
 
 def run_python(code: str, path: Path, python: Path = Path(sys.executable), **env: str) -> Built:
-    """Run code with a folder or a wheel at the head of its path."""
+    """Run code with a folder or a wheel as the first entry of its path."""
     done = subprocess.run(
         [python, "-c", code],
         env={**os.environ, "PYTHONPATH": str(path), **env}, text=True, encoding="utf-8",

@@ -24,7 +24,7 @@ NATIVE = native_target().name
 
 
 def make_good(project: Project) -> None:
-    """Make the project what the fixture made it, whatever a test has done to it."""
+    """Restore the project after a test has changed it."""
     for path in project.root.iterdir():
         if path.is_dir() and not path.is_symlink():
             if path.name != "dist":
@@ -38,7 +38,7 @@ def make_good(project: Project) -> None:
 
 @cache
 def reference(kind: type[Project]) -> tuple[Path, bytes]:
-    """Return the cache and the wheel of a good build; made once."""
+    """Return the cache and the wheel of a good build, which is made once."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     good = kind(folder / "project", folder / "cache")
@@ -52,12 +52,12 @@ def reference(kind: type[Project]) -> tuple[Path, bytes]:
 
 
 class Refusing(Project):
-    """A project that cannot be built, beside a cache that holds what a good build needs."""
+    """A project that cannot be built, with a cache that has all entries of a good build."""
 
     good_wheel: bytes
 
     def refused(self, *told: str, front: Callable[..., Built] | None = None, **env: str) -> str:
-        """Build, which must fail as every failure does.
+        """Build, and check that the failure has the form of every failure.
 
         Args:
             told: what the message must contain.
@@ -83,7 +83,7 @@ class Refusing(Project):
         return message
 
     def left_nothing(self, cache: dict[str, object]) -> None:
-        """Check that nothing of a build is left, and that a good one is as it was."""
+        """Check that the build left nothing behind, and that a good build still gives the same."""
         assert os.listdir(self.environment["TMPDIR"]) == []
         after = state(self.cache)
         assert {name: after.get(name) for name in cache} == cache
@@ -106,7 +106,7 @@ of_hatchling = pytest.mark.parametrize("project", ["hatchling"], indirect=True)
 
 
 def state(root: Path, *without: str) -> dict[str, object]:
-    """Take down every file below a folder: its bytes, or what it is."""
+    """Return every file below a folder with its bytes, or with its kind."""
     found: dict[str, object] = {}
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in without]
@@ -122,11 +122,11 @@ def state(root: Path, *without: str) -> dict[str, object]:
 
 
 class RefusingSetuptools(SetuptoolsProject, Refusing):
-    """The same, built by setuptools."""
+    """A project that setuptools builds."""
 
 
 def powerless(folder: Path) -> Path:
-    """Return a Python that cannot read or write what it has no permission for, even as root."""
+    """Return a Python that obeys the permissions of files, even as root."""
     code = (
         "import ctypes, os, sys\n"
         "for power in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH\n"

@@ -8,7 +8,7 @@ from tests.support.doctored import SECTION, sections
 
 
 def leb128(value: int, length: int = 0) -> bytes:
-    """Encode a number, in more bytes than it takes if that is asked for."""
+    """Encode a number, in more bytes than necessary if a length is given."""
     encoded = []
     while value >= 0x80 or len(encoded) + 1 < length:
         encoded.append(value & 0x7F | 0x80)

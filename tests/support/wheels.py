@@ -1,4 +1,4 @@
-"""What is in a wheel, and which of its artifacts load."""
+"""Reads and loads the content of wheels."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hatch_wazcache.engine.targets import native_target
 from tests.support.projects import Built
 
 TARGET = native_target().name
-"""What artifacts made here are named after."""
+"""The name of this machine's target, which is in the names of artifacts."""
 
 
 def unpack(wheel: Path, folder: Path) -> Path:
-    """Unpack a wheel, which is how its files lie once it is installed."""
+    """Unpack a wheel: its files lie as in an installation."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     return folder
 
 
 def ours(package: str, *assets: str) -> set[str]:
-    """Name what a wheel holds for assets of a package, given without their suffix."""
+    """Return the names of all files of assets in a wheel; the assets are given without suffix."""
     names = {f"{package}/_wazcache.py", f"{package}/_wazcache.json"}
     for asset in assets:
         names |= {f"{package}/{asset}.wasm", f"{package}/{asset}.{TARGET}.cwasm"}
@@ -34,7 +34,7 @@ def ours(package: str, *assets: str) -> set[str]:
 
 
 def members(built: Built) -> set[str]:
-    """Name what is in a wheel outside of its .dist-info, after holding it against its RECORD."""
+    """Return the members outside .dist-info, after comparing the wheel with its RECORD."""
     assert built.status == 0, built.output
     assert built.wheel is not None, built.output
     with WheelFile.open(built.wheel) as wheel:
@@ -44,7 +44,7 @@ def members(built: Built) -> set[str]:
 
 
 def wheel_contents(wheel: Path) -> dict[str, tuple[int, int]]:
-    """Take down what is in a wheel outside of its .dist-info: CRC and compressed size."""
+    """Return the CRC and the compressed size of each member outside .dist-info."""
     with zipfile.ZipFile(wheel) as archive:
         return {
             info.filename: (info.CRC, info.compress_size)
@@ -76,7 +76,7 @@ print(json.dumps(loaded))
 
 
 def precompiled(folder: Path, python: Path = Path(sys.executable)) -> dict[str, str]:
-    """Load every asset below a folder, strictly, and tell by which artifact each was loaded."""
+    """Load every asset below a folder, strictly, and return the artifact of each."""
     done = subprocess.run(
         [python, "-W", "error", "-c", _LOAD_ALL, folder],
         env={**os.environ, "PYTHONPATH": str(folder)}, text=True, encoding="utf-8",

@@ -1,4 +1,4 @@
-"""The manifest's format: what is written is read again, and its bytes stay the same."""
+"""The manifest's format: a written manifest can be read, and its bytes stay the same."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ HERE = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 
 
 def earlier_hook(project: Project, line: str) -> None:
-    """Have another hook of the project run first."""
+    """Add another hook to the project that runs first."""
     project.options(
         '[tool.hatch.build.hooks.wazcache]\nassets = ["demo/*.wasm"]',
         "tool.hatch.build.hooks.custom",
@@ -26,7 +26,7 @@ def earlier_hook(project: Project, line: str) -> None:
 
 
 def later_hook(project: Project, line: str) -> None:
-    """Have another hook of the project run last: a target's hooks do."""
+    """Add another hook to the project that runs last, in the table of a target."""
     project.append("[tool.hatch.build.targets.wheel.hooks.custom]\n")
     hook(project, line)
 

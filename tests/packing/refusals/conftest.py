@@ -12,7 +12,7 @@ from tests.support.refusals import Refusing, RefusingSetuptools, make_good, refe
 
 @pytest.fixture(params=["hatchling", "setuptools"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Refusing:
-    """A good project with a warm cache and a temporary directory of its own, to be spoilt."""
+    """A good project with a warm cache and a separate temporary directory. Tests break it."""
     kind = Refusing if request.param == "hatchling" else RefusingSetuptools
     made = kind(tmp_path / "project", tmp_path / "cache")
     made.root.mkdir()

@@ -1,4 +1,4 @@
-"""Assets that a build refuses: one message that names the culprit, and nothing left behind."""
+"""Assets that a build refuses: one message that names the asset, and no files left behind."""
 
 from __future__ import annotations
 

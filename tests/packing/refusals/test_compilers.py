@@ -1,4 +1,4 @@
-"""Compilers that die or hang: one message, and nothing left behind."""
+"""Compilers that die or hang: one message, and no files left behind."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
 @needs_linux
 @pytest.mark.parametrize("more", [-20_000, 20_000])
 def test_a_full_disk_under_the_wheel_is_told(project: Refusing, more):
-    """Full while what is heavy is copied, and while the rest is added to it."""
+    """The disk is full while large members are copied, or while the rest is added."""
     if more > 0 and not isinstance(project, SetuptoolsProject):
         more += 70_000  # hatchling's own wheel lies there too
     project.write("demo/large.py", f"# {os.urandom(60_000).hex()}\n")
