@@ -1,8 +1,8 @@
 """Checks assets and artifacts against the manifest that lists them.
 
-An artifact's header says what it was compiled for. It names the flags of the code generator; the
-other settings (fuel, epochs, memory, wasm features) are there without names, so only compiling
-again shows them. wasmtime checks most of those when it loads the artifact.
+An artifact's header describes its target. It names the flags of the code generator. The other
+settings (fuel, epochs, memory, wasm features) have no names in it, so only compiling again checks
+them. wasmtime checks most of them when it loads the artifact.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read_headers(
 
 
 def check_asset(wheel: WheelReader, manifest: Manifest, asset: ManifestAsset) -> Iterator[Finding]:
-    """Compare the `.wasm` in the wheel with the one that was compiled."""
+    """Compare the `.wasm` in the wheel with its digest and kind in the manifest."""
     if asset.wasm is None:
         return
     member = manifest.member(asset.wasm)
@@ -124,7 +124,7 @@ def _check_digest(wheel: WheelReader, member: str, sha256: str, size: int) -> It
 def _compare_origin(
     header: ArtifactHeader, engine: str, asset: ManifestAsset, artifact: ManifestArtifact
 ) -> Iterator[tuple[str, str]]:
-    """Yield what the header says of kind, system and engine, and what the manifest says instead."""
+    """Yield each wrong value of kind, system and engine, and the value in the manifest."""
     if header.kind != asset.kind:
         yield f"is compiled from a {header.kind}", f"a {asset.kind}"
     if header.target != artifact.target:

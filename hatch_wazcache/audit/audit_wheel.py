@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["AuditResult", "audit_wheel"]
 
 _MOST_FINDINGS = 1000
-"""The most findings of one wheel, so that a wheel made to do harm does not take hours."""
+"""The most findings of one wheel, so that an audit of a hostile wheel ends soon."""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ class Finding:
     member: str | None
     """The file in the wheel; None for the wheel as a whole."""
     text: str
-    """What the file is, and what it should be."""
+    """The problem: the present state, and the expected one if it is known."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something in a wheel that may be meant, but may also surprise its author or its users."""
+    """Something in a wheel that may be intended, but may surprise its author or its users."""
 
     member: str | None
     text: str

@@ -49,7 +49,7 @@ class Here:
     wasmtime: str | None
     """The version of the installed wasmtime wheel."""
     problem: str
-    """Why there is no wasmtime; else empty."""
+    """Why there is no wasmtime; otherwise empty."""
 
     @classmethod
     def find(cls) -> Self:
@@ -104,7 +104,7 @@ class PackageInspection:
     wasmtime: str | None
     """The version of the engine that its artifacts are for."""
     problems: list[str]
-    """What is wrong with the manifest."""
+    """The problems of the manifest."""
     assets: list[AssetInspection]
 
 
@@ -129,7 +129,7 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
     """Describe a wheel.
 
     Raises:
-        BrokenWheelError: its name is not a wheel's.
+        BrokenWheelError: its name is not the name of a wheel.
     """
     tags = parse_name(wheel.path).tags
     files = read_manifests(wheel)

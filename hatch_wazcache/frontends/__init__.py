@@ -1,4 +1,4 @@
-"""The build systems: each front end translates its calls into the steps of a build.
+"""The front ends: each translates the calls of a build system into the steps of a build.
 
-A front end has no logic of its own, and does not know the others.
+A front end contains no other logic, and does not know the other front ends.
 """

@@ -1,4 +1,4 @@
-"""The text of an error, as every front end shows it."""
+"""The form of an error that every front end shows."""
 
 from __future__ import annotations
 

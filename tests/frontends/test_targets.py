@@ -258,7 +258,7 @@ def test_without_the_hook_the_builder_stops(many: Project):
     for words, env in (((), {}), (("--no-hooks",), {}), ((), {"HATCH_BUILD_NO_HOOKS": "true"})):
         done = many.run("hatchling", "build", "-t", "wazcache", *words, **env)
         assert done.status != 0
-        assert "wazcache: the build hook is off, or not in [tool.hatch.build" in done.output
+        assert "wazcache: the build hook is disabled, or has no table [tool.hatch" in done.output
         assert "Traceback" not in done.output
 
 

@@ -115,7 +115,10 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
     def _options(self) -> Config:
         hook = self._wheel_builder().get_build_hooks("").get(_NAME)
         if hook is None:
-            stop(self.app, "the build hook is off, or not in [tool.hatch.build.hooks.wazcache]")
+            stop(
+                self.app,
+                "the build hook is disabled, or has no table [tool.hatch.build.hooks.wazcache]",
+            )
         try:
             return cast("WazcacheBuildHook", hook).table.options
         except WazcacheError as error:
@@ -128,7 +131,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
             hints = "".join(f"; {hint}" for name in unknown if (hint := nearest_target(name)))
             stop(
                 self.app,
-                f"-t wazcache:{','.join(unknown)}: must be targets out of native, all, "
+                f"-t wazcache:{','.join(unknown)}: must be targets, such as native, all, "
                 f"{', '.join(TARGETS)}{hints}",
             )
         targets = dict.fromkeys(target for name in versions for target in find_targets(name))
@@ -147,7 +150,7 @@ class _WheelBuilder(WheelBuilder):
 
     @property
     def has_native_files(self) -> bool:
-        """Whether a hook before ours has tagged this wheel for one platform."""
+        """Whether an earlier hook has tagged this wheel for one platform."""
         return self._hook is not None and self._hook.has_native_files
 
     @property

@@ -18,11 +18,11 @@ __all__ = ["distribution_path", "find_layout", "reserve"]
 
 
 def find_layout(config: BuilderConfig, build_data: dict[str, Any]) -> Layout:
-    """Ask hatchling which files it includes, just as hatchling asks itself when it builds.
+    """Ask hatchling for the files that it includes, in the same way as its own build.
 
     Args:
         config: hatchling's configuration of the distribution.
-        build_data: what the hooks before us have set.
+        build_data: hatchling's data, as earlier hooks have set it.
 
     Raises:
         WazcacheError: hatchling does not find the files.
@@ -56,8 +56,8 @@ def reserve(config: BuilderConfig, paths: Iterable[str], build_data: dict[str, A
 
     Args:
         config: hatchling's configuration of the distribution.
-        paths: the paths to leave to us.
-        build_data: what the hooks have set.
+        paths: the paths that hatchling must skip.
+        build_data: hatchling's data, as the hooks have set it.
     """
     reserved = {path.replace("/", os.sep) for path in paths}
     config.build_reserved_paths |= reserved - _outside_packages(config, build_data)

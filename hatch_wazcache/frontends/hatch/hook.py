@@ -72,7 +72,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             return self.table.requirement.to_install(self.table.options.possible_targets)
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
-        """Remove what editable installs have written."""
+        """Remove the files of editable installs."""
         from hatch_wazcache.packing.editable_files import remove
         from hatch_wazcache.wheels.manifest import manifest_name
 
@@ -152,7 +152,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         self._wheel = None
 
     def _target(self) -> Target:
-        """Choose the wheel's target. Say so where a front end gets one wheel out of several."""
+        """Choose the target of the wheel, and say so if the options name several."""
         if self.target is not None:
             return self.target
         options = self.table.options
@@ -179,10 +179,10 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         """Read the project.
 
         Args:
-            build_data: what the hooks before us have set.
+            build_data: hatchling's data, as earlier hooks have set it.
 
         Raises:
-            WazcacheError: all that is wrong with its options, one line each.
+            WazcacheError: all problems of its options, one line each.
         """
         from hatch_wazcache.frontends.hatch.files import find_layout
         from hatch_wazcache.project.project import Project
@@ -205,7 +205,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
             stop(self.app, error)
 
     def _advice_for_hatch(self) -> str:
-        """Say what to do in the environment in which hatch runs the build backend."""
+        """Return the advice for the environment in which hatch runs the build backend."""
         lines = self.table.requirement.needed(self.table.options.possible_targets)
         needed = ", ".join(map(json.dumps, lines))
         return (
@@ -219,7 +219,7 @@ def _is_in_environment_of_hatch() -> bool:
     """Say whether this is the environment in which hatch runs build backends.
 
     Its folder is `hatch-build`, or `<project>-build` in old versions. A front end that runs inside
-    another environment of hatch makes an environment of its own.
+    another environment of hatch makes its own environment.
     """
     return "HATCH_ENV_ACTIVE" in os.environ and os.path.basename(sys.prefix).endswith("-build")
 
@@ -228,8 +228,8 @@ def stop(app: Any, message: object) -> NoReturn:
     """End the build with a message and no traceback, under every front end.
 
     Args:
-        app: hatchling's.
-        message: what is wrong.
+        app: the application of hatchling.
+        message: the problem.
     """
     app.abort(with_prefix(message))
     raise SystemExit(1)  # abort ends the process; its type does not say so
@@ -248,7 +248,7 @@ def _removed_on_failure(path: Path) -> Iterator[None]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return numbers that tell a file from another file of the same path."""
+    """Return numbers that differ between two files with the same path."""
     try:
         status = path.stat()
     except FileNotFoundError:

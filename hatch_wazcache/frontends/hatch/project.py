@@ -101,7 +101,7 @@ class HatchProject:
         self._run_hooks("editable", lambda project: refresh_editable(project, report))
 
     def _run_hooks(self, version: str, work: Callable[[Project], None]) -> None:
-        """Run the hooks of a build. Ours does this work, and hatchling makes no wheel."""
+        """Run the hooks of a build. Our hook does this work, and hatchling makes no wheel."""
         with self._one_message():
             self._builder.metadata.validate_fields()
             self._builder.load_plugins()
@@ -154,6 +154,6 @@ class _Builder(WheelBuilder):
 
     def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[Any]]:
         hooks = super().get_build_hooks(directory)
-        ours = hooks[_NAME] = self.our_hook(directory)
-        ours.work = self.work
+        hook = hooks[_NAME] = self.our_hook(directory)
+        hook.work = self.work
         return hooks

@@ -1,4 +1,4 @@
-"""The sdist: every asset is in it, and nothing that caches or editable installs left."""
+"""The sdist: it holds every asset, and no files of caches or editable installs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["prepare_sdist"]
 def prepare_sdist(
     config: BuilderConfig, options: Config, build_data: dict[str, Any]
 ) -> TemporaryDirectory[str]:
-    """Add the assets to hatchling's sdist, and leave out what has no place in it.
+    """Add the assets to hatchling's sdist, and leave out unwanted files.
 
     Args:
         config: hatchling's configuration of the sdist.
         options: our options.
-        build_data: what the hooks have set; gets the assets.
+        build_data: hatchling's data, as the hooks have set it; gets the assets.
 
     Returns:
         A folder with copies of assets, to keep until the sdist is written. It is removed when the

@@ -1,4 +1,4 @@
-"""The platform wheel out of hatchling's wheel, from the hook's `initialize` to its `finalize`."""
+"""The platform wheel from hatchling's wheel: from the hook's `initialize` to its `finalize`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HatchlingWheel:
     def __init__(
         self, config: BuilderConfig, location: str, project: Project, target: Target
     ) -> None:
-        """Begin nothing yet.
+        """Prepare; nothing is written yet.
 
         Args:
             config: hatchling's configuration of the wheel.
@@ -53,7 +53,7 @@ class HatchlingWheel:
         """Whether an earlier hook has tagged the wheel for one platform."""
         self._wheel: PlatformWheel | None = None
         self._left_out: Collection[str] = ()
-        """Members of hatchling's wheel to leave out: replaced by ours, or unwanted."""
+        """Members of hatchling's wheel to leave out: replaced or unwanted ones."""
 
     def begin(
         self,
@@ -66,8 +66,8 @@ class HatchlingWheel:
 
         Args:
             build: the build of this wheel.
-            directory: where the wheel will lie.
-            build_data: what the hooks have set; gets the wheel's tag.
+            directory: the folder of the wheel.
+            build_data: hatchling's data, as the hooks have set it; gets the wheel's tag.
             later_targets: the targets of wheels that are built next.
 
         Raises:
@@ -95,7 +95,7 @@ class HatchlingWheel:
         Args:
             build: the build of this wheel.
             base: hatchling's wheel, which is replaced.
-            build_data: what the hooks have set.
+            build_data: hatchling's data, as the hooks have set it.
 
         Raises:
             WazcacheError: a later hook has set another tag, or the wheel cannot be written.

@@ -1,4 +1,4 @@
-"""The last step of setuptools' `build`, which compiles. The other commands work through it."""
+"""The last step of setuptools' `build`, which compiles. The other commands use it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class BuildWazcache(Command):
             self.build.close()
         self.build = None
 
-    # for `editable_wheel` and `sdist`, which ask every step of `build`
+    # for `editable_wheel` and `sdist`, which call these methods of every step of `build`
 
     def get_source_files(self) -> list[str]:
         """Return the assets, for the sdist. Errors are reported when the sdist is written."""

@@ -41,11 +41,11 @@ __all__ = ["command_class"]
 
 
 def command_class(name: str, look_up: Callable[[str], type[Command]]) -> type[Command]:
-    """Return the class of a command, wrapped if the command takes part in our build.
+    """Return the class of a command, wrapped if hatch-wazcache needs a part of it.
 
     Args:
         name: the command's name.
-        look_up: returns the class without us.
+        look_up: returns the original class.
     """
     if name == NAME:
         return BuildWazcache
@@ -61,9 +61,8 @@ def _wrapped(wrapper: type, base: type) -> type:
 class _EggInfo(egg_info):
     """Adds the project's wasmtime to the requirements of a build.
 
-    To answer a front end's question for them, setuptools runs this command with a special class of
-    distributions, and catches an exception with the list. It passes `setup_requires` on in the same
-    way.
+    If a front end asks for them, setuptools runs this command with a special distribution class,
+    and catches an exception that holds the list. It handles `setup_requires` in the same way.
     """
 
     def run(self) -> None:
@@ -99,17 +98,17 @@ class _Develop(develop):
 
 
 class _Sdist(sdist):
-    """Holds every asset, whatever MANIFEST.in says, and no file that an editable install left."""
+    """Adds every asset, whatever MANIFEST.in says, and leaves out files of editable installs."""
 
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         with one_message():
             step = build_wazcache(self.distribution)
-            ours = step.files.for_sdist(files, step.config)
-        super().make_release_tree(base_dir, ours)
+            chosen = step.files.for_sdist(files, step.config)
+        super().make_release_tree(base_dir, chosen)
 
 
 class _BdistWheel(bdist_wheel):
-    """Makes setuptools' wheel in a temporary folder, and the platform wheel out of it."""
+    """Makes setuptools' wheel in a temporary folder, and the platform wheel from it."""
 
     def initialize_options(self) -> None:
         super().initialize_options()

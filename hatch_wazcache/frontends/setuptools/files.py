@@ -24,10 +24,10 @@ __all__ = ["SetuptoolsFiles"]
 
 
 class SetuptoolsFiles:
-    """What the other steps of setuptools' `build` do with a project's files."""
+    """The files of a project in the other steps of setuptools' `build`."""
 
     def __init__(self, step: Command, root: Path) -> None:
-        """Ask nothing yet.
+        """Prepare; nothing is read yet.
 
         Args:
             step: our own step of `build`.
@@ -97,7 +97,7 @@ class SetuptoolsFiles:
         return [asset.relative.replace("/", os.sep) for asset in found]
 
     def for_sdist(self, names: Iterable[str], config: Config) -> list[str]:
-        """Return the files of the sdist: all assets, and no file that has no place there.
+        """Return the files of the sdist: all assets, but no unwanted files.
 
         Args:
             names: the files that setuptools has chosen, relative to the root.
@@ -115,7 +115,7 @@ class SetuptoolsFiles:
         return kept + [asset for asset in assets if str(self._root / asset) not in files]
 
     def prepare_build(self, config: Config) -> None:
-        """Keep the assets out of the folder of `build`, and remove what old builds left there.
+        """Keep the assets out of the folder of `build`, and remove files of old builds there.
 
         setuptools packs every file in that folder. This saves time: assets that are copied there in
         another way are replaced in the wheel, or left out.
@@ -141,7 +141,7 @@ class SetuptoolsFiles:
         ]
 
     def left_out(self, assets: Collection[str], config: Config) -> set[str]:
-        """Return the members of setuptools' wheel to leave out: replaced by ours, or unwanted.
+        """Return the members of setuptools' wheel to leave out: replaced or unwanted ones.
 
         Args:
             assets: paths in the distribution.

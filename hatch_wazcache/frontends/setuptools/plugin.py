@@ -1,6 +1,6 @@
 """The plugin: setuptools calls it for every project where hatch-wazcache is installed.
 
-It is small, and it imports little: most of these projects have none of our options.
+It is small and imports little, because most of these projects do not use hatch-wazcache.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["finalize_distribution"]
 
 
 def finalize_distribution(distribution: Distribution) -> None:
-    """Wrap the commands of a project that has our options.
+    """Wrap the commands of a project that uses hatch-wazcache.
 
     The lookup of commands is wrapped, not `cmdclass`: setuptools reads `[tool.setuptools.cmdclass]`
     later than it calls this function, and then replaces `cmdclass` as a whole.
 
     Args:
-        distribution: the project. It knows only the arguments of `setup()` yet.
+        distribution: the project. At this time it has only the arguments of `setup()`.
     """
     from hatch_wazcache.project.pyproject import (
         HATCHLING,
@@ -39,7 +39,7 @@ def finalize_distribution(distribution: Distribution) -> None:
         pyproject = read_pyproject(root)
     except WazcacheError:  # setuptools reads the same file, and reports its errors
         return
-    if build_backend(pyproject) == HATCHLING:  # one of its hooks runs setuptools
+    if build_backend(pyproject) == HATCHLING:  # one of its hooks may run setuptools
         return
     if message := unread_table(root, pyproject):
         raise SystemExit(with_prefix(message))

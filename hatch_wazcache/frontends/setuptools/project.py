@@ -28,7 +28,7 @@ class SetuptoolsProject:
     """A project with `[tool.wazcache]` that setuptools reads."""
 
     def __init__(self, root: Path) -> None:
-        """Read nothing yet.
+        """Prepare; nothing is read yet.
 
         Args:
             root: the folder of its `pyproject.toml`, absolute.
@@ -39,7 +39,7 @@ class SetuptoolsProject:
         """Return the options.
 
         Raises:
-            WazcacheError: all that is wrong with them, one line each.
+            WazcacheError: all their problems, one line each.
         """
         return project_config(self.root, os.environ)
 
