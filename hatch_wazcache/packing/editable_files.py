@@ -84,7 +84,7 @@ def remove(root: Path, project: str, manifest: str, keep: Container[Path] = ()) 
         for path in _manifests(folder, manifest):
             for written in listed(path, root, project):
                 if written not in keep and written.is_file() and _is_ours(written, path):
-                    written.unlink()
+                    written.unlink(missing_ok=True)
 
 
 def _is_ours(path: Path, manifest: Path) -> bool:
