@@ -12,6 +12,7 @@ from hatch_wazcache.formats.wasm import WasmReader
 from hatch_wazcache.packing.entries import Entries
 from hatch_wazcache.packing.manifests import manifest_for_wheel
 from hatch_wazcache.packing.plan import Plan, make_plan
+from hatch_wazcache.project.engine_check import check_engine, contradiction
 from hatch_wazcache.resources import loader_text
 
 if TYPE_CHECKING:
@@ -83,10 +84,10 @@ class Build:
             if warning not in self.warnings:
                 self.warnings.add(warning)
                 self.report.warn(warning)
-        contradiction = self.project.requirement.contradiction(wasmtime.version, target)
-        if contradiction and contradiction not in self.warnings:
-            self.warnings.add(contradiction)
-            self.report.trouble(contradiction)
+        problem = contradiction(self.project.requirement, wasmtime.version, target)
+        if problem and problem not in self.warnings:
+            self.warnings.add(problem)
+            self.report.trouble(problem)
 
     def _plan(self, target: Target) -> Plan:
         config, layout = self.project.config, self.project.layout
@@ -168,7 +169,9 @@ def _engine_warnings(project: Project, wasmtime: InstalledWasmtime, target: Targ
         WazcacheError: no user of the target has the installed one.
     """
     old = [wasmtime.age_warning] if wasmtime.age_warning else []
-    return old + project.requirement.check(wasmtime.version, target, project.requires_python)
+    return old + check_engine(
+        project.requirement, wasmtime.version, target, project.requires_python
+    )
 
 
 def warm(project: Project, report: Report) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from hatch_wazcache.engine.targets import TARGETS, find_targets, native_system
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.engine_check import check_engine
 from hatch_wazcache.project.engine_requirement import EngineRequirement
 from tests.support.options import requirements
 from tests.support.projects import Project
@@ -27,7 +28,7 @@ def install(requirement: EngineRequirement, target: str = "native") -> list[str]
 
 def check(requirement: EngineRequirement, installed: str, target: str = NATIVE) -> str:
     """Return the warning about an installed version, if there is one."""
-    warnings = requirement.check(installed, TARGETS[target])
+    warnings = check_engine(requirement, installed, TARGETS[target])
     assert len(warnings) <= 1, warnings
     return "".join(warnings)
 
@@ -200,7 +201,7 @@ def test_every_python_that_the_project_admits_counts():
     ]
     warning = check(required(lines), "48.0.0")
     assert f"wasmtime<37,>=36 for {NATIVE} with Python 3.9, 3.10" in warning
-    assert required(lines).check("48.0.0", TARGETS[NATIVE], ">=3.11") == []
+    assert check_engine(required(lines), "48.0.0", TARGETS[NATIVE], ">=3.11") == []
 
 
 def test_a_python_whose_users_get_no_wasmtime_is_named():
@@ -213,7 +214,7 @@ def test_a_target_whose_users_get_no_wasmtime_is_refused():
     lines = ["wasmtime>=48,<49; sys_platform != 'win32'"]
     with pytest.raises(WazcacheError, match="does not require wasmtime on x86_64-windows"):
         check(required(lines), "48.0.0", "x86_64-windows")
-    assert required(lines).check("48.0.0", TARGETS["any"]) == []
+    assert check_engine(required(lines), "48.0.0", TARGETS["any"]) == []
 
 
 # a project that does not name wasmtime
