@@ -1,4 +1,4 @@
-"""setuptools: the same wheels, sdists and editable installs as by the hatch hook."""
+"""setuptools: the same wheels as by the hatch hook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from hatch_wazcache.engine.targets import TARGETS
-from tests.support.environments import environment_of
 from tests.support.marks import needs_c_compiler
 from tests.support.paths import EXAMPLE
 from tests.support.projects import (
@@ -20,26 +19,28 @@ from tests.support.projects import (
     Built,
     Project,
     SetuptoolsProject,
-    run_python,
+    flat_setuptools_project,
     unpack_sdist,
 )
 from tests.support.wasm import ANSWER, tiny
-from tests.support.wheels import TARGET, members, ours, precompiled, unpack, wheel_contents
+from tests.support.wheels import (
+    TARGET,
+    load_editable,
+    members,
+    ours,
+    precompiled,
+    unpack,
+    wheel_contents,
+)
 
 PLATFORM = ".".join(TARGETS[TARGET].platform_tags)
 FOREIGN = "aarch64-linux" if TARGET != "aarch64-linux" else "x86_64-linux"
-WROTE = {f"demo/a.{TARGET}.cwasm", "demo/_wazcache.json", "demo/_wazcache.py"}
 FIND = '[tool.setuptools.packages.find]\ninclude = ["demo*", "other*"]\n'
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> SetuptoolsProject:
-    """A flat project with the package `demo` and one tiny asset, `demo/a.wasm`."""
-    made = SetuptoolsProject(tmp_path / "project", tmp_path / "cache")
-    made.write("pyproject.toml", SETUPTOOLS_PYPROJECT)
-    made.write("demo/__init__.py")
-    made.write("demo/a.wasm", tiny("a"))
-    return made
+    return flat_setuptools_project(tmp_path)
 
 
 def arrange(project: SetuptoolsProject, setuptools: str, assets: str = '["demo/*.wasm"]') -> None:
@@ -223,31 +224,6 @@ def test_assets_go_where_their_package_goes(
     assert built.status == 0, built.output
     assert not any(name.endswith(("wasm", "_wazcache.py")) for name in built.names)
     assert load_editable(built, wasm.values()) == [True] * len(wasm)
-
-
-def load_editable(built: Built, places: object) -> list[bool]:
-    """Load assets by the packages of an editable wheel, as an environment has them."""
-    folder = built.wheel.parent.parent / "site"
-    unpack(built.wheel, folder)
-    code = """
-import importlib, json, site, sys
-site.addsitedir(sys.argv[1])
-for place in json.loads(sys.argv[2]):
-    parts = place.split("/")[:-1]
-    while True:
-        try:
-            loader = importlib.import_module(".".join([*parts, "_wazcache"]))
-            break
-        except ModuleNotFoundError:
-            parts.pop()
-    name = place[len("/".join(parts)) + 1:]
-    loader.load_module(name, strict=True)
-    print(json.dumps(loader.status(name).precompiled))
-"""
-    words = ["-c", code, str(folder), json.dumps(list(places))]
-    ran = Project(folder, folder).run_python(*words)
-    assert ran.status == 0, ran.output
-    return [json.loads(line) for line in ran.output.splitlines()]
 
 
 def test_a_glob_for_all_folders_does_not_find_copies_in_build(project: SetuptoolsProject):
@@ -491,100 +467,6 @@ def test_a_table_that_is_none_is_refused(project: SetuptoolsProject, value: str)
     built = project.build()
     assert "wazcache: tool.wazcache: must be a table of options" in built.output
     assert "Traceback" not in built.output
-
-
-# editable installs and sdists
-
-
-@pytest.mark.parametrize("mode", ["lenient", "strict"])
-def test_an_editable_install_writes_beside_the_sources_and_loads(
-    project: SetuptoolsProject, mode: str
-):
-    before = set(project.tree())
-    built = project.editable(mode)
-    assert set(project.tree()) == before | WROTE
-    assert load_editable(built, ["demo/a.wasm"]) == [True]
-    tree = project.root if mode == "lenient" else next((project.root / "build").glob("__editable*"))
-    project.write("demo/a.wasm", tiny("changed since"))
-    ran = run_python("from demo._wazcache import *; load_module('a.wasm')", tree)
-    assert "the .wasm has changed since; install the project again" in ran.output
-
-
-def test_a_second_editable_install_removes_what_is_stale(project: SetuptoolsProject):
-    project.append("[tool.setuptools.package-data]\ndemo = ['*']\n")
-    project.write("MANIFEST.in", "graft demo\n")
-    project.write("demo/b.wasm", tiny("b"))
-    assert project.editable("strict").status == 0
-    (project.root / "demo/b.wasm").unlink()
-    built = project.editable("strict")
-    assert built.status == 0, built.output
-    assert [name for name in project.tree() if "demo/b" in name] == []
-    assert load_editable(built, ["demo/a.wasm"]) == [True]
-
-
-def test_nothing_of_an_editable_install_gets_any_further(project: SetuptoolsProject):
-    project.append("[tool.setuptools.package-data]\ndemo = ['*']\n")
-    project.write("MANIFEST.in", "graft demo\n")
-    text = (project.root / "pyproject.toml").read_text()
-    clean = project.build().wheel.read_bytes(), sorted_sdist(project)
-    shutil.rmtree(project.root / "build")
-    more = "profiles.metered.consume-fuel = true\nloader = 'demo/wasm.py'\n"
-    metered = text.replace(
-        "[tool.setuptools.package-data]", f"{more}[tool.setuptools.package-data]"
-    )
-    project.write("pyproject.toml", metered)
-    assert project.editable().status == 0
-    assert "demo/wasm.py" in project.tree()
-    project.write("pyproject.toml", text)
-    built = project.build()
-    assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
-    assert (built.wheel.read_bytes(), sorted_sdist(project)) == clean
-
-
-def sorted_sdist(project: SetuptoolsProject) -> list[str]:
-    folder = project.root.parent / "sdist"
-    shutil.rmtree(folder, ignore_errors=True)
-    tree = unpack_sdist(project.sdist(), folder, project.cache).root
-    names = (path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
-    return sorted(names)
-
-
-def test_a_cache_inside_the_project_gets_no_further(project: SetuptoolsProject):
-    project.options('assets = ["demo/*.wasm"]\ncache-dir = "demo/cache"')
-    project.append("[tool.setuptools.package-data]\ndemo = ['**/*']\n")
-    project.write("MANIFEST.in", "graft demo\n")
-    for _ in range(2):
-        built = project.build(WAZCACHE_DIR="")
-        assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
-    assert [name for name in sorted_sdist(project) if "cache/" in name] == []
-
-
-def test_an_sdist_needs_no_wasmtime_and_refuses_a_glob_that_matches_nothing(
-    project: SetuptoolsProject,
-):
-    project.python = environment_of("setuptools")
-    assert project.sdist().is_file()
-    project.options('assets = ["demo/*.wsam"]')
-    built = project.backend("build_sdist")
-    assert 'wazcache: tool.wazcache.assets: "demo/*.wsam" matches no file' in built.output
-    assert "Traceback" not in built.output
-
-
-@pytest.mark.parametrize("version", ["69.0.3", ""])
-def test_develop(project: SetuptoolsProject, tmp_path: Path, version: str):
-    """By itself in old versions, by way of pip and an editable wheel in new ones."""
-    packages = [f"setuptools=={version}", "wheel<0.46"] if version else ["setuptools"]
-    made = environment_of(*packages, "pip", "wasmtime==48.0.0")
-    folder = tmp_path / "environment"
-    shutil.copytree(made.parent.parent, folder, symlinks=True)
-    project.python = folder / "bin" / "python"
-    done = project.setup("develop", "--no-deps", PIP_NO_BUILD_ISOLATION="0", PIP_NO_INDEX="1")
-    assert done.status == 0, done.output
-    ran = run_python(
-        "from demo._wazcache import *; load_module('a.wasm', strict=True); import demo; "
-        "print(demo.__file__, status('a.wasm').precompiled)", tmp_path, project.python,
-    )  # fmt: skip
-    assert ran.output == f"{project.root}/demo/__init__.py True\n"
 
 
 # the command line

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import corpus
 from tests.support.environments import environment_of, environment_with
-from tests.support.wasm import SMALL
+from tests.support.wasm import SMALL, tiny
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -252,3 +252,12 @@ def run_python(code: str, path: Path, python: Path = Path(sys.executable), **env
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     return Built(done.returncode, done.stdout)
+
+
+def flat_setuptools_project(folder: Path) -> SetuptoolsProject:
+    """Make a flat project with the package `demo` and one tiny asset, `demo/a.wasm`."""
+    made = SetuptoolsProject(folder / "project", folder / "cache")
+    made.write("pyproject.toml", SETUPTOOLS_PYPROJECT)
+    made.write("demo/__init__.py")
+    made.write("demo/a.wasm", tiny("a"))
+    return made

@@ -12,7 +12,7 @@ from pathlib import Path
 from installer.sources import WheelFile
 
 from hatch_wazcache.engine.targets import native_target
-from tests.support.projects import Built
+from tests.support.projects import Built, Project
 
 TARGET = native_target().name
 """The name of this machine's target, which is in the names of artifacts."""
@@ -84,3 +84,28 @@ def precompiled(folder: Path, python: Path = Path(sys.executable)) -> dict[str, 
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     return json.loads(done.stdout)
+
+
+def load_editable(built: Built, places: object) -> list[bool]:
+    """Load assets by the packages of an editable wheel, as an environment has them."""
+    folder = built.wheel.parent.parent / "site"
+    unpack(built.wheel, folder)
+    code = """
+import importlib, json, site, sys
+site.addsitedir(sys.argv[1])
+for place in json.loads(sys.argv[2]):
+    parts = place.split("/")[:-1]
+    while True:
+        try:
+            loader = importlib.import_module(".".join([*parts, "_wazcache"]))
+            break
+        except ModuleNotFoundError:
+            parts.pop()
+    name = place[len("/".join(parts)) + 1:]
+    loader.load_module(name, strict=True)
+    print(json.dumps(loader.status(name).precompiled))
+"""
+    words = ["-c", code, str(folder), json.dumps(list(places))]
+    ran = Project(folder, folder).run_python(*words)
+    assert ran.status == 0, ran.output
+    return [json.loads(line) for line in ran.output.splitlines()]
