@@ -252,7 +252,8 @@ def source_files(folder: str) -> set[str]:
 
 def test_our_own_release_passes_twine_and_check_wheel_contents(release: Path):
     _run("twine", "check", "--strict", *release.glob("*.*"))
-    _run("check_wheel_contents", "--no-config", *release.glob("*.whl"))
+    # PyInstaller wants its hooks named `hook-…`, which is no name of a module: W004.
+    _run("check_wheel_contents", "--no-config", "--ignore", "W004", *release.glob("*.whl"))
 
 
 def test_our_own_wheel_holds_the_package_and_nothing_else(release: Path):

@@ -180,7 +180,9 @@ def synthesizes_with_every_kind_of_path(yosys: Path, folder: Path):
 
 
 def ends_at_once_when_interrupted(yosys: Path, folder: Path):
-    process = subprocess.Popen([yosys], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # A shell's background job ignores the signal, and so do its children.
+    command = ["env", "--default-signal=INT", yosys]
+    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     while b"Yosys" not in process.stdout.readline():  # its banner; then it waits for commands
         assert process.poll() is None
