@@ -87,7 +87,7 @@ def test_an_environment_without_wasmtime_is_refused(project: Refusing):
 
 def test_a_wasmtime_outside_the_requirement_is_refused(project: Refusing):
     project.requires("wasmtime>=36,<37")
-    project.refused("wasmtime 48.", "project.dependencies says wasmtime<37,>=36; install one that")
+    project.refused("wasmtime 48.", "project.dependencies says wasmtime<37,>=36; install a version")
 
 
 def test_a_component_needs_a_wasmtime_that_knows_them(project: Refusing):
