@@ -31,6 +31,9 @@ __all__ = ["refresh_editable", "write_editable"]
 
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
+_SHARING_VIOLATION = 32
+"""Windows' error for a file that a process uses, as for an artifact that is loaded."""
+
 
 class _ReadOnlyError(WazcacheError):
     """The user has no permission to write to the source tree."""
@@ -93,7 +96,9 @@ def _write(build: Build) -> None:
             _write_package(build, package, committed, current)
     except OSError as error:
         where = error.filename or build.project.layout.root  # a full disk has no name
-        kind = _ReadOnlyError if error.errno in _NO_PERMISSION else WazcacheError
+        in_use = getattr(error, "winerror", None) == _SHARING_VIOLATION
+        read_only = error.errno in _NO_PERMISSION and not in_use
+        kind = _ReadOnlyError if read_only else WazcacheError
         raise kind(
             f"{where}: cannot be written: {error.strerror or error}; an editable install puts "
             "artifacts beside the .wasm files"

@@ -172,10 +172,10 @@ def test_a_leftover_is_swept_and_a_file_that_somebody_holds_or_moves_is_not(tmp_
 
 
 def test_a_key_is_claimed_once(cache: CacheDirectory):
-    claim = cache.claim(key(1))
-    assert cache.claim(key(1)) is None
+    claim = cache.lock_key(key(1))
+    assert cache.lock_key(key(1)) is None
     claim.close()
-    again = cache.claim(key(1))
+    again = cache.lock_key(key(1))
     assert again is not None
     again.close()
 
