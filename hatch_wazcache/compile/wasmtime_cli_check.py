@@ -44,6 +44,9 @@ _PATIENCE = 60.0
 _LONGEST_VERSION = 200
 """The most bytes of output that are read as a version."""
 
+_LONGEST_REASON = 300
+"""The most bytes of an error that a message quotes."""
+
 _PROBE = bytes.fromhex(
     "0061736d0100000001060160017f017f030403000000040401700002050401010104060d017c014400000000"
     "0000f83f0b070501016600020908010041000b0200010a56030a00200041082d00006a0b1a01017c23002000"
@@ -97,7 +100,7 @@ class Candidate:
                 cwd=tempfile.gettempdir(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,  # if it prints more than a pipe holds, it waits
                 env=clean_environment(),
                 start_new_session=True,
             )
@@ -115,10 +118,13 @@ class Candidate:
             timer.cancel()
             kill_tree(process)
             process.wait()
+        assert process.stderr is not None
+        with process.stderr as errors:
+            reason = _last_line(errors.read())
         if late.is_set():
             raise UnfitError(f"{path} --version does not end within {self._patience:g} s")
         if status != 0:
-            raise UnfitError(f"{path} --version ends with status {status}")
+            raise UnfitError(f"{path} --version ends with status {status}{reason}")
         return printed.decode("utf-8", "replace").strip()
 
     def check_bytes(self, settings: Mapping[str, bool | int | str], notes: Notes) -> None:
@@ -185,6 +191,12 @@ class Candidate:
                     raise UnfitError(f"{wasmtime_cli.path} {failure}")
                 digests.append(read_entry(outcome.written, key.digest).sha256)
         return digests
+
+
+def _last_line(output: bytes) -> str:
+    """Return the last line that a program printed, after a colon; empty if it printed none."""
+    lines = output[-_LONGEST_REASON:].decode("utf-8", "replace").split("\n")
+    return next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
 
 
 def _kill(process: subprocess.Popen[bytes], late: threading.Event) -> None:

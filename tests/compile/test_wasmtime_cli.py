@@ -147,6 +147,11 @@ def test_a_build_for_this_machine_needs_no_wasmtime_cli(project: Project):
         ("head -c 100000 /dev/urandom", "`--version` printed"),
         ("exec yes", r"printed 'y\ny\ny"),
         ("exit 3", "--version ends with status 3"),
+        (
+            "echo Traceback >&2; echo PermissionError: not executable >&2; exit 1",
+            "--version ends with status 1: PermissionError: not executable;",
+        ),
+        ("yes error >&2", "--version does not end within 2 s"),
         ("kill -SEGV $$", "--version ends with status -11"),
         ("sleep 1000", "--version does not end within 2 s"),
     ],
