@@ -252,8 +252,16 @@ def source_files(folder: str) -> set[str]:
 
 def test_our_own_release_passes_twine_and_check_wheel_contents(release: Path):
     _run("twine", "check", "--strict", *release.glob("*.*"))
-    # PyInstaller wants its hooks named `hook-…`, which is no name of a module: W004.
-    _run("check_wheel_contents", "--no-config", "--ignore", "W004", *release.glob("*.whl"))
+    (wheel,) = release.glob("*.whl")
+    checked = subprocess.run(
+        [sys.executable, "-m", "check_wheel_contents", "--no-config", wheel],
+        text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    # Its one complaint: PyInstaller wants its hooks named `hook-…`, which is no name of a module.
+    assert checked.stdout.splitlines() == [
+        f"{wheel}: W004: Module is not located at importable path:",
+        "  hatch_wazcache/resources/pyinstaller/hook-wasmtime.py",
+    ]
 
 
 def test_our_own_wheel_holds_the_package_and_nothing_else(release: Path):
