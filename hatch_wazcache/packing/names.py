@@ -71,7 +71,10 @@ def collisions(places: Places, owners: Mapping[str, str], root: Path) -> Iterato
     """
     owners = dict(owners)
     for distribution, owner in places:
-        one, another = _shown(owner, root), _shown(owners.setdefault(distribution, owner), root)
+        other = owners.setdefault(distribution, owner)
+        if other == owner:
+            continue  # as for nearly all files; to compare the paths takes longer
+        one, another = _shown(owner, root), _shown(other, root)
         if one != another:
             yield f"{one} and {another} would both be {distribution} in the wheel; rename one"
 
