@@ -67,7 +67,7 @@ def _variables() -> str:
     for option in OPTIONS:
         if option.variable:
             meanings[option.variable] = f"replaces the option `{option.name}`"
-    meanings[environment.ENGINE] += " and the requirements of the project on wasmtime"
+    meanings[environment.ENGINE] += " or `engines`, and the requirements of the project on wasmtime"
     return _table(
         ("variable", "meaning"), [[f"`{name}`", meanings[name]] for name in sorted(meanings)]
     )

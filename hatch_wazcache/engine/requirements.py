@@ -21,6 +21,7 @@ __all__ = [
     "admits_other_majors",
     "for_one_major",
     "marker_environment",
+    "one_major",
     "place_text",
     "requirements_text",
 ]
@@ -108,14 +109,28 @@ def admits_other_majors(requirements: Sequence[Requirement], majors: set[int]) -
 
     If there is one, it is next to one of these majors, or next to one that a line names.
     """
+    near = _near(requirements, majors)
+    return any(admits_major(requirements, major) for major in near - majors if major > 0)
+
+
+def _near(requirements: Sequence[Requirement], majors: set[int]) -> set[int]:
+    """Return majors, those that lines name, and the numbers next to each."""
     named = {
         int(number)
         for one in requirements
         for specifier in one.specifier
         if (number := specifier.version.partition(".")[0]).isdecimal() and len(number) < 9
     }
-    near = {major + step for major in majors | named for step in (-1, 0, 1)}
-    return any(admits_major(requirements, major) for major in near - majors if major > 0)
+    return {major + step for major in majors | named for step in (-1, 0, 1)}
+
+
+def one_major(requirement: Requirement) -> int | None:
+    """Return the major version that a requirement admits; None if it admits several, or none."""
+    lines = [requirement]
+    admitted = [major for major in _near(lines, set()) if admits_major(lines, major)]
+    if len(admitted) != 1 or admits_other_majors(lines, set(admitted)):
+        return None
+    return admitted[0]
 
 
 def for_one_major(major: int | None) -> str:

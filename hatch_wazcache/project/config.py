@@ -53,6 +53,14 @@ class Config(NamedTuple):
     """Seconds."""
     engine: str | None
     """A requirement on wasmtime."""
+    engines: tuple[str, ...]
+    """Requirements on wasmtime, each for another major version. Empty: one engine, as `engine` and
+    the dependencies say."""
+    companion: str | None
+    """The name of the distribution for the artifacts, as the user writes it. None: there is none.
+    """
+    fallback: str
+    """What the loader does where no artifact fits: `cache`, `compile` or `error`."""
     strict: bool
 
     @property

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CPUS",
+    "FALLBACKS",
     "PROFILE_NAME",
     "RESERVED_NAMES",
     "Field",
@@ -31,7 +32,7 @@ __all__ = [
     "read_bool",
     "read_cache_dir",
     "read_cpus",
-    "read_engine",
+    "read_fallback",
     "read_flag_text",
     "read_loader",
     "read_path",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 CPUS = ("baseline", *CPU_LEVELS, "native")
+
+FALLBACKS = ("cache", "compile", "error")
 
 PROFILE_NAME = r"[a-z0-9]+([_-][a-z0-9]+)*"
 RESERVED_NAMES = (*TARGETS, *CPUS, "all")
@@ -157,6 +160,14 @@ def read_flag_text(field: Field) -> bool:
     return field.value.lower() in ("1", "true")
 
 
+def read_fallback(field: Field) -> str:
+    """Read what the loader does where no artifact fits."""
+    if field.value not in FALLBACKS:
+        hint = nearest(field.value, FALLBACKS)
+        field.wrong(f"one of {_quoted(FALLBACKS)}" + (f"; {hint}" if hint else ""))
+    return str(field.value)
+
+
 def read_seconds(field: Field) -> float:
     """Read a duration."""
     value = field.value
@@ -209,19 +220,6 @@ def read_cache_dir(field: Field) -> Path | None:
     if path is not None and field.root.is_relative_to(path):
         field.wrong("a folder that does not contain the project")
     return path
-
-
-def read_engine(field: Field) -> str:
-    """Read a requirement on wasmtime."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        right = Requirement(field.value).name.lower() == "wasmtime"
-    except (InvalidRequirement, TypeError):
-        right = False
-    if not right:
-        field.wrong('a requirement such as "wasmtime>=48,<49"')
-    return str(field.value)
 
 
 def read_loader(field: Field) -> str | None:

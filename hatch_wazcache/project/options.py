@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
-from hatch_wazcache.engine.settings import SETTINGS, Setting
 from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.formats.strip import STRIP
-from hatch_wazcache.project import fields
+from hatch_wazcache.project import distribution_fields, fields
 from hatch_wazcache.project.config import Config
+from hatch_wazcache.project.distribution_fields import COMPANION_NAME, ENGINE_PATTERN
 from hatch_wazcache.project.fields import Field
+from hatch_wazcache.project.value_schemas import ASSET, FLAG, PROFILES, TEXT, one_or_list, sentence
 from hatch_wazcache.util import environment
 from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.util.toml_text import toml_key, toml_value
@@ -55,60 +56,8 @@ class Option:
     @property
     def plain_description(self) -> str:
         """Return the description as a sentence without links."""
-        return _sentence(re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", self.description))
+        return sentence(re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", self.description))
 
-
-def _one_or_list(item: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:
-    """Describe a list that may be written as its only item."""
-    items = {"type": "array", "items": item, "uniqueItems": True}
-    return {"anyOf": [item, items if empty else {**items, "minItems": 1}]}
-
-
-def _setting_schema(setting: Setting) -> dict[str, Any]:
-    schema: dict[str, Any] = {"description": _sentence(setting.description)}
-    if setting.type is bool:
-        return {**schema, "type": "boolean"}
-    if setting.type is int:
-        bounds = {"minimum": setting.minimum, "maximum": setting.maximum}
-        return {**schema, "type": "integer", **bounds}
-    return {**schema, "enum": list(setting.choices)}
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
-
-
-_TEXT = {"type": "string", "minLength": 1}
-_FLAG = {"type": "boolean"}
-
-_ASSET = {
-    "anyOf": [
-        _TEXT,
-        {
-            "type": "object",
-            "properties": {
-                "path": {"description": "A glob.", **_TEXT},
-                "profiles": {"description": "Names of profiles.", **_one_or_list(_TEXT)},
-            },
-            "required": ["path"],
-            "additionalProperties": False,
-        },
-    ]
-}
-
-_PROFILES = {
-    "type": "object",
-    "minProperties": 1,
-    "propertyNames": {
-        "pattern": f"^{fields.PROFILE_NAME}$",
-        "not": {"enum": list(fields.RESERVED_NAMES)},
-    },
-    "additionalProperties": {
-        "type": "object",
-        "properties": {name: _setting_schema(setting) for name, setting in SETTINGS.items()},
-        "additionalProperties": False,
-    },
-}
 
 OPTIONS = (
     Option(
@@ -116,7 +65,7 @@ OPTIONS = (
         "the `.wasm` files to compile: globs; an item may be a table "
         '`{path = "…", profiles = ["…"]}`',
         fields.read_assets,
-        _one_or_list(_ASSET),
+        one_or_list(ASSET),
         required=True,
     ),
     Option(
@@ -124,7 +73,7 @@ OPTIONS = (
         'the systems to make [wheels for](targets.md): `"native"`, `"all"`, `"any"`, '
         '`"universal2-macos"`, or names `<arch>-<os>` such as `"x86_64-linux"`',
         fields.read_targets,
-        _one_or_list({"enum": ["native", "all", *TARGETS]}),
+        one_or_list({"enum": ["native", "all", *TARGETS]}),
         default=["native", "any"],
     ),
     Option(
@@ -132,7 +81,7 @@ OPTIONS = (
         "tables of [engine settings](options.md#settings), `[….profiles.NAME]`; an asset is "
         "compiled for each of them, unless it names its `profiles`",
         fields.read_profiles,
-        _PROFILES,
+        PROFILES,
         default={"default": {}},
         default_text="one profile, `default`, without settings; it exists beside other tables, too",
     ),
@@ -142,7 +91,7 @@ OPTIONS = (
         + "; or [a list](targets.md#several-artifacts-for-one-system), the best first: "
         "the loader uses the first that loads",
         fields.read_cpus,
-        _one_or_list({"enum": list(fields.CPUS)}),
+        one_or_list({"enum": list(fields.CPUS)}),
         default="baseline",
     ),
     Option(
@@ -150,7 +99,7 @@ OPTIONS = (
         'sections to leave out before compiling, `"name"` or `"debug"` or both, which makes '
         "[artifacts smaller](targets.md#without-names); the `.wasm` in the wheel keeps them",
         fields.read_strip,
-        _one_or_list({"enum": list(STRIP)}, empty=True),
+        one_or_list({"enum": list(STRIP)}, empty=True),
         default=[],
     ),
     Option(
@@ -158,7 +107,7 @@ OPTIONS = (
         "the [wasmtime CLI](targets.md#the-second-compiler), which compiles for other systems; "
         "or a folder that holds it",
         fields.read_path,
-        _TEXT,
+        TEXT,
         default_text="the one on `PATH`",
         variable=environment.COMPILER,
     ),
@@ -174,14 +123,14 @@ OPTIONS = (
         "keep-wasm",
         "whether the wheel holds the `.wasm`, too",
         fields.read_bool,
-        _FLAG,
+        FLAG,
         default=True,
     ),
     Option(
         "cache-dir",
         "the folder of [the cache](cache.md)",
         fields.read_cache_dir,
-        _TEXT,
+        TEXT,
         default_text="`wazcache` in the user's cache folder",
         variable=environment.CACHE_DIR,
     ),
@@ -205,18 +154,46 @@ OPTIONS = (
     Option(
         "engine",
         "the requirement on wasmtime to compile for, if the dependencies do not contain it",
-        fields.read_engine,
+        distribution_fields.read_engine,
         {"type": "string", "pattern": "^[Ww][Aa][Ss][Mm][Tt][Ii][Mm][Ee]"},
         default_text="wasmtime's line in `dependencies`, or else the one that all "
         "`optional-dependencies` agree on",
         variable=environment.ENGINE,
     ),
     Option(
+        "engines",
+        "the versions of wasmtime to compile for, [several in one wheel](targets.md#several-"
+        'versions-of-wasmtime), instead of `engine`: majors such as `"48"`, or requirements for '
+        'one major each such as `"wasmtime>=48.0.2,<49"`',
+        distribution_fields.read_engines,
+        one_or_list({"type": "string", "pattern": ENGINE_PATTERN}),
+        default_text="one, as `engine` says",
+        unset=(),
+    ),
+    Option(
+        "companion",
+        "the name of [a distribution for the artifacts](targets.md#companion-wheels), such as "
+        '`"gofmt-wasmtime"`: `hatch build -t wazcache` then makes wheels with this name for '
+        "each of `engines` and `targets`, and the package's own wheel holds no artifacts",
+        distribution_fields.read_companion,
+        {"type": "string", "pattern": f"^{COMPANION_NAME}$"},
+        default_text="none: the artifacts are in the package's own wheels",
+    ),
+    Option(
+        "fallback",
+        'what the loader does [where no artifact fits](targets.md#the-fallback): `"cache"` '
+        'compiles the `.wasm` and keeps the result for the next start, `"compile"` compiles it at '
+        'each start, `"error"` raises an error',
+        fields.read_fallback,
+        {"enum": list(fields.FALLBACKS)},
+        default="cache",
+    ),
+    Option(
         "strict",
         "whether warnings about the project are errors; problems of the cache or the machine are "
         "always warnings",
         fields.read_bool,
-        _FLAG,
+        FLAG,
         default=False,
         variable=environment.STRICT,
         read_variable=fields.read_flag_text,
@@ -251,6 +228,8 @@ def read_config(
     by_field = {name.replace("-", "_"): value for name, value in values.items()}
     given = "targets" in table
     config = Config(location=location, wanted=target, targets_given=given, **by_field)
+    if environment.read_variable(environment.ENGINE, variables):
+        config = config._replace(engines=())  # the variable replaces both options for one build
     if not given and not config.keep_wasm:  # a wheel for any system would be empty
         with_artifacts = tuple(target for target in config.targets if target.systems)
         config = config._replace(targets=with_artifacts or config.targets)
@@ -273,6 +252,21 @@ def _read(option: Option, whole: Field, variables: Mapping[str, str]) -> Any:
 
 def _contradictions(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
     """Yield the contradictions between options that are valid by themselves, one line each."""
+    if {"engine", "engines"} <= table.keys():
+        yield (
+            f"{config.location}.engine = {toml_value(table['engine'])}: must be left out beside "
+            f"{config.location}.engines, which replaces it"
+        )
+    if config.companion is not None and not config.keep_wasm:
+        yield (
+            f"{config.location}.keep-wasm = false: must be true with {config.location}.companion: "
+            "the package's own wheel holds the .wasm alone"
+        )
+    if config.companion is not None and config.loader is None:
+        yield (
+            f"{config.location}.loader = false: must be a path, or left out, with "
+            f"{config.location}.companion: the loader finds the artifacts there"
+        )
     for target in (*config.targets, config.wanted):
         yield from config.misfits(target) if target else ()
     for profile in config.profiles.values() if "debug" in config.strip else ():

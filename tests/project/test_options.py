@@ -47,6 +47,7 @@ def test_only_assets_has_no_default():
     assert (config.loader, config.cache_dir, config.engine) == ("", None, None)
     assert config.timeout == 1800
     assert config.strip == ()
+    assert (config.engines, config.companion, config.fallback) == ((), None, "cache")
     with pytest.raises(
         WazcacheError, match=r"wazcache\.assets is missing: must be a list of globs"
     ):
@@ -67,6 +68,7 @@ def test_every_option_is_taken():
         engine="wasmtime>=48,<49",
         strict=True,
         strip=["debug", "name"],
+        fallback="error",
     )
     assert [(pattern.glob, pattern.profiles) for pattern in config.assets] == [
         ("a/**/*.wasm", ("plain", "fuel")),
@@ -79,6 +81,7 @@ def test_every_option_is_taken():
     assert (config.cpu, config.compiler) == (("x86-64-v3", "baseline"), ROOT / "tools/wasmtime")
     assert config.engine == "wasmtime>=48,<49"
     assert config.strip == ("name", "debug")
+    assert (config.engines, config.companion, config.fallback) == ((), None, "error")
 
 
 def test_a_wheel_is_built_for_this_machine_if_it_is_among_the_targets():
@@ -96,6 +99,34 @@ def test_names_that_stand_for_the_same_target_give_one_wheel():
         "any",
         *(name for name in SYSTEMS if name != NATIVE),
     ]
+
+
+def test_an_item_of_engines_is_a_major_version_or_a_requirement_for_one():
+    config = read(
+        engines=["47", "wasmtime>=48,<49", "Wasmtime==50.0.1", "wasmtime~=49.0", "wasmtime==36.*"],
+        companion="Demo.wasmtime_1",
+    )
+    majors = ["wasmtime>=47,<48", "wasmtime<49,>=48", "wasmtime==50.0.1", "wasmtime~=49.0"]
+    assert config.engines == (*majors, "wasmtime==36.*")
+    assert config.companion == "Demo.wasmtime_1"
+
+
+def test_the_variable_for_the_engine_replaces_engines_too():
+    config = read({"WAZCACHE_ENGINE": "wasmtime==49.*"}, engines=["47", "48"])
+    assert (config.engine, config.engines) == ("wasmtime==49.*", ())
+
+
+def test_engine_and_engines_contradict_each_other():
+    (problem,) = problems(engine="wasmtime>=48,<49", engines=["47", "48"])
+    assert problem == (
+        f'engine = "wasmtime>=48,<49": must be left out beside {TABLE}.engines, which replaces it'
+    )
+
+
+def test_a_companion_needs_the_wasm_and_the_loader_in_the_package():
+    wasm, loader = problems(companion="demo-wasmtime", keep_wasm=False, loader=False)
+    assert wasm.startswith(f"keep-wasm = false: must be true with {TABLE}.companion")
+    assert loader.startswith(f"loader = false: must be a path, or left out, with {TABLE}.companion")
 
 
 @pytest.mark.parametrize("option", ["targets", "assets", "cpu", "strip", "profiles of an asset"])
@@ -193,6 +224,8 @@ def test_a_wrong_variable_is_named_with_what_is_allowed(name, value, allowed):
     assert problem.startswith(f'{name} = "{value}": must be {allowed}')
 
 
+ENGINES = 'must be a major version such as "48", or a requirement such as "wasmtime>=48,<49"'
+
 WRONG = [
     ("assets", "/demo/*.wasm", 'assets = "/demo/*.wasm": must be a glob relative to the project'),
     ("assets", [], "assets = []: must be a list of globs"),
@@ -287,6 +320,73 @@ WRONG = [
     ("engine", 48, 'engine = 48: must be a requirement such as "wasmtime>=48,<49"'),
     ("engine", ">=48", 'engine = ">=48": must be a requirement such as "wasmtime>=48,<49"'),
     ("engine", "wasmer>=3", 'engine = "wasmer>=3": must be a requirement such as "wasmtime'),
+    ("engines", [], 'engines = []: must be a list such as ["48", "50"]'),
+    ("engines", 48, 'engines = 48: must be a list such as ["48", "50"]'),
+    ("engines", {}, "engines = {}: must be a list such as"),
+    ("engines", [48], 'engines[0] = 48: must be a major version such as "48", or a requirement'),
+    ("engines", ["48", "v50"], 'engines[1] = "v50": must be a major version such as "48"'),
+    ("engines", ["048"], 'engines[0] = "048": must be a major version such as "48"'),
+    ("engines", ["48.0"], 'engines[0] = "48.0": must be a major version such as "48"'),
+    ("engines", ["wasmer>=3"], 'engines[0] = "wasmer>=3": must be a major version such as'),
+    (
+        "engines",
+        ["wasmtime @ https://a.test/w.whl"],
+        f'engines[0] = "wasmtime @ https://a.test/w.whl": {ENGINES}, without an address, a marker',
+    ),
+    (
+        "engines",
+        ["wasmtime==48.*; python_version > '3'"],
+        f"engines[0] = \"wasmtime==48.*; python_version > '3'\": {ENGINES}, without",
+    ),
+    (
+        "engines",
+        ["wasmtime[x]==48.*"],
+        f'engines[0] = "wasmtime[x]==48.*": {ENGINES}, without an address, a marker',
+    ),
+    (
+        "engines",
+        ["wasmtime"],
+        f'engines[0] = "wasmtime": {ENGINES}: each item is for exactly one major',
+    ),
+    (
+        "engines",
+        ["wasmtime>=48"],
+        f'engines[0] = "wasmtime>=48": {ENGINES}: each item is for exactly one major',
+    ),
+    (
+        "engines",
+        ["wasmtime<37"],
+        f'engines[0] = "wasmtime<37": {ENGINES}: each item is for exactly one major',
+    ),
+    (
+        "engines",
+        ["48", "wasmtime>=47,<49"],
+        f'engines[1] = "wasmtime>=47,<49": {ENGINES}: each item is for exactly one major',
+    ),
+    (
+        "engines",
+        ["wasmtime>=48,<48"],
+        f'engines[0] = "wasmtime>=48,<48": {ENGINES}: each item is for exactly one major',
+    ),
+    (
+        "engines",
+        ["wasmtime!=48.0.1"],
+        f'engines[0] = "wasmtime!=48.0.1": {ENGINES}: each item is for exactly one major',
+    ),
+    ("engines", ["50", "35"], 'engines[1] = "35": must be 36 or later, the versions that'),
+    ("engines", ["wasmtime~=35.0"], 'engines[0] = "wasmtime~=35.0": must be 36 or later, the'),
+    ("engines", ["48", "48"], "engines: wasmtime 48 is listed twice"),
+    ("engines", ["48", "50", "wasmtime==48.0.2"], "engines: wasmtime 48 is listed twice"),
+    ("companion", 3, 'companion = 3: must be the name of a distribution such as "gofmt-wasmtime"'),
+    ("companion", "", 'companion = "": must be the name of a distribution such as'),
+    ("companion", "gofmt wasmtime", 'companion = "gofmt wasmtime": must be the name of a'),
+    ("companion", "gofmt-", 'companion = "gofmt-": must be the name of a distribution such as'),
+    ("companion", "gofmt==1", 'companion = "gofmt==1": must be the name of a distribution'),
+    ("companion", ["a"], 'companion = ["a"]: must be the name of a distribution such as'),
+    ("fallback", "kept", 'fallback = "kept": must be one of "cache", "compile", "error"'),
+    ("fallback", "errors", 'fallback = "errors": must be one of "cache", "compile", "error"; did'),
+    ("fallback", True, 'fallback = true: must be one of "cache", "compile", "error"'),
+    ("fallback", ["cache"], 'fallback = ["cache"]: must be one of "cache", "compile"'),
     ("strict", "yes", 'strict = "yes": must be true or false'),
     ("strip", "names", 'strip = "names": must be one of "name", "debug"; did you mean name?'),
     ("strip", True, "strip = true: must be a list with some of"),
@@ -358,7 +458,7 @@ def test_what_is_wrong_is_told_at_once():
         ("time-out", "did you mean timeout?"),
         (
             "zzz",
-            "the options are assets, cache-dir, compiler, cpu, engine, keep-wasm, loader, max-size",
+            "the options are assets, cache-dir, companion, compiler, cpu, engine, engines",
         ),
     ],
 )

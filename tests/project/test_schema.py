@@ -23,7 +23,8 @@ VALIDATOR = jsonschema.Draft7Validator(json.loads(SCHEMA_FILE.read_text()))
 
 BEYOND_A_SCHEMA = re.compile(
     r"glob relative|path such as|requirement such as|no such user|does not contain|another order"
-    r"|= (nan|inf|\"5\"):|must be one of \"default\""
+    r"|= (nan|inf|\"5\"):|must be one of \"default\"|exactly one major|36 or later, the"
+    r"|without|wasmtime 48 is listed"
 )
 """The messages for values that a schema of types and names cannot refuse."""
 
@@ -68,6 +69,8 @@ def test_the_schema_accepts_each_default(option):
         {"assets": "a.wasm", "targets": "all", "cpu": ["x86-64-v3", "baseline"], "strip": "name"},
         {"assets": [{"path": "a", "profiles": "fuel"}, "b"], "profiles": {"fuel": {}}},
         {"assets": ["a"], "max-size": False, "loader": False, "engine": "wasmtime==48.*"},
+        {"assets": ["a"], "engines": ["48", "wasmtime>=50,<51"], "companion": "a-wasmtime"},
+        {"assets": ["a"], "engines": "50", "fallback": "compile"},
         {"assets": ["a"], "loader": "p/_w.py", "timeout": 0.5, "strict": True, "keep-wasm": False},
     ],
 )

@@ -1,0 +1,67 @@
+"""The JSON schemas of the values of options, for the model in `options.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.engine.settings import SETTINGS, Setting
+from hatch_wazcache.project import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ASSET", "FLAG", "PROFILES", "TEXT", "one_or_list", "sentence"]
+
+
+def sentence(text: str) -> str:
+    """Return a description as a sentence."""
+    return text[:1].upper() + text[1:] + "."
+
+
+def one_or_list(item: Mapping[str, Any], *, empty: bool = False) -> dict[str, Any]:
+    """Describe a list that may be written as its only item."""
+    items = {"type": "array", "items": item, "uniqueItems": True}
+    return {"anyOf": [item, items if empty else {**items, "minItems": 1}]}
+
+
+def _setting_schema(setting: Setting) -> dict[str, Any]:
+    schema: dict[str, Any] = {"description": sentence(setting.description)}
+    if setting.type is bool:
+        return {**schema, "type": "boolean"}
+    if setting.type is int:
+        bounds = {"minimum": setting.minimum, "maximum": setting.maximum}
+        return {**schema, "type": "integer", **bounds}
+    return {**schema, "enum": list(setting.choices)}
+
+
+TEXT = {"type": "string", "minLength": 1}
+FLAG = {"type": "boolean"}
+
+ASSET = {
+    "anyOf": [
+        TEXT,
+        {
+            "type": "object",
+            "properties": {
+                "path": {"description": "A glob.", **TEXT},
+                "profiles": {"description": "Names of profiles.", **one_or_list(TEXT)},
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+PROFILES = {
+    "type": "object",
+    "minProperties": 1,
+    "propertyNames": {
+        "pattern": f"^{fields.PROFILE_NAME}$",
+        "not": {"enum": list(fields.RESERVED_NAMES)},
+    },
+    "additionalProperties": {
+        "type": "object",
+        "properties": {name: _setting_schema(setting) for name, setting in SETTINGS.items()},
+        "additionalProperties": False,
+    },
+}
