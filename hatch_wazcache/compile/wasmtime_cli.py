@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from hatch_wazcache.compile.wasmtime_cli_check import Candidate, UnfitError
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.search_path import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,8 +98,8 @@ def _find(path: Path | None, need: str, version: str) -> Path:
     names = [f"wasmtime-{version}{suffix}", f"wasmtime{suffix}"]
     if path is None:
         for name in names:
-            if found := shutil.which(name):
-                return Path(os.path.abspath(found))
+            if found := find_program(name.removesuffix(".exe")):
+                return Path(found)
         problem = "it is not on PATH"
     elif os.path.isdir(path):  # Path.is_dir raises for a folder without permission
         for name in names:

@@ -73,7 +73,9 @@ def import_path() -> list[str]:
 def kill_tree(process: subprocess.Popen[Any]) -> None:
     """Kill a process that leads its own session, and its descendants."""
     if sys.platform == "win32":
-        words = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        # By its full path: Windows looks for programs in the working directory first.
+        folder = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32")
+        words = [os.path.join(folder, "taskkill.exe"), "/F", "/T", "/PID", str(process.pid)]
         subprocess.run(words, check=False, capture_output=True)
         process.kill()
     else:

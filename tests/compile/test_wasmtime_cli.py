@@ -127,6 +127,19 @@ def test_a_build_for_this_machine_needs_no_wasmtime_cli(project: Project):
     assert built.status == 0, built.output
 
 
+@posix
+@pytest.mark.parametrize("entry", ["", ".", "tools"])
+def test_a_program_of_the_project_is_never_run(cross: Project, tmp_path: Path, entry: str):
+    trace = tmp_path / "it-ran"
+    for folder in (cross.root, cross.root / "tools"):
+        script(folder, f"touch {trace}")
+    refused(
+        cross, "but it is not on PATH", WAZCACHE_WASMTIME="",
+        PATH=os.pathsep.join([entry, "/usr/bin", "/bin"]),
+    )  # fmt: skip
+    assert not trace.exists()
+
+
 # what makes it unfit
 
 
