@@ -7,6 +7,7 @@ bytes as wasmtime-py. Then its artifacts for other systems are trusted to be tho
 from __future__ import annotations
 
 import hashlib
+import mmap
 import re
 import subprocess
 import tempfile
@@ -46,6 +47,17 @@ _LONGEST_VERSION = 200
 
 _LONGEST_REASON = 300
 """The most bytes of an error that a message quotes."""
+
+_EXECUTABLE = (
+    b"\x7fELF",
+    b"MZ",
+    *(bytes.fromhex(magic) for magic in ("feedface", "feedfacf", "cefaedfe", "cffaedfe")),
+    *(bytes.fromhex(magic) for magic in ("cafebabe", "cafebabf")),  # for several architectures
+)
+"""The beginnings of programs for Linux, Windows and macOS."""
+
+_COMPILER = b".wasmtime.engine"
+"""A section of every artifact, so its name is in every program that makes artifacts."""
 
 _PROBE = bytes.fromhex(
     "0061736d0100000001060160017f017f030403000000040401700002050401010104060d017c014400000000"
@@ -157,13 +169,12 @@ class Candidate:
         notes.remember(note, "same")
 
     def _note(self, key: ArtifactKey) -> str:
-        """Name the note about this CLI, this library and this profile."""
+        """Name the note about this CLI, this library and this profile; empty for no note."""
         library = self.engine.library_id
-        if not library:
+        program = _program_sha256(self.wasmtime_cli.path) if library else ""
+        if not program:
             return ""
-        with open(self.wasmtime_cli.path, "rb") as file:
-            pair = f"{file_sha256(file)} {library} {key.digest}"
-        return f"program={hashlib.sha256(pair.encode()).hexdigest()}"
+        return f"program={hashlib.sha256(f'{program} {library} {key.digest}'.encode()).hexdigest()}"
 
     def _compile_probe(self, key: ArtifactKey) -> list[str]:
         """Compile the probe with wasmtime-py and the CLI; return the artifacts' digests."""
@@ -191,6 +202,22 @@ class Candidate:
                     raise UnfitError(f"{wasmtime_cli.path} {failure}")
                 digests.append(read_entry(outcome.written, key.digest).sha256)
         return digests
+
+
+def _program_sha256(path: str) -> str:
+    """Return the digest of the wasmtime CLI; empty if the file is another program that runs it.
+
+    That may be a script, or a program of a version manager, also under the name `wasmtime`. The
+    file stays the same when the CLI behind it is replaced.
+    """
+    with open(path, "rb") as file:
+        if not file.read(4).startswith(_EXECUTABLE):
+            return ""
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data.find(_COMPILER) == -1:
+                return ""
+        file.seek(0)
+        return file_sha256(file)
 
 
 def _last_line(output: bytes) -> str:

