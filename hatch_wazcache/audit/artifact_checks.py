@@ -102,7 +102,7 @@ def check_artifact(
         return
     settings = manifest.settings(artifact)
     for found, listed in (
-        *_compare_origin(header, manifest.engine, asset, artifact),
+        *_compare_origin(header, asset, artifact),
         *_compare_cpu(header, artifact),
         *_compare_settings(header, settings, artifact.profile),
     ):
@@ -122,15 +122,15 @@ def _check_digest(wheel: WheelReader, member: str, sha256: str, size: int) -> It
 
 
 def _compare_origin(
-    header: ArtifactHeader, engine: str, asset: ManifestAsset, artifact: ManifestArtifact
+    header: ArtifactHeader, asset: ManifestAsset, artifact: ManifestArtifact
 ) -> Iterator[tuple[str, str]]:
     """Yield each wrong value of kind, system and engine, and the value in the manifest."""
     if header.kind != asset.kind:
         yield f"is compiled from a {header.kind}", f"a {asset.kind}"
     if header.target != artifact.target:
         yield f"holds code for {header.target} ({header.triple})", artifact.target
-    if not header.made_by(engine):
-        yield f"is compiled by wasmtime {header.version}", engine or "none"
+    if not header.made_by(artifact.engine):
+        yield f"is compiled by wasmtime {header.version}", artifact.engine
 
 
 def _compare_cpu(header: ArtifactHeader, artifact: ManifestArtifact) -> Iterator[tuple[str, str]]:

@@ -71,6 +71,8 @@ class ArtifactInspection:
     target: str
     cpu: str
     profile: str
+    wasmtime: str
+    """The version of the engine that compiled it."""
     size: int | None
     """Bytes; None if the wheel does not hold it."""
     packed: int | None
@@ -101,8 +103,8 @@ class PackageInspection:
     package: str
     manifest: str
     loader: str | None
-    wasmtime: str | None
-    """The version of the engine that its artifacts are for."""
+    wasmtime: list[str]
+    """The versions of the engines that compiled its artifacts."""
     problems: list[str]
     """The problems of the manifest."""
     assets: list[AssetInspection]
@@ -179,7 +181,7 @@ class _Inspector:
             package=posixpath.dirname(file.path),
             manifest=file.path,
             loader=file.loader,
-            wasmtime=manifest.engine if manifest else None,
+            wasmtime=list(manifest.engines) if manifest else [],
             problems=file.problems,
             assets=[self._asset(manifest, asset) for asset in assets if manifest],
         )
@@ -207,6 +209,7 @@ class _Inspector:
             target=artifact.target,
             cpu=artifact.cpu,
             profile=artifact.profile,
+            wasmtime=artifact.engine,
             size=size,
             packed=packed,
             loads=loads,

@@ -129,10 +129,10 @@ class Recompiler:
         Raises:
             BrokenWheelError, WazcacheError: it cannot be compiled here.
         """
-        if manifest.engine != self._engine.version:
+        if artifact.engine != self._engine.version:
             raise WazcacheError(
-                f"is compiled by wasmtime {manifest.engine}, but the engine installed here is "
-                f"{self._engine.version}; install a wasmtime with engine {manifest.engine}"
+                f"is compiled by wasmtime {artifact.engine}, but the engine installed here is "
+                f"{self._engine.version}; install a wasmtime with engine {artifact.engine}"
             )
         wasm_member = None if asset.wasm is None else manifest.member(asset.wasm)
         if wasm_member is None or wasm_member not in wheel:
@@ -144,7 +144,7 @@ class Recompiler:
         wasm = read_wasm(path, wasm_member)
         key = ArtifactKey(
             wasm.sha256,
-            manifest.engine,
+            artifact.engine,
             artifact.target,
             header.triple,
             cpu,

@@ -177,18 +177,21 @@ def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
 
 def _package_lines(package: PackageInspection) -> Iterator[str]:
     loader = f"loader {package.loader}" if package.loader else "no loader"
-    yield f"{package.package}: for wasmtime {package.wasmtime or '-'}, {loader}"
+    yield f"{package.package}: for wasmtime {', '.join(package.wasmtime) or '-'}, {loader}"
     yield from (f"{package.manifest}: {problem}" for problem in package.problems)
-    rows: list[tuple[str, ...]] = [("FILE", "TARGET", "CPU", "PROFILE", "SIZE", "PACKED", "HERE")]
+    rows: list[tuple[str, ...]] = [
+        ("FILE", "TARGET", "CPU", "PROFILE", "WASMTIME", "SIZE", "PACKED", "HERE")
+    ]
     for asset in package.assets:
         name = asset.wasm or f"{asset.name} (not in the wheel)"
-        rows.append((name, asset.kind, "", "", *_sizes(asset)))
+        rows.append((name, asset.kind, "", "", "", *_sizes(asset)))
         rows += [
             (
                 artifact.file,
                 artifact.target,
                 artifact.cpu,
                 artifact.profile,
+                artifact.wasmtime,
                 *_sizes(artifact),
                 artifact.reason or "loads",
             )

@@ -115,9 +115,9 @@ class Build:
 
     def generated_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the manifest and the loader of each package, by their paths in the wheel."""
-        entries, keep_wasm = self.entries.by_key, self.project.config.keep_wasm
+        entries, config = self.entries.by_key, self.project.config
         for package in self.plan.packages:
-            manifest = manifest_for_wheel(self.plan, package, entries, keep_wasm=keep_wasm)
+            manifest = manifest_for_wheel(self.plan, package, entries, config)
             yield manifest.path, manifest.to_bytes()
             if package.loader:
                 yield package.file(package.loader), loader_text()

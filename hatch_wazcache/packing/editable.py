@@ -198,7 +198,7 @@ def _write_package(
     if package.loader and package.source / package.loader not in committed:
         wrote.append(package.loader)
     wrote.append(package.manifest)
-    manifest = manifest_for_editable(plan, package, entries.by_key, build.project.name, wrote)
+    manifest = manifest_for_editable(plan, package, entries.by_key, build.project, wrote)
     _write_if_new(package.source / package.manifest, manifest.to_bytes())
     for artifact in artifacts:
         if artifact.editable_path not in current:

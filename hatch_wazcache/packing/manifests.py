@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.settings import Profile, SettingValue
     from hatch_wazcache.formats.wasm import FileStamp
     from hatch_wazcache.packing.plan import Artifact, Asset, Plan
+    from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.packages import Package
+    from hatch_wazcache.project.project import Project
 
 __all__ = ["manifest_for_editable", "manifest_for_wheel", "path_from_package"]
 
 
 def manifest_for_wheel(
-    plan: Plan, package: Package, entries: Mapping[str, Entry], *, keep_wasm: bool
+    plan: Plan, package: Package, entries: Mapping[str, Entry], config: Config
 ) -> Manifest:
     """Make the manifest of a package in a wheel.
 
@@ -31,19 +34,19 @@ def manifest_for_wheel(
         plan: the build's plan.
         package: one of its packages.
         entries: the entries of the plan's artifacts, by the digests of their keys.
-        keep_wasm: whether the wheel holds the `.wasm` files.
+        config: the options.
     """
     artifacts = _artifacts(plan, package, entries, lambda artifact: artifact.name)
     assets = [
-        _asset(asset, artifacts, asset.name if keep_wasm else None)
+        _asset(asset, artifacts, asset.name if config.keep_wasm else None)
         for asset in plan.assets
         if asset.package == package
     ]
-    return _manifest(plan, package, assets)
+    return _manifest(plan, package, assets, config)
 
 
 def manifest_for_editable(
-    plan: Plan, package: Package, entries: Mapping[str, Entry], project: str, wrote: list[str]
+    plan: Plan, package: Package, entries: Mapping[str, Entry], project: Project, wrote: list[str]
 ) -> Manifest:
     """Make the manifest of a package in a source tree.
 
@@ -53,7 +56,7 @@ def manifest_for_editable(
         plan: the build's plan.
         package: one of its packages.
         entries: the entries of the plan's artifacts, by the digests of their keys.
-        project: the project's name.
+        project: the installed project.
         wrote: the files of the package that the installation wrote, by their paths in it.
     """
     artifacts = _artifacts(
@@ -64,7 +67,8 @@ def manifest_for_editable(
         if asset.package == package:
             wasm = path_from_package(package, asset.source)
             assets.append(_asset(asset, artifacts, wasm, asset.wasm.stamp))
-    return _manifest(plan, package, assets, EditableInfo(project, tuple(wrote)))
+    editable = EditableInfo(project.name, tuple(wrote))
+    return replace(_manifest(plan, package, assets, project.config), editable=editable)
 
 
 def path_from_package(package: Package, path: Path) -> str:
@@ -79,7 +83,7 @@ def path_from_package(package: Package, path: Path) -> str:
 
 
 def _manifest(
-    plan: Plan, package: Package, assets: list[ManifestAsset], editable: EditableInfo | None = None
+    plan: Plan, package: Package, assets: list[ManifestAsset], config: Config
 ) -> Manifest:
     profiles = {
         profile.name: profile
@@ -88,16 +92,12 @@ def _manifest(
         for profile in asset.profiles
     }
     compiler = {name: _settings(profile, cli_only=True) for name, profile in profiles.items()}
-    # All artifacts of a plan have the same engine and leave out the same sections.
-    keys = [artifact.key for artifact in plan.artifacts if artifact.asset.package == package]
     return Manifest(
         path=package.file(package.manifest),
-        engine=keys[0].engine if keys else "",
         profiles={name: _settings(profile) for name, profile in profiles.items()},
         assets=tuple(assets),
         compiler={name: settings for name, settings in compiler.items() if settings},
-        strip=keys[0].strip if keys else (),
-        editable=editable,
+        strip=config.strip,
     )
 
 
@@ -125,6 +125,7 @@ def _artifacts(
                     target=artifact.system.name,
                     cpu=artifact.cpu,
                     profile=artifact.profile.name,
+                    engine=artifact.key.engine,
                     sha256=entry.sha256,
                     size=entry.size,
                 )

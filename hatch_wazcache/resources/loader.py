@@ -245,7 +245,10 @@ def _deserialize(
         size = os.path.getsize(path) if os.path.isfile(path) else artifact["size"]
         if size != artifact["size"]:
             return None, f"it is damaged: it has {size} bytes, not {artifact['size']}"
-        return None, _cause(str(error))
+        cause = _cause(str(error))
+        if "ersion" in cause:
+            return None, _another_version(artifact["wasmtime"], cause)
+        return None, cause
     except OSError as error:
         return None, str(error)
 
@@ -322,19 +325,20 @@ def _cause(text: str) -> str:
     cause = text.partition("Stack backtrace:")[0].partition("Caused by:")[2] or text
     lines = [line.strip().partition(": ") for line in cause.splitlines() if line.strip()]
     cause = ": ".join(line[2] if line[0].isdigit() else "".join(line) for line in lines)
-    if "ersion" in cause:
-        from importlib import metadata
-
-        try:
-            installed = metadata.version("wasmtime")
-        except metadata.PackageNotFoundError:
-            installed = "another"
-        wanted = _manifest()["wasmtime"]
-        cause = f"compiled for wasmtime {wanted}, installed is {installed} ({cause})"
-        return cause + _what_to_install(wanted)
     if "backtrace support" in cause:
         return f"the environment variable WASMTIME_BACKTRACE_DETAILS is set ({cause})"
     return cause
+
+
+def _another_version(wanted: str, cause: str) -> str:
+    from importlib import metadata
+
+    try:
+        installed = metadata.version("wasmtime")
+    except metadata.PackageNotFoundError:
+        installed = "another"
+    cause = f"compiled for wasmtime {wanted}, installed is {installed} ({cause})"
+    return cause + _what_to_install(wanted)
 
 
 def _what_to_install(wanted: str) -> str:
@@ -487,7 +491,7 @@ def _manifest() -> dict[str, Any]:
             manifest = json.loads(_read(os.path.basename(path)))
         except (OSError, ValueError) as error:
             raise LoadError(f"{path} cannot be read ({error}); {_who_left_it_out()}") from None
-        if not isinstance(manifest, dict) or manifest.get("schema") != 1:
+        if not isinstance(manifest, dict) or manifest.get("schema") != 2:
             raise LoadError(f"{path} is of another version of hatch-wazcache than {_FILE}")
         _manifests[path] = manifest
     return _manifests[path]

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.resources import LOADER_MARK
-from hatch_wazcache.wheels.manifest import (
-    check_manifest,
-    is_manifest_text,
-    manifest_name,
-    may_be_manifest,
-)
+from hatch_wazcache.wheels.manifest import is_manifest_text, manifest_name, may_be_manifest
+from hatch_wazcache.wheels.untrusted_manifest import check_manifest
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ def test_an_artifact_of_another_system_is_found(wheel: Wheel, tmp_path: Path):
 
 
 def test_the_artifact_of_another_engine_is_found(wheel: Wheel, tmp_path: Path):
-    wheel.manifest(lambda m: m.update(wasmtime="47.0.1"))
+    wheel.manifest(lambda m: artifact(m).update(wasmtime="47.0.1"))
     assert only_finding(wheel.write(tmp_path)) == (
         ARTIFACT,
         "is compiled by wasmtime 48; the manifest says 47.0.1",

@@ -48,7 +48,7 @@ def test_inspect_says_what_is_in_a_wheel_and_what_loads(good: Path):
             "package": "demo",
             "manifest": MANIFEST,
             "loader": "demo/_wazcache.py",
-            "wasmtime": "48.0.0",
+            "wasmtime": ["48.0.0"],
             "problems": [],
             "assets": [
                 {
@@ -62,6 +62,7 @@ def test_inspect_says_what_is_in_a_wheel_and_what_loads(good: Path):
                             "target": TARGET,
                             "cpu": "baseline",
                             "profile": "default",
+                            "wasmtime": "48.0.0",
                             **sizes[ARTIFACT],
                             "loads": True,
                             "reason": None,

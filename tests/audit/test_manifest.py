@@ -13,6 +13,8 @@ from tests.support.doctored import Wheel
 from tests.support.wasm import ANSWER
 from tests.support.wheels import TARGET
 
+FIRST = 'assets["a.wasm"].artifacts[0]'
+
 
 def test_a_wheel_without_a_manifest_is_found(wheel: Wheel, tmp_path: Path):
     """As a build that was killed leaves it: tagged, with a `.wasm` perhaps, and without ours."""
@@ -63,8 +65,8 @@ def test_a_loader_without_its_manifest_is_found(wheel: Wheel, tmp_path: Path):
         (b"{", "is not valid JSON"),
         (b"\xff", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
-        (b"[]", "has schema null; this hatch-wazcache reads schema 1"),
-        (b'{"schema": 2}', "has schema 2; this hatch-wazcache reads schema 1"),
+        (b"[]", "has schema null; this hatch-wazcache reads schema 2"),
+        (b'{"schema": 1}', "has schema 1; this hatch-wazcache reads schema 2"),
     ],
 )
 def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: bytes, finding: str):
@@ -77,8 +79,20 @@ def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: by
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        (lambda m: m.update(wasmtime="new"), 'wasmtime = "new": must be a version such as 48.0.0'),
-        (lambda m: m.update(wasmtime=""), 'wasmtime = "": must be a version such as 48.0.0'),
+        (lambda m: artifact(m).update(wasmtime="new"), f'{FIRST}.wasmtime = "new": must be a ver'),
+        (lambda m: artifact(m).update(wasmtime=""), f'{FIRST}.wasmtime = "": must be a version'),
+        (lambda m: artifact(m).update(wasmtime="48"), f'{FIRST}.wasmtime = "48": must be a versi'),
+        (lambda m: artifact(m).pop("wasmtime"), f"{FIRST}.wasmtime is missing: must be a version"),
+        (lambda m: m.update(fallback="no"), 'fallback = "no": must be one of cache, compile, err'),
+        (lambda m: m.update(companion=[]), "companion = []: must be a table"),
+        (lambda m: m.update(companion={}), "companion.name is missing: must be the name of a di"),
+        (lambda m: m.update(companion={"name": "-"}), 'companion.name = "-": must be the name of'),
+        (lambda m: m.update(companion={"name": "a", "cpu": []}), "companion.cpu = []: must be a l"),
+        (lambda m: m.update(companion={"name": "a", "cpu": [[]]}), "companion.cpu = [[]]: must be"),
+        (lambda m: m.update(package={}), "package.name is missing: must be the name of a distri"),
+        (lambda m: m.update(package={"version": 1}), "package.version = 1: must be a version such"),
+        (lambda m: m.update(package={"path": "/a"}), 'package.path = "/a": must be a path in the '),
+        (lambda m: m.update(companion=1, package=1), "has both companion and package"),
         (lambda m: m.pop("profiles"), "profiles is missing: must be a table"),
         (lambda m: m.update(assets=[]), "assets = []: must be a table"),
         (lambda m: m.update(editable={}), "belongs to an editable install, not to a"),

@@ -501,14 +501,14 @@ def test_a_hostile_manifest_deletes_nothing_outside_or_of_another_kind(project, 
         "../x.cwasm", "../../outside/x.cwasm", str(outside / "x.cwasm"), "link/x.cwasm", "x.txt",
         "other.py", "sub/_wazcache.py", "..\\x.cwasm", "\0", "", ".", 1, None,
     ]  # fmt: skip
-    manifest = {"schema": 1, "editable": {"project": "demo", "wrote": names}}
+    manifest = {"schema": 2, "editable": {"project": "demo", "wrote": names}}
     project.write("demo/_wazcache.json", json.dumps(manifest))
     done = project.hatchling(*words)
     assert done.status == 0, done.output
     assert all(path.exists() for path in safe)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 1, "editable": 3}', "\xff"])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 2, "editable": 3}', "\xff"])
 def test_a_broken_manifest_is_no_trouble(project, text):
     project.write("demo/_wazcache.json", text.encode("latin-1"))
     assert project.hatchling("-t", "wheel", "--clean-only").status == 0

@@ -27,7 +27,8 @@ MANIFESTS = {
     "cut short": (b'{"schema": 1, "assets": {', "cannot be read"),
     "no text": (b"\x80\x81\x82", "cannot be read"),
     "not an object": (b"[]", "is of another version of hatch-wazcache than"),
-    "of a later schema": (b'{"schema": 2}', "is of another version of hatch-wazcache than"),
+    "of an earlier schema": (b'{"schema": 1}', "is of another version of hatch-wazcache than"),
+    "of a later schema": (b'{"schema": 3}', "is of another version of hatch-wazcache than"),
     "without a schema": (b"{}", "is of another version of hatch-wazcache than"),
 }
 

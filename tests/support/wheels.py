@@ -33,6 +33,13 @@ def ours(package: str, *assets: str) -> set[str]:
     return names
 
 
+def engines(manifest: str | bytes) -> list[str]:
+    """Return the versions of the engines that compiled the artifacts of a manifest."""
+    assets = json.loads(manifest)["assets"].values()
+    artifacts = [artifact for asset in assets for artifact in asset["artifacts"]]
+    return sorted({artifact["wasmtime"] for artifact in artifacts})
+
+
 def members(built: Built) -> set[str]:
     """Return the members outside .dist-info, after comparing the wheel with its RECORD."""
     assert built.status == 0, built.output

@@ -9,20 +9,23 @@ from pathlib import Path
 
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.wheels.manifest import (
+    CompanionInfo,
     EditableInfo,
     Manifest,
     ManifestArtifact,
     ManifestAsset,
-    check_manifest,
+    PackageInfo,
     is_manifest,
     read_editable_info,
 )
+from hatch_wazcache.wheels.untrusted_manifest import check_manifest
 
 ARTIFACT = ManifestArtifact(
     file="sub/a.x86_64-linux.cwasm",
     target="x86_64-linux",
     cpu="baseline",
     profile="default",
+    engine="48.0.0",
     sha256="1" * 64,
     size=9,
 )
@@ -36,7 +39,6 @@ ASSET = ManifestAsset(
 )
 MANIFEST = Manifest(
     path="demo/_wazcache.json",
-    engine="48.0.0",
     profiles={"default": {"consume-fuel": True}},
     assets=(ASSET,),
     compiler={},
@@ -53,7 +55,8 @@ TEXT = """\
      "profile": "default",
      "sha256": "1111111111111111111111111111111111111111111111111111111111111111",
      "size": 9,
-     "target": "x86_64-linux"
+     "target": "x86_64-linux",
+     "wasmtime": "48.0.0"
     }
    ],
    "kind": "module",
@@ -67,8 +70,7 @@ TEXT = """\
    "consume-fuel": true
   }
  },
- "schema": 1,
- "wasmtime": "48.0.0"
+ "schema": 2
 }
 """
 
@@ -85,7 +87,18 @@ def test_a_manifest_is_read_as_it_was_written():
         compiler={"default": {"address-map": False}},
         strip=("name", "debug"),
     )
-    for manifest in (MANIFEST, other, replace(MANIFEST, engine="", assets=())):
+    in_package = replace(
+        MANIFEST,
+        companion=CompanionInfo("demo-wasmtime", ("baseline", "x86-64-v3")),
+        fallback="error",
+        assets=(replace(ASSET, artifacts=()),),
+    )
+    in_companion = replace(
+        other,
+        path="demo_wasmtime/demo/_wazcache.json",
+        package=PackageInfo("demo", "1.0.post1", "demo/_wazcache.json"),
+    )
+    for manifest in (MANIFEST, other, in_package, in_companion, replace(MANIFEST, assets=())):
         assert check_manifest(manifest.to_bytes(), manifest.path) == (manifest, [])
     assert other.member("c.cwasm") == "a/b/c.cwasm"
 
@@ -100,12 +113,25 @@ def test_what_an_editable_install_notes_is_read_as_it_was_written(tmp_path: Path
     assert read_editable_info(path) is None
 
 
+def test_what_an_editable_install_of_an_earlier_version_notes_is_read(tmp_path: Path):
+    path = tmp_path / "any.json"
+    path.write_text('{"schema": 1, "editable": {"project": "demo", "wrote": ["_wazcache.json"]}}')
+    assert read_editable_info(path) == EditableInfo("demo", ("_wazcache.json",))
+
+
+def test_the_engines_of_a_manifest_are_those_of_its_artifacts():
+    newer = replace(ARTIFACT, file="b.cwasm", engine="50.0.0")
+    both = replace(ASSET, artifacts=(newer, ARTIFACT, newer))
+    assert replace(MANIFEST, assets=(both, ASSET)).engines == ("50.0.0", "48.0.0")
+    assert replace(MANIFEST, assets=()).engines == ()
+
+
 def test_notes_of_an_editable_install_that_are_damaged_are_none(tmp_path: Path):
     path = tmp_path / "any.json"
     for editable in (1, {}, {"wrote": "a"}, {"project": "demo"}):
-        path.write_text(json.dumps({"schema": 1, "editable": editable}), "utf-8")
+        path.write_text(json.dumps({"schema": 2, "editable": editable}), "utf-8")
         assert read_editable_info(path) is None
-    for text in ("", "[", "[" * 100_000, '{"schema": 2, "editable": {"wrote": []}}'):
+    for text in ("", "[", "[" * 100_000, '{"schema": 3, "editable": {"wrote": []}}'):
         path.write_text(text, "utf-8")
         assert read_editable_info(path) is None
     assert read_editable_info(tmp_path) is None
