@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from hatch_wazcache.formats.sections import Kind
+    from hatch_wazcache.formats.wasm import Wasm
 
     Profile = Mapping[str, bool | int | str]
     Source = bytes | str | os.PathLike[str] | Traversable
@@ -185,7 +186,7 @@ class CompilationCache:
             binary = read_wasm(path, name)
             if binary.kind != kind:
                 raise WazcacheError(f"{name} is a {binary.kind}: use load_{binary.kind}")
-            job = Job(self._artifacts.key(binary.sha256, settings), name, path, binary)
+            job = self._artifacts.job(path, name, binary, settings)
 
             def load() -> Any:
                 artifact = self._artifacts.get(job)
@@ -270,14 +271,15 @@ class _Artifacts:
         """The number of calls of `get` that are running."""
         self._closed = False
 
-    def key(self, sha256: str, settings: Profile) -> ArtifactKey:
-        """Return the key that a build for this machine gives the artifact."""
+    def job(self, path: Path, name: str, wasm: Wasm, settings: Profile) -> Job:
+        """Return a job with the key that a build for this machine gives the artifact."""
         system = native_system()
         if system is None:
             raise WazcacheError("wasmtime-py has no wheels for this machine")
         version, triple = self._engine.version, self._engine.triple(system)
         code = code_settings(settings)
-        return ArtifactKey(sha256, version, system.name, triple, "baseline", (), code)
+        key = ArtifactKey(wasm.sha256, version, system.name, triple, "baseline", (), code)
+        return Job(key, name, path, wasm, self._engine)
 
     def get(self, job: Job) -> bytes:
         """Return the artifact of a job."""
@@ -368,9 +370,7 @@ class _Artifacts:
         entries: dict[str, Entry] = {}
         report = Report(_silent, _warn)
         with self._room.taken(job_memory(job)):
-            make_entries(
-                [job], entries, self._directory, self._engine, DEFAULT_TIMEOUT, report, again=again
-            )
+            make_entries([job], entries, self._directory, DEFAULT_TIMEOUT, report, again=again)
         return entries[job.key.digest], bool(report.found)
 
 

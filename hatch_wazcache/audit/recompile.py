@@ -152,7 +152,7 @@ class Recompiler:
             code_settings(manifest.settings(artifact)),
             manifest.strip,
         )
-        return Job(key, manifest.member(artifact.file), path, wasm)
+        return Job(key, manifest.member(artifact.file), path, wasm, self._engine)
 
     def _unpack(self, wheel: WheelReader, member: str) -> Path:
         """Unpack an asset under its digest, so that no name in the wheel becomes a path."""
@@ -178,10 +178,9 @@ class Recompiler:
                 missing,
                 self._entries,
                 self._cache,
-                self._engine,
                 self._timeout,
                 self._report,
-                wasmtime_cli=wasmtime_cli,
+                wasmtime_clis={self._engine.version: wasmtime_cli} if wasmtime_cli else {},
             )
         except WazcacheError as error:  # the other jobs are done
             problems += [Finding(None, line) for line in str(error).splitlines()]

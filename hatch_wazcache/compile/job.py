@@ -11,6 +11,7 @@ from hatch_wazcache.engine.targets import SYSTEMS, native_system
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_wazcache.engine.installed import Engine
     from hatch_wazcache.formats.wasm import Wasm
 
 __all__ = ["DEFAULT_TIMEOUT", "Job"]
@@ -31,6 +32,9 @@ class Job(NamedTuple):
     path: Path
     """The `.wasm` file."""
     wasm: Wasm
+    engine: Engine | None = None
+    """The wasmtime-py that compiles it, or that its compiler was compared with; None if it does not
+    compile."""
 
     @property
     def is_small(self) -> bool:
@@ -41,6 +45,11 @@ class Job(NamedTuple):
     def compiles(self) -> bool:
         """Whether it needs a compiler. Streams do not, so reports leave them out."""
         return isinstance(self.key, ArtifactKey)
+
+    @property
+    def package(self) -> Path | None:
+        """The folder of the wasmtime that a child process imports for it; None: it imports none."""
+        return None if self.engine is None or self.needs_wasmtime_cli else self.engine.package
 
     @property
     def needs_wasmtime_cli(self) -> bool:

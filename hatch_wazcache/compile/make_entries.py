@@ -9,20 +9,19 @@ from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.compilers import WasmtimeCli, delete_leftover_files
 from hatch_wazcache.compile.feature_hints import feature_hint
 from hatch_wazcache.compile.memory import job_memory, usable_cores
-from hatch_wazcache.compile.pool import Pool
+from hatch_wazcache.compile.pool import Pool, is_small
 from hatch_wazcache.compile.task import Outcome, StillRunning, Task
 from hatch_wazcache.engine.settings import settings_text
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.child_process import python_executable, why_no_python
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
     from contextlib import ExitStack
 
     from hatch_wazcache.cache.directory import CacheDirectory
     from hatch_wazcache.cache.drafts import Draft
     from hatch_wazcache.compile.job import Job
-    from hatch_wazcache.engine.installed import Engine
     from hatch_wazcache.report import Report
 
 __all__ = ["make_entries"]
@@ -41,11 +40,10 @@ def make_entries(
     jobs: Iterable[Job],
     entries: MutableMapping[str, Entry],
     cache: CacheDirectory,
-    engine: Engine | None,
     timeout: float,
     report: Report,
     *,
-    wasmtime_cli: WasmtimeCli | None = None,
+    wasmtime_clis: Mapping[str, WasmtimeCli] | None = None,
     again: bool = False,
 ) -> None:
     """Make the entries of jobs that the cache does not have.
@@ -57,22 +55,46 @@ def make_entries(
         jobs: the jobs; their keys must differ.
         entries: gets each entry by its key's digest, even if the cache could not store it.
         cache: where to publish.
-        engine: the installed wasmtime; None if no job compiles.
         timeout: seconds that one job may need.
         report: shows progress, and counts the entries that were compiled or found.
-        wasmtime_cli: for the jobs that need it.
+        wasmtime_clis: for the jobs that need one, by the version of their engine.
         again: make the entries although the cache has them, because those are broken.
 
     Raises:
         WazcacheError: jobs have failed; a line for each.
     """
-    scheduler = _Scheduler(entries, cache, engine, timeout, report, wasmtime_cli, again=again)
+    jobs = sorted(jobs, key=_order)
+    _check_python(jobs, report)
+    scheduler = _Scheduler(entries, cache, timeout, report, wasmtime_clis or {}, again=again)
     try:
-        scheduler.run(sorted(jobs, key=job_memory, reverse=True))
+        scheduler.run(jobs)
     finally:
         scheduler.close()
     if scheduler.failures:
         raise WazcacheError("\n".join(sorted(scheduler.failures)))
+
+
+def _order(job: Job) -> tuple[bool, str, int]:
+    """Sort the largest jobs first, and small ones by engine: a child can import one wasmtime."""
+    small = is_small(job)
+    return small, str(job.package) if small else "", -job_memory(job)
+
+
+def _check_python(jobs: Iterable[Job], report: Report) -> None:
+    """Warn if there is no Python for child processes: then this process compiles.
+
+    Raises:
+        WazcacheError: it would have to import several versions of wasmtime.
+    """
+    if python_executable() is not None or not any(job.compiles for job in jobs):
+        return
+    engines = {job.package: job.engine for job in jobs if job.engine and job.package}
+    if len(engines) > 1:
+        versions = " and ".join(sorted(engine.version for engine in engines.values()))
+        raise WazcacheError(
+            f"{why_no_python()}; so it cannot compile for wasmtime {versions} at the same time"
+        )
+    report.trouble(why_no_python())
 
 
 class _Running(NamedTuple):
@@ -97,21 +119,18 @@ class _Scheduler:
         self,
         entries: MutableMapping[str, Entry],
         cache: CacheDirectory,
-        engine: Engine | None,
         timeout: float,
         report: Report,
-        wasmtime_cli: WasmtimeCli | None,
+        wasmtime_clis: Mapping[str, WasmtimeCli],
         *,
         again: bool,
     ) -> None:
         self._entries = entries
         self._cache = cache
         self._report = report
-        self._wasmtime_cli = wasmtime_cli
+        self._wasmtime_clis = wasmtime_clis
         self._again = again
-        self._pool = Pool(engine and engine.package, timeout)
-        if engine is not None and python_executable() is None:
-            report.trouble(why_no_python())
+        self._pool = Pool(timeout)
         self._running: dict[str, _Running] = {}
         self._awaited: set[str] = set()
         """Keys that other processes have locked."""
@@ -124,7 +143,7 @@ class _Scheduler:
         self._pool.close()
         for running in self._running.values():
             running.release()
-        if self._wasmtime_cli is not None:
+        if self._wasmtime_clis:
             delete_leftover_files()
 
     def run(self, jobs: list[Job]) -> None:
@@ -172,9 +191,11 @@ class _Scheduler:
             lock.close()
             raise
         self._running[job.key.digest] = _Running(job, lock, draft)
+        wasmtime_cli = None
         if isinstance(job.key, ArtifactKey):
             self._report.begins(job.label, job.key.target)
-        wasmtime_cli = self._wasmtime_cli if job.needs_wasmtime_cli else None
+            if job.needs_wasmtime_cli:
+                wasmtime_cli = self._wasmtime_clis[job.key.engine]
         out = None if draft is None else draft.path
         self._pool.start(Task(job, out, wasmtime_cli, parallel=self._is_parallel(job)))
         return True

@@ -20,12 +20,12 @@ from hatch_wazcache.util.child_process import python_executable
 if TYPE_CHECKING:
     from hatch_wazcache.compile.job import Job
 
-__all__ = ["Pool", "Worker"]
+__all__ = ["Pool", "Worker", "is_small"]
 
 Worker = WorkerProcess | WorkerThread
 
 _SMALL = 1 << 15
-"""Bytes of code. A compiler finishes such a task before the parent can send the next one."""
+"""Bytes of code."""
 
 _AHEAD = 3
 """The small tasks that may wait in a child while it does another one, so that it never idles."""
@@ -45,14 +45,12 @@ _SIGN_OF_LIFE = 10.0
 class Pool:
     """Child processes that compile, as many at a time as cores and memory allow."""
 
-    def __init__(self, package: Path | None, timeout: float) -> None:
+    def __init__(self, timeout: float) -> None:
         """Make a pool; processes start with the tasks.
 
         Args:
-            package: the folder of the installed wasmtime; None if there is nothing to compile.
             timeout: seconds that one task may need.
         """
-        self._package = package
         self._timeout = timeout
         self._cores = usable_cores()
         self._memory = free_memory()
@@ -75,22 +73,30 @@ class Pool:
         """Whether not even a small job can start now."""
         if self._retries or self._alone:
             return True
-        return len(self._busy) >= self._cores and self._ahead() is None
+        return len(self._busy) >= self._cores and self._ahead(None) is None
 
     def has_room(self, job: Job) -> bool:
         """Say whether a job can start now, or can wait in a child that is ready soon."""
         if self.is_full:
             return False
         if len(self._busy) >= self._cores:
-            return _is_small(job)
+            return is_small(job) and self._ahead(job.package) is not None
         used = sum(job_memory(tasks[0].job) for tasks in self._busy.values())
         return not self._busy or used + job_memory(job) <= self._memory
 
-    def _ahead(self) -> Worker | None:
-        """Return the busy child that a small task can be sent to, if there is one."""
+    def _ahead(self, package: Path | None) -> Worker | None:
+        """Return the busy child that a small task can be sent to, if there is one.
+
+        Args:
+            package: the folder of the wasmtime that the task imports; None if it imports none.
+        """
         if sum(map(len, self._busy.values())) - len(self._busy) >= _AHEAD_IN_ALL:
             return None
-        fit = [w for w, tasks in self._busy.items() if _is_small(tasks[0].job)]
+        fit = [
+            worker
+            for worker, tasks in self._busy.items()
+            if is_small(tasks[0].job) and _can_import(worker, package)
+        ]
         worker = min(fit, key=lambda worker: len(self._busy[worker]), default=None)
         return worker if worker is not None and len(self._busy[worker]) <= _AHEAD else None
 
@@ -105,10 +111,11 @@ class Pool:
         Raises:
             WazcacheError: the system allows no more processes.
         """
-        worker = self._ahead() if len(self._busy) >= self._cores else None
+        package = task.job.package
+        worker = self._ahead(package) if len(self._busy) >= self._cores else None
         if worker is None:
             try:
-                worker = self._idle.pop() if self._idle else self._new_worker()
+                worker = self._idle_worker(package) or self._new_worker()
             except (OSError, RuntimeError) as error:  # no more processes, files or threads
                 raise WazcacheError(
                     f"{task.job.label}: no compiler can be started: {error}; see `ulimit -a`"
@@ -116,7 +123,19 @@ class Pool:
             self._busy[worker] = deque()
             worker.begin()
         self._busy[worker].append(task)
-        worker.send(task.request(self._package))
+        worker.package = worker.package or package
+        worker.send(task.request())
+
+    def _idle_worker(self, package: Path | None) -> Worker | None:
+        """Take an idle child. If each has imported another wasmtime, end one to make room."""
+        if not self._idle:
+            return None
+        worker = next((one for one in self._idle if _can_import(one, package)), None)
+        if worker is None:
+            self._idle.pop(0).end()
+        else:
+            self._idle.remove(worker)
+        return worker
 
     def _new_worker(self) -> Worker:
         python = python_executable()
@@ -211,7 +230,13 @@ class Pool:
         return Outcome(task, seconds, error=error)
 
 
-def _is_small(job: Job) -> bool:
+def _can_import(worker: Worker, package: Path | None) -> bool:
+    """Say whether a child can import a wasmtime: it can import one only."""
+    return package is None or worker.package in (None, package)
+
+
+def is_small(job: Job) -> bool:
+    """Say whether a compiler finishes a job before the parent can send the next one."""
     return job.wasm.code_size <= _SMALL and job.wasm.size <= _SMALL
 
 

@@ -29,12 +29,8 @@ class Task:
     parallel: bool = False
     """Whether to compile on several threads, which makes the same bytes."""
 
-    def request(self, package: Path | None) -> str:
-        """Return the line of JSON that tells the child what to do.
-
-        Args:
-            package: the folder of the installed wasmtime; None if there is nothing to compile.
-        """
+    def request(self) -> str:
+        """Return the line of JSON that tells the child what to do."""
         key, wasm = self.job.key, self.job.wasm
         compile_ = None
         strip: tuple[str, ...] = ()
@@ -42,7 +38,7 @@ class Task:
             strip = key.strip
             compile_ = {
                 "kind": wasm.kind,
-                "package": str(package),
+                "package": str(self.job.package),
                 "triple": key.compiler_triple,
                 "cpu_flags": list(key.cpu_flags),
                 "settings": dict(key.settings),

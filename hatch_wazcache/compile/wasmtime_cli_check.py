@@ -183,8 +183,9 @@ class Candidate:
         with ExitStack() as resources:
             path = resources.enter_context(temporary_files.temporary(folder))
             path.write_bytes(_PROBE)
-            job = Job(key, "a small module", path, read_wasm(path, "a small module"))
-            pool = resources.enter_context(closing(Pool(self.engine.package, self._patience)))
+            wasm = read_wasm(path, "a small module")
+            job = Job(key, "a small module", path, wasm, self.engine)
+            pool = resources.enter_context(closing(Pool(self._patience)))
             for wasmtime_cli in (None, self.wasmtime_cli):
                 out = resources.enter_context(temporary_files.temporary(folder))
                 pool.start(Task(job, out, wasmtime_cli))

@@ -15,6 +15,7 @@ from hatch_wazcache.util.child_process import clean_environment, import_path, ki
 
 if TYPE_CHECKING:
     import queue
+    from pathlib import Path
 
 __all__ = ["WorkerProcess"]
 
@@ -54,6 +55,8 @@ class WorkerProcess:
         self.last_sign_of_life = 0.0
         """When the task that runs now was last reported."""
         self.timed_out = False
+        self.package: Path | None = None
+        """The folder of the wasmtime that the process has imported, or will import."""
         try:
             threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
         except RuntimeError:

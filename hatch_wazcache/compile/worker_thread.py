@@ -8,9 +8,12 @@ import queue
 import threading
 import time
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.util.child_process import clean_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["WorkerThread"]
 
@@ -38,6 +41,8 @@ class WorkerThread:
         self.last_sign_of_life = 0.0
         """When the task that runs now was last reported."""
         self.timed_out = False
+        self.package: Path | None = None
+        """As for `WorkerProcess`."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 

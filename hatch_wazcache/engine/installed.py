@@ -12,9 +12,11 @@ from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hatch_wazcache.engine.targets import System
 
-__all__ = ["Engine", "InstalledWasmtime", "Notes", "installed_wasmtime"]
+__all__ = ["Engine", "InstalledWasmtime", "Notes", "find_wasmtime", "installed_wasmtime"]
 
 
 OLDEST = 36
@@ -32,18 +34,23 @@ class Notes(Protocol):
 
 
 class Engine(NamedTuple):
-    """The wasmtime that artifacts are compiled for: an installed wasmtime-py with its library."""
+    """A wasmtime that artifacts are compiled for: wasmtime-py with its library."""
 
     version: str
     """The engine's own version, which artifacts depend on. Wheel 50.0.1 has engine 50.0.0."""
     distribution_version: str
     """The version of wasmtime-py's wheel, which a requirement names."""
     package: Path
-    """The folder `wasmtime` in site-packages."""
+    """The folder `wasmtime` in site-packages, or in the folder that it was fetched into."""
     library_id: str
     """The SHA-256 of the library as the wheel's RECORD gives it; empty without a RECORD."""
     musl: bool
     """Whether the wheel is one for musl."""
+
+    @property
+    def major(self) -> int:
+        """The major version: wasmtime loads the artifacts of its own."""
+        return int(self.version.partition(".")[0])
 
     def triple(self, system: System) -> str:
         """Return the triple to compile for.
@@ -126,15 +133,30 @@ def installed_wasmtime() -> InstalledWasmtime:
     Raises:
         WazcacheError: wasmtime is not installed, or has no library for this machine.
     """
-    from importlib.metadata import distributions
-
-    distribution = next(iter(distributions(name="wasmtime")), None)
-    if distribution is None:
+    found = find_wasmtime(sys.path)
+    if found is None:
         raise WasmtimeError(
             "wasmtime is not installed in this environment",
             "install the one that your project needs "
             '(pip install "wasmtime>=48,<49"); a build with isolation does that by itself',
         )
+    return found
+
+
+def find_wasmtime(path: Sequence[str]) -> InstalledWasmtime | None:
+    """Find a wasmtime-py without importing it in this process; None if there is none.
+
+    Args:
+        path: the folders to search, such as `sys.path`.
+
+    Raises:
+        WazcacheError: it has no library for this machine.
+    """
+    from importlib.metadata import distributions
+
+    distribution = next(iter(distributions(name="wasmtime", path=list(path))), None)
+    if distribution is None:
+        return None
     version = distribution.version
     package = Path(str(distribution.locate_file("wasmtime")))
     musl = "musllinux" in (distribution.read_text("WHEEL") or "")

@@ -18,7 +18,7 @@ from hatch_wazcache.resources import loader_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from hatch_wazcache.engine.installed import InstalledWasmtime
+    from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
@@ -91,8 +91,8 @@ class Build:
 
     def _plan(self, target: Target) -> Plan:
         config, layout = self.project.config, self.project.layout
-        engine = self.entries.engine if target.systems else None
-        return make_plan(config, target, layout, engine, self.reader)
+        engines = self.entries.engines if target.systems else ()
+        return make_plan(config, target, layout, engines, self.reader)
 
     def make_entries(self, later: Sequence[Target] = ()) -> None:
         """Look up every artifact, and compile the missing ones.
@@ -154,12 +154,12 @@ def plan_build(project: Project) -> Plan:
         WazcacheError: an asset or the engine is not fit to build.
     """
     target = project.config.target
-    engine = None
+    engines: tuple[Engine, ...] = ()
     if target.systems:
         wasmtime = installed_wasmtime()
         _engine_warnings(project, wasmtime, target)
-        engine = wasmtime.engine()
-    return make_plan(project.config, target, project.layout, engine, WasmReader())
+        engines = (wasmtime.engine(),)
+    return make_plan(project.config, target, project.layout, engines, WasmReader())
 
 
 def _engine_warnings(project: Project, wasmtime: InstalledWasmtime, target: Target) -> list[str]:

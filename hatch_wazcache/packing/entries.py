@@ -57,13 +57,23 @@ class Entries:
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
 
     @cached_property
-    def engine(self) -> Engine:
-        """The engine to compile for. Not needed for a wheel without artifacts.
+    def engines(self) -> tuple[Engine, ...]:
+        """The engines to compile for, the newest first. Not needed for a wheel without artifacts.
 
         Raises:
-            WazcacheError: wasmtime is not installed, or its library is of another version.
+            WazcacheError: a wasmtime is not installed and cannot be fetched, or its library is of
+                another version.
         """
-        return (self._wasmtime or installed_wasmtime()).engine(self.cache.notes)
+        if self._first is not None:
+            return self._first.engines
+        requirements = self._config.wheel_engines
+        if not requirements:
+            return ((self._wasmtime or installed_wasmtime()).engine(self.cache.notes),)
+        from hatch_wazcache.project.engines import choose_engines
+
+        chosen = choose_engines(requirements, self._config.location)
+        engines = [wasmtime.engine(self.cache.notes) for wasmtime in chosen]
+        return tuple(sorted(engines, key=lambda engine: engine.major, reverse=True))
 
     def _open_cache(self) -> CacheDirectory:
         if self._config.cache_dir is not None:
@@ -149,18 +159,19 @@ class Entries:
         from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 
         compiler, timeout = self._config.compiler, self._config.timeout
-        engine, wasmtime_cli = None, None
-        if any(job.compiles for job in jobs):
-            engine = self.engine
-            wasmtime_cli = find_wasmtime_cli(compiler, jobs, engine, self.cache.notes, timeout)
+        wasmtime_clis = {}
+        for engine in {job.engine for job in jobs if job.engine is not None}:
+            own = [job for job in jobs if job.engine == engine]
+            found = find_wasmtime_cli(compiler, own, engine, self.cache.notes, timeout)
+            if found is not None:
+                wasmtime_clis[engine.version] = found
         make_entries(
             jobs,
             self.by_key,
             self.cache,
-            engine,
             timeout,
             self._report,
-            wasmtime_cli=wasmtime_cli,
+            wasmtime_clis=wasmtime_clis,
             again=again,
         )
 

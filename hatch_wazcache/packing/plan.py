@@ -21,7 +21,7 @@ from hatch_wazcache.packing.names import alike_names, check_name, collisions, lo
 from hatch_wazcache.project.packages import Packages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hatch_wazcache.engine.installed import Engine
     from hatch_wazcache.engine.settings import Profile
@@ -81,18 +81,22 @@ class Artifact:
     system: System
     profile: Profile
     cpu: str
+    engine: Engine
     key: ArtifactKey
+    names_engine: bool
+    """Whether its name and its messages say the engine: the option `engines` is set."""
 
     @cached_property
     def _suffix(self) -> str:
         parts = ["", self.system.name]
         parts += [self.cpu] if self.cpu != "baseline" else []
         parts += [self.profile.name] if self.profile.name != "default" else []
+        parts += [f"wasmtime{self.engine.major}"] if self.names_engine else []
         return ".".join([*parts, "cwasm"])
 
     @property
     def name(self) -> str:
-        """The path in the package: `<asset>.<system>[.<cpu>][.<profile>].cwasm`."""
+        """The path in the package: `<asset>.<system>[.<cpu>][.<profile>][.wasmtime<n>].cwasm`."""
         return self.asset.name.removesuffix(".wasm") + self._suffix
 
     @property
@@ -108,10 +112,11 @@ class Artifact:
     @cached_property
     def job(self) -> Job:
         """The job that compiles it."""
-        details = [self.cpu] if self.cpu != "baseline" else []
+        details = [f"wasmtime {self.engine.version}"] if self.names_engine else []
+        details += [self.cpu] if self.cpu != "baseline" else []
         details += [f"profile {self.profile.name}"] if len(self.asset.profiles) > 1 else []
         label = self.asset.relative + (f" ({', '.join(details)})" if details else "")
-        return Job(self.key, label, self.asset.source, self.asset.wasm)
+        return Job(self.key, label, self.asset.source, self.asset.wasm, self.engine)
 
 
 class Plan(NamedTuple):
@@ -129,7 +134,7 @@ def make_plan(
     config: Config,
     target: Target,
     layout: Layout,
-    engine: Engine | None,
+    engines: Sequence[Engine],
     reader: WasmReader,
 ) -> Plan:
     """Decide what goes into the wheel.
@@ -138,7 +143,7 @@ def make_plan(
         config: the options.
         target: the system that the wheel is for.
         layout: where the build system puts files.
-        engine: the engine to compile for; None for a target without artifacts.
+        engines: the engines to compile for; empty for a target without artifacts.
         reader: reads the assets.
 
     Raises:
@@ -165,9 +170,18 @@ def make_plan(
         except WazcacheError as error:
             problems.append(str(error))
     artifacts = [
-        Artifact(asset, system, profile, cpu, _key(asset, system, profile, cpu, engine, config))
+        Artifact(
+            asset=asset,
+            system=system,
+            profile=profile,
+            cpu=cpu,
+            engine=engine,
+            key=_key(asset, system, profile, cpu, engine, config),
+            names_engine=bool(config.wheel_engines),
+        )
         for asset in assets
         for system in target.systems
+        for engine in engines
         for profile in asset.profiles
         for cpu in config.cpus_for(system)
     ]
@@ -182,10 +196,9 @@ def _key(
     system: System,
     profile: Profile,
     cpu: str,
-    engine: Engine | None,
+    engine: Engine,
     config: Config,
 ) -> ArtifactKey:
-    assert engine is not None  # the target has artifacts
     triple = engine.triple(system)
     flags = CPU_LEVELS.get(cpu, ())
     cpu = f"native {_this_cpu()}" if cpu == "native" else cpu

@@ -83,6 +83,15 @@ class Config(NamedTuple):
             return ()
         return tuple(target.name for target in self.targets if target != self.target)
 
+    @property
+    def wheel_engines(self) -> tuple[str, ...]:
+        """The requirements on wasmtime for which the package's own wheels hold artifacts.
+
+        Empty: they hold artifacts for the installed wasmtime. So it is with a companion: where a
+        front end builds the package alone, no index has a companion for that build.
+        """
+        return () if self.companion else self.engines
+
     def misfits(self, target: Target) -> list[str]:
         """Return the options that do not fit a target, one line each."""
         problems = []

@@ -30,7 +30,7 @@ def jobs() -> list[Job]:
         wasm = read_wasm(path, name)
         triple, version = engine.triple(system), engine.version
         key = ArtifactKey(wasm.sha256, version, system.name, triple, "baseline", (), {})
-        made.append(Job(key, name, path, wasm))
+        made.append(Job(key, name, path, wasm, engine))
     return made
 
 
@@ -39,8 +39,7 @@ def compiled(folder: Path) -> list[str]:
     cache = CacheDirectory(folder / "cache", pytest.fail)
     report = Report(lambda _text: None, pytest.fail)
     entries: dict[str, Entry] = {}
-    engine = installed_wasmtime().engine()
-    make_entries(jobs(), entries, cache, engine, 60.0, report)
+    make_entries(jobs(), entries, cache, 60.0, report)
     cache.close()
     assert report.found == 0
     return [job.label for job in jobs() if job.key.digest in entries]
