@@ -12,11 +12,9 @@ from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hatch_wazcache.engine.targets import System
 
-__all__ = ["Engine", "InstalledWasmtime", "Notes", "find_wasmtime", "installed_wasmtime"]
+__all__ = ["Engine", "InstalledWasmtime", "Notes", "installed_wasmtime"]
 
 
 OLDEST = 36
@@ -133,30 +131,15 @@ def installed_wasmtime() -> InstalledWasmtime:
     Raises:
         WazcacheError: wasmtime is not installed, or has no library for this machine.
     """
-    found = find_wasmtime(sys.path)
-    if found is None:
+    from importlib.metadata import distributions
+
+    distribution = next(iter(distributions(name="wasmtime")), None)
+    if distribution is None:
         raise WasmtimeError(
             "wasmtime is not installed in this environment",
             "install the one that your project needs "
             '(pip install "wasmtime>=48,<49"); a build with isolation does that by itself',
         )
-    return found
-
-
-def find_wasmtime(path: Sequence[str]) -> InstalledWasmtime | None:
-    """Find a wasmtime-py without importing it in this process; None if there is none.
-
-    Args:
-        path: the folders to search, such as `sys.path`.
-
-    Raises:
-        WazcacheError: it has no library for this machine.
-    """
-    from importlib.metadata import distributions
-
-    distribution = next(iter(distributions(name="wasmtime", path=list(path))), None)
-    if distribution is None:
-        return None
     version = distribution.version
     package = Path(str(distribution.locate_file("wasmtime")))
     musl = "musllinux" in (distribution.read_text("WHEEL") or "")
