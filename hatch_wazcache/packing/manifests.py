@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.settings import SETTINGS
-from hatch_wazcache.wheels.manifest import EditableInfo, Manifest, ManifestArtifact, ManifestAsset
+from hatch_wazcache.wheels.manifest import (
+    CompanionInfo,
+    EditableInfo,
+    Manifest,
+    ManifestArtifact,
+    ManifestAsset,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,6 +104,8 @@ def _manifest(
         assets=tuple(assets),
         compiler={name: settings for name, settings in compiler.items() if settings},
         strip=config.strip,
+        companion=CompanionInfo(config.companion, config.cpu) if config.companion else None,
+        fallback=config.fallback,
     )
 
 

@@ -14,6 +14,7 @@ from hatch_wazcache.formats.strip import STRIP
 from hatch_wazcache.project.config import AssetPattern
 from hatch_wazcache.util.sizes_and_times import parse_size
 from hatch_wazcache.util.toml_text import toml_key
+from hatch_wazcache.wheels.manifest import FALLBACKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CPUS",
-    "FALLBACKS",
     "PROFILE_NAME",
     "RESERVED_NAMES",
     "Field",
@@ -46,8 +46,6 @@ __all__ = [
 ]
 
 CPUS = ("baseline", *CPU_LEVELS, "native")
-
-FALLBACKS = ("cache", "compile", "error")
 
 PROFILE_NAME = r"[a-z0-9]+([_-][a-z0-9]+)*"
 RESERVED_NAMES = (*TARGETS, *CPUS, "all")

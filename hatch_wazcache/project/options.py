@@ -22,6 +22,7 @@ from hatch_wazcache.project.value_schemas import ASSET, FLAG, PROFILES, TEXT, on
 from hatch_wazcache.util import environment
 from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.util.toml_text import toml_key, toml_value
+from hatch_wazcache.wheels.manifest import FALLBACKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -185,7 +186,7 @@ OPTIONS = (
         'compiles the `.wasm` and keeps the result for the next start, `"compile"` compiles it at '
         'each start, `"error"` raises an error',
         fields.read_fallback,
-        {"enum": list(fields.FALLBACKS)},
+        {"enum": list(FALLBACKS)},
         default="cache",
     ),
     Option(

@@ -9,7 +9,7 @@ import json
 import posixpath
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,6 @@ __all__ = [
     "SCHEMA",
     "CompanionInfo",
     "EditableInfo",
-    "Fallback",
     "Manifest",
     "ManifestArtifact",
     "ManifestAsset",
@@ -51,8 +50,7 @@ _EDITABLE_SCHEMAS = (1, 2)
 DEFAULT_LOADER = "_wazcache.py"
 """The file name of a loader, unless the option `loader` names another."""
 
-Fallback = Literal["cache", "compile", "error"]
-FALLBACKS: tuple[Fallback, ...] = get_args(Fallback)
+FALLBACKS = ("cache", "compile", "error")
 """What the loader does where no artifact loads. The first is the default."""
 
 
@@ -109,6 +107,11 @@ class CompanionInfo:
     cpu: tuple[str, ...]
     """The CPU levels that its artifacts are made for."""
 
+    @property
+    def folder(self) -> str:
+        """The folder of its files in `site-packages`."""
+        return self.name.replace("-", "_").replace(".", "_")
+
 
 @dataclass(frozen=True)
 class PackageInfo:
@@ -139,7 +142,7 @@ class Manifest:
     """Only in a package's manifest, if the project has a companion."""
     package: PackageInfo | None = None
     """Only in a companion's manifest."""
-    fallback: Fallback = FALLBACKS[0]
+    fallback: str = FALLBACKS[0]
 
     @property
     def engines(self) -> tuple[str, ...]:
