@@ -17,6 +17,7 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
+from hatch_wazcache.packing.from_wheel import unpack
 from hatch_wazcache.project.fields import Field, read_seconds_text
 from hatch_wazcache.util.environment import TIMEOUT, read_variable
 from hatch_wazcache.util.problems import Problems
@@ -137,7 +138,7 @@ class Recompiler:
         wasm_member = None if asset.wasm is None else manifest.member(asset.wasm)
         if wasm_member is None or wasm_member not in wheel:
             raise WazcacheError("its .wasm is not in the wheel")
-        path = self._unpack(wheel, wasm_member)
+        path = unpack(wheel, wasm_member, self._sources)
         cpu, flags = artifact.cpu, CPU_LEVELS.get(artifact.cpu, ())
         if cpu == "native":
             cpu, flags = "as the artifact", tuple(sorted(header.cpu_flags))
@@ -153,14 +154,6 @@ class Recompiler:
             manifest.strip,
         )
         return Job(key, manifest.member(artifact.file), path, wasm, self._engine)
-
-    def _unpack(self, wheel: WheelReader, member: str) -> Path:
-        """Unpack an asset under its digest, so that no name in the wheel becomes a path."""
-        path = self._sources / f"{wheel.digest(member).hex()}.wasm"
-        if not path.exists():
-            with path.open("wb") as file:
-                file.writelines(wheel.chunks(member))
-        return path
 
     def _make(self, jobs: Iterable[Job]) -> list[Finding]:
         """Compile the jobs that no earlier wheel had; return what cannot be compiled, and why."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from hatch_wazcache.formats.zip_members import DateTime
     from hatch_wazcache.packing.build import Build
     from hatch_wazcache.packing.plan import Artifact, Asset
+    from hatch_wazcache.report import Report
 
-__all__ = ["begin_wheel", "finish_wheel"]
+__all__ = ["add_artifact", "begin_wheel", "finish_wheel", "say_if_too_large"]
 
 
 def begin_wheel(
@@ -53,7 +54,7 @@ def begin_wheel(
             else:
                 entries.copy(asset.job, add)
         for artifact in plan.artifacts:
-            entries.copy(artifact.job, partial(_add_artifact, wheel, artifact))
+            entries.copy(artifact.job, partial(add_artifact, wheel, artifact))
         for name, data in build.generated_files():
             wheel.add_bytes(name, data)
         wheel.flush()
@@ -88,9 +89,19 @@ def finish_wheel(
     except OSError as error:
         raise WazcacheError(f"{final}: cannot be written: {error.strerror or error}") from error
     build.report.is_done(f"{final.name} ({size_text(size)})")
+    say_if_too_large(size, build.report)
+
+
+def say_if_too_large(size: int, report: Report) -> None:
+    """Say that PyPI refuses a wheel of this size, if it does.
+
+    Args:
+        size: bytes.
+        report: shows the line.
+    """
     if size > PYPI_LIMIT:
         # Not a warning, which `strict` would turn into an error: the limit can be raised.
-        build.report.say(
+        report.say(
             f"this wheel is too large for PyPI, which accepts {size_text(PYPI_LIMIT)} unless you "
             "ask for more (https://docs.pypi.org/project-management/storage-limits/); the options "
             "strip and keep-wasm, and fewer profiles, CPU levels or systems, make it smaller"
@@ -110,5 +121,6 @@ def _add_asset(
     wheel.add_member(asset.distribution, data, asset.wasm.sha256, date_time=date_time, mode=mode)
 
 
-def _add_artifact(wheel: PlatformWheel, artifact: Artifact, entry: Entry) -> None:
+def add_artifact(wheel: PlatformWheel, artifact: Artifact, entry: Entry) -> None:
+    """Add an artifact from its entry."""
     wheel.add_member(artifact.distribution, entry, entry.sha256)

@@ -24,6 +24,7 @@ __all__ = [
     "create",
     "is_leftover",
     "is_temporary",
+    "new_file_mode",
     "place",
     "replace",
     "sweep",
@@ -126,9 +127,14 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
     with _placed(path.parent, path) as (temporary, file):
         for chunk in chunks:
             file.write(chunk)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(new_file_mode())
+
+
+def new_file_mode() -> int:
+    """Return the permissions that the umask gives to a new file."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 @contextmanager

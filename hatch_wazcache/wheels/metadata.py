@@ -121,7 +121,7 @@ def _read_fields(wheel: WheelReader, name: str) -> Mapping[str, list[str]]:
     """Read the fields at the top of a file, up to the first empty line."""
     text = _read_info(wheel, name, _LARGEST_FIELDS).decode("utf-8", "replace")
     fields = defaultdict(list)
-    for line in re.sub(r"\r?\n[ \t]+(?=\S)", " ", text).split("\n"):  # unfolds long lines
+    for line in re.sub(r"\r?\n[ \t]+", " ", text).split("\n"):  # unfolds long lines
         if not line.strip():
             break
         field, _, value = line.partition(":")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.engine.targets import Target
 
-__all__ = ["PlatformWheel", "wheel_tag"]
+__all__ = ["PlatformWheel", "record_digest", "wheel_tag"]
 
 _LARGEST_IN_MEMORY = 8 << 20
 """The largest member of the base wheel, in bytes, that is deflated again, in memory."""
@@ -144,7 +144,7 @@ class PlatformWheel:
                 the wheel is as before.
         """
         add_compressed(self._archive, name, date_time or self._date_time, mode << 16, data)
-        self._records[name] = _digest(sha256), data.size
+        self._records[name] = record_digest(sha256), data.size
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Add a small generated file."""
@@ -185,7 +185,27 @@ class PlatformWheel:
                 name = info.filename
                 if name != record.filename and name not in self._records and name not in drop:
                     self._add_from(archive, info, note)
-            self._add_record(record, rows)
+            self._add_record(record.filename, record.date_time, record.external_attr, rows)
+        return self._place(final, mode)
+
+    def finish_alone(self, info: str, final: Path) -> int:
+        """Add a RECORD, and give the wheel its final name. All other members have been added.
+
+        Args:
+            info: the .dist-info folder.
+            final: the final name, in the same directory.
+
+        Returns:
+            The wheel's size in bytes.
+
+        Raises:
+            OSError: the wheel cannot be written.
+        """
+        self._add_record(f"{info}/RECORD", self._date_time, _FILE_MODE << 16, [])
+        return self._place(final, temporary_files.new_file_mode())
+
+    def _place(self, final: Path, mode: int) -> int:
+        """Close the wheel, give it its final name, and return its size in bytes."""
         self._archive.close()
         self._file.truncate()  # `reserve` may have made it longer
         self._file.flush()
@@ -209,19 +229,22 @@ class PlatformWheel:
         )
         self._copy(archive, info)
 
-    def _add_record(self, base: zipfile.ZipInfo, rows: list[list[str]]) -> None:
+    def _add_record(
+        self, path: str, date_time: DateTime, external_attr: int, rows: list[list[str]]
+    ) -> None:
         """Write RECORD.
 
         Args:
-            base: the base wheel's RECORD.
-            rows: its rows.
+            path: its path in the wheel.
+            date_time: its time stamp.
+            external_attr: Unix mode in the upper 16 bits.
+            rows: the rows of the base wheel's RECORD.
         """
         members = self._archive.NameToInfo
         added = [(name, *record) for name, record in self._records.items()]
         kept = [row for row in rows if row[0] in members and row[0] not in self._records]
-        text = _write_record([*added, *kept, (base.filename, "", "")])
-        data = Deflated.of(text)
-        add_compressed(self._archive, base.filename, base.date_time, base.external_attr, data)
+        text = _write_record([*added, *kept, (path, "", "")])
+        add_compressed(self._archive, path, date_time, external_attr, Deflated.of(text))
 
     def _copy(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         """Copy the compressed or stored bytes of a member of another archive."""
@@ -280,6 +303,11 @@ def _write_record(rows: Iterable[Sequence[str | int]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _digest(sha256: str) -> str:
+def record_digest(sha256: str) -> str:
+    """Return a digest as RECORD writes it.
+
+    Args:
+        sha256: hexadecimal.
+    """
     encoded = base64.urlsafe_b64encode(bytes.fromhex(sha256))
     return "sha256=" + encoded.decode("ascii").rstrip("=")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Settings = Mapping[str, SettingValue]
 
-__all__ = ["check_manifest"]
+__all__ = ["check_manifest", "is_path"]
 
 
 def check_manifest(text: bytes, path: str) -> tuple[Manifest | None, list[str]]:
@@ -107,7 +107,7 @@ class _Reader:
         table = self._table(manifest, "package", "")
         name = self._take(table, "name", "package", _is_name, _NAME_ALLOWED)
         version = self._take(table, "version", "package", _is_release, "a version such as 1.0.0")
-        path = self._take(table, "path", "package", _is_path, "a path in the package's wheel")
+        path = self._take(table, "path", "package", is_path, "a path in the package's wheel")
         return None if None in (name, version, path) else PackageInfo(name, version, path)
 
     def _table(self, table: Mapping[str, Any], field: str, where: str) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class _Reader:
         if not isinstance(table, Mapping):
             self.problems.wrong(where, table, "a table")
             return None
-        file = self._take(table, "file", where, _is_path, "a path in the package")
+        file = self._take(table, "file", where, is_path, "a path in the package")
         if self._is_listed_twice(f"{where}.file", file):
             return None
         target = self._one_of(table, "target", where, SYSTEMS)
@@ -257,7 +257,7 @@ def _is_size(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
-def _is_path(value: object) -> bool:
+def is_path(value: object) -> bool:
     """Say whether it is the path of a file below the package, in its shortest form."""
     if not isinstance(value, str) or not value:
         return False
@@ -266,7 +266,7 @@ def _is_path(value: object) -> bool:
 
 
 def _is_path_or_null(value: object) -> bool:
-    return value is None or _is_path(value)
+    return value is None or is_path(value)
 
 
 def _is_one_of(known: Any) -> Callable[[object], bool]:

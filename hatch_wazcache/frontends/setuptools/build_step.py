@@ -186,10 +186,17 @@ class BuildWazcache(Command):
         return str(getattr(self.distribution, "python_requires", None) or "")
 
     def project(self) -> Project:
-        """Return the project as setuptools knows it now."""
+        """Return the project as setuptools knows it now.
+
+        Raises:
+            WazcacheError: nobody would get its companions.
+        """
+        from hatch_wazcache.project.companion import check_companion
         from hatch_wazcache.project.project import Project
 
         name, layout = self.distribution.get_name(), self.files.layout()
+        read: Any = self.distribution
+        check_companion(self.config, name, read.install_requires, read.extras_require)
         return Project(name, self.config, layout, self.requirement, self._requires_python)
 
     @cached_property

@@ -1,0 +1,78 @@
+"""Checks whether a project and its companion fit together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.toml_text import toml_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hatch_wazcache.project.config import Config
+
+__all__ = ["check_companion", "companion_problems"]
+
+
+def check_companion(
+    config: Config,
+    project: str,
+    dependencies: Iterable[str],
+    optional_dependencies: Mapping[str, Iterable[str]],
+) -> None:
+    """Check that installers install the companions together with the project.
+
+    Args:
+        config: the options.
+        project: the project's name.
+        dependencies: `[project].dependencies`.
+        optional_dependencies: `[project.optional-dependencies]`. An extra can name the companion,
+            if it is the extra that names wasmtime.
+
+    Raises:
+        WazcacheError: they do not; one line for each reason.
+    """
+    if config.companion is None:
+        return
+    extras = [line for lines in optional_dependencies.values() for line in lines]
+    where = f"{config.location}.companion = {toml_value(config.companion)}"
+    problems = companion_problems(config.companion, project, [*dependencies, *extras])
+    if lines := [f"{where}: {problem}" for problem in problems]:
+        raise WazcacheError("\n".join(lines))
+
+
+def companion_problems(companion: str, project: str, dependencies: Iterable[str]) -> Iterator[str]:
+    """Yield the reasons why installers would not install the companions of a project.
+
+    Args:
+        companion: the companion's name.
+        project: the project's name.
+        dependencies: all requirements of the project; those of its extras count too.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(companion)
+    if name == canonicalize_name(project):
+        yield "must be another name than the project's own"
+        return
+    found = []
+    for line in dependencies:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue  # the build system reports it
+        if canonicalize_name(requirement.name) == name:
+            found.append(requirement)
+    if not found:
+        yield (
+            "no dependency names it, so no installer would install it; add "
+            f'"{companion}" to project.dependencies'
+        )
+    for requirement in found:
+        if requirement.specifier or requirement.url:
+            yield (
+                f'the dependency "{requirement}" must be "{companion}", without a version: '
+                f"each companion already requires its own version of {project}"
+            )
