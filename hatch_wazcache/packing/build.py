@@ -9,7 +9,7 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import WasmReader
-from hatch_wazcache.packing.entries import Entries
+from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.manifests import manifest_for_wheel
 from hatch_wazcache.packing.plan import Plan, make_plan
 from hatch_wazcache.project.engine_check import check_engine, contradiction
@@ -58,8 +58,9 @@ class Build:
             self._explain_missing_artifacts()
         if first is None and (warning := project.check_python()):
             report.warn(warning)
+        options = EntriesOptions.of(project)
         self.entries: Entries = Entries(
-            project, wasmtime, report, None if first is None else first.entries
+            options, wasmtime, report, None if first is None else first.entries
         )
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
@@ -22,9 +22,36 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
-__all__ = ["Entries"]
+__all__ = ["Entries", "EntriesOptions"]
 
 Result = TypeVar("Result")
+
+
+class EntriesOptions(NamedTuple):
+    """The options that decide where entries come from; each is as in `Config`."""
+
+    cache_dir: Path | None
+    compiler: Path | None
+    timeout: float
+    engines: tuple[str, ...] = ()
+    """Requirements on wasmtime. Empty: the installed one."""
+    location: str = ""
+    """The TOML path of the options, for messages; empty for a command without a project."""
+    root: Path | None = None
+    """The root of the project that is built. Users who can replace it are trusted."""
+
+    @classmethod
+    def of(cls, project: Project) -> EntriesOptions:
+        """Return the options for a project's own wheels."""
+        config = project.config
+        return cls(
+            config.cache_dir,
+            config.compiler,
+            config.timeout,
+            config.wheel_engines,
+            config.location,
+            project.layout.root,
+        )
 
 
 class Entries:
@@ -32,7 +59,7 @@ class Entries:
 
     def __init__(
         self,
-        project: Project,
+        options: EntriesOptions,
         wasmtime: InstalledWasmtime | None,
         report: Report,
         first: Entries | None = None,
@@ -40,14 +67,13 @@ class Entries:
         """Open the cache.
 
         Args:
-            project: the project that is built.
+            options: where entries come from.
             wasmtime: the installed one, if it is already known.
             report: shows progress and warnings, and counts hits and misses.
             first: the entries of a build for another target, still open. This build uses their
                 cache, and the entries that the cache could not store.
         """
-        self._config = project.config
-        self._root = project.layout.root
+        self._options = options
         self._report = report
         self._first = first
         self._wasmtime = wasmtime
@@ -66,20 +92,31 @@ class Entries:
         """
         if self._first is not None:
             return self._first.engines
-        requirements = self._config.wheel_engines
+        return self.find_engines(self._options.engines)
+
+    def find_engines(self, requirements: Sequence[str]) -> tuple[Engine, ...]:
+        """Return the engine of each requirement, the newest first.
+
+        Args:
+            requirements: on wasmtime; if there are none, it is the installed one.
+
+        Raises:
+            WazcacheError: as for `engines`.
+        """
         if not requirements:
             return ((self._wasmtime or installed_wasmtime()).engine(self.cache.notes),)
         from hatch_wazcache.project.engines import choose_engines
 
-        chosen = choose_engines(requirements, self._config.location)
+        chosen = choose_engines(requirements, self._options.location)
         engines = [wasmtime.engine(self.cache.notes) for wasmtime in chosen]
         return tuple(sorted(engines, key=lambda engine: engine.major, reverse=True))
 
     def _open_cache(self) -> CacheDirectory:
-        if self._config.cache_dir is not None:
-            return CacheDirectory(self._config.cache_dir, self._report.trouble, self._root)
+        root, cache_dir = self._options.root, self._options.cache_dir
+        if cache_dir is not None:
+            return CacheDirectory(cache_dir, self._report.trouble, root)
         try:
-            return CacheDirectory(default_directory(), self._report.trouble, self._root)
+            return CacheDirectory(default_directory(), self._report.trouble, root)
         except WazcacheError as error:  # no option names this folder, so it is only a warning
             self._report.trouble(f"{error}; new artifacts are not kept")
             self._temporary = TemporaryDirectory(prefix="wazcache-")
@@ -158,7 +195,7 @@ class Entries:
         from hatch_wazcache.compile.make_entries import make_entries
         from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 
-        compiler, timeout = self._config.compiler, self._config.timeout
+        compiler, timeout = self._options.compiler, self._options.timeout
         wasmtime_clis = {}
         for engine in {job.engine for job in jobs if job.engine is not None}:
             own = [job for job in jobs if job.engine == engine]

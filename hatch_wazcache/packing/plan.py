@@ -34,6 +34,7 @@ __all__ = [
     "Artifact",
     "Asset",
     "Plan",
+    "make_artifact",
     "make_plan",
 ]
 
@@ -169,16 +170,9 @@ def make_plan(
             )
         except WazcacheError as error:
             problems.append(str(error))
+    named = bool(config.wheel_engines)
     artifacts = [
-        Artifact(
-            asset=asset,
-            system=system,
-            profile=profile,
-            cpu=cpu,
-            engine=engine,
-            key=_key(asset, system, profile, cpu, engine, config),
-            names_engine=bool(config.wheel_engines),
-        )
+        make_artifact(asset, system, profile, cpu, engine, config.strip, names_engine=named)
         for asset in assets
         for system in target.systems
         for engine in engines
@@ -191,21 +185,38 @@ def make_plan(
     return Plan(tuple(assets), tuple(artifacts))
 
 
-def _key(
+def make_artifact(
     asset: Asset,
     system: System,
     profile: Profile,
     cpu: str,
     engine: Engine,
-    config: Config,
-) -> ArtifactKey:
-    triple = engine.triple(system)
-    flags = CPU_LEVELS.get(cpu, ())
-    cpu = f"native {_this_cpu()}" if cpu == "native" else cpu
-    settings = code_settings(profile.settings)
-    return ArtifactKey(
-        asset.wasm.sha256, engine.version, system.name, triple, cpu, flags, settings, config.strip
+    strip: tuple[str, ...],
+    *,
+    names_engine: bool,
+) -> Artifact:
+    """Describe an artifact, with its key.
+
+    Args:
+        asset: its asset.
+        system: the system to compile for.
+        profile: one of the asset's profiles.
+        cpu: a CPU level that the system has.
+        engine: the engine to compile for.
+        strip: the sections that are removed before compiling, in the order of `STRIP`.
+        names_engine: whether its name says the engine.
+    """
+    key = ArtifactKey(
+        asset.wasm.sha256,
+        engine.version,
+        system.name,
+        engine.triple(system),
+        f"native {_this_cpu()}" if cpu == "native" else cpu,
+        CPU_LEVELS.get(cpu, ()),
+        code_settings(profile.settings),
+        strip,
     )
+    return Artifact(asset, system, profile, cpu, engine, key, names_engine)
 
 
 def _this_cpu() -> str:
