@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from hatch_wazcache.cache.entry import Entry
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.plan import Artifact, Asset
     from hatch_wazcache.report import Report
 
-__all__ = ["add_artifact", "begin_wheel", "finish_wheel", "say_if_too_large"]
+__all__ = [
+    "add_artifact",
+    "begin_wheel",
+    "complete_wheel",
+    "finish_wheel",
+    "report_wheel",
+    "say_if_too_large",
+]
 
 
 def begin_wheel(
@@ -72,7 +80,7 @@ def begin_wheel(
 def finish_wheel(
     build: Build, wheel: PlatformWheel, base: Path, final: Path, left_out: Collection[str]
 ) -> None:
-    """Add the build system's members to the wheel, give it its final name, and report it.
+    """Complete the wheel, give it its final name, and report it.
 
     Args:
         build: the build that began the wheel.
@@ -84,11 +92,43 @@ def finish_wheel(
     Raises:
         WazcacheError: the base wheel is not a wheel, or the wheel cannot be written.
     """
-    try:
+    with _writing(final):
         size = wheel.finish(base, final, left_out, build.report.say)
+    report_wheel(build, final.name, size)
+
+
+def complete_wheel(
+    build: Build, wheel: PlatformWheel, base: Path, left_out: Collection[str]
+) -> int:
+    """Add the build system's members to the wheel, which keeps its temporary name.
+
+    Returns:
+        The wheel's size in bytes.
+
+    Args, Raises: as for `finish_wheel`.
+    """
+    with _writing(wheel.path.parent):
+        return wheel.complete(base, left_out, build.report.say)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an error of the disk into a message that names the path."""
+    try:
+        yield
     except OSError as error:
-        raise WazcacheError(f"{final}: cannot be written: {error.strerror or error}") from error
-    build.report.is_done(f"{final.name} ({size_text(size)})")
+        raise WazcacheError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def report_wheel(build: Build, name: str, size: int) -> None:
+    """Say that a wheel is done, and whether PyPI refuses it for its size.
+
+    Args:
+        build: the build that made it.
+        name: the wheel's file name.
+        size: bytes.
+    """
+    build.report.is_done(f"{name} ({size_text(size)})")
     say_if_too_large(size, build.report)
 
 

@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import os
+import sys
 import zipfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -161,7 +162,7 @@ class PlatformWheel:
     def finish(
         self, base: Path, final: Path, drop: Collection[str], note: Callable[[str], None]
     ) -> int:
-        """Add the base wheel's members and a RECORD, and give the wheel its final name.
+        """Complete the wheel, and give it its final name.
 
         Args:
             base: the wheel that the build system made.
@@ -176,6 +177,18 @@ class PlatformWheel:
         Raises:
             WazcacheError: the base wheel does not have one RECORD.
             OSError: the wheel cannot be written.
+        """
+        size = self.complete(base, drop, note)
+        temporary_files.replace(self.path, final)
+        self.abandon()
+        return size
+
+    def complete(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> int:
+        """Add the base wheel's members and a RECORD. The wheel keeps its temporary name.
+
+        The caller renames it, and calls `abandon` afterwards.
+
+        Args, Returns, Raises: as for `finish`.
         """
         with base.open("rb") as opened, zipfile.ZipFile(opened) as archive:
             mode = os.fstat(opened.fileno()).st_mode & 0o777
@@ -211,8 +224,8 @@ class PlatformWheel:
         self._file.flush()
         size = os.fstat(self._file.fileno()).st_size
         os.chmod(self.path, mode)
-        temporary_files.place(self.path, self._file, final)
-        atexit.unregister(self.abandon)
+        if sys.platform == "win32":
+            self._file.close()  # Windows does not rename an open file
         return size
 
     def _add_from(
@@ -263,7 +276,7 @@ class PlatformWheel:
             add_member(self._archive, copy, _chunks(file, info.compress_size))
 
     def abandon(self) -> None:
-        """Remove the unfinished wheel. May be called at any time, and twice."""
+        """Remove the wheel, unless it was renamed. May be called at any time, and twice."""
         atexit.unregister(self.abandon)
         self._archive.fp = None  # its __del__ would write to the closed file, and show a traceback
         with suppress(OSError, ValueError):

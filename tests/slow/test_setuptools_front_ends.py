@@ -19,6 +19,7 @@ from tests.support.projects import (
 )
 from tests.support.wasm import ANSWER
 from tests.support.wheels import TARGET, engines, members, ours, precompiled, unpack, wheel_contents
+from tests.support.whole_wheels import assert_whole_wheels
 
 FRONT_ENDS = ["pip", "uv", "build", "build, by way of an sdist"]
 OLDEST = '"setuptools==69.0.*", "wheel<0.46"'
@@ -135,6 +136,10 @@ def versioned(request: pytest.FixtureRequest, tmp_path: Path) -> SetuptoolsProje
         packages = [f"setuptools=={request.param}", "wheel<0.46"]
     made.python = environment_of(*packages, "wasmtime==48.0.0")
     return made
+
+
+def test_every_setuptools_gives_a_name_to_whole_wheels_only(versioned: SetuptoolsProject):
+    assert_whole_wheels(versioned, 4)
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])

@@ -22,9 +22,14 @@ from tests.support.projects import (
 )
 from tests.support.wasm import ANSWER, COMPONENT
 from tests.support.wheels import TARGET, engines, members, ours, precompiled, unpack
+from tests.support.whole_wheels import assert_whole_wheels
 
 WASMTIME = "wasmtime==48.0.0"
 OLD_HATCHLINGS = ["1.26.3", "1.27.0", "1.29.0", "1.31.0"]
+ALL_HATCHLINGS = [
+    *("1.26.0", "1.26.1", "1.26.3", "1.27.0", "1.28.0", "1.29.0"),
+    *("1.30.0", "1.30.1", "1.31.0", "1.32.0", "1.32.3", "1.32.4", "1.33.0"),
+]
 HATCHES = {
     "1.14.0": ["virtualenv<20.27"],  # newer ones are too new for it
     "1.16.5": [],
@@ -131,6 +136,14 @@ def test_an_older_hatchling_builds_the_same_members(
     assert precompiled(unpack(built.wheel, tmp_path / "site")) == {
         "demo/a.wasm": f"demo/a.{TARGET}.cwasm"
     }
+
+
+@pytest.mark.parametrize("hatchling", [*ALL_HATCHLINGS, "newest"])
+def test_under_every_hatchling_a_name_holds_the_old_wheel_or_the_whole_new_one(
+    project: Project, hatchling: str
+):
+    project.python = with_hatchling(newest("hatchling") if hatchling == "newest" else hatchling)
+    assert_whole_wheels(project, 4)
 
 
 @pytest.mark.parametrize("hatchling", OLD_HATCHLINGS)

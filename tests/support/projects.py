@@ -154,6 +154,14 @@ class Project:
         """Build the wheel."""
         return self.hatchling("-t", "wheel", **env)
 
+    def begin(self, *words: str, **env: str) -> subprocess.Popen[str]:
+        """Start Python in the project's folder; by default it builds the wheel."""
+        return subprocess.Popen(
+            [self.python, *(words or self.build_words)],
+            cwd=self.root, env=self.env(**env), text=True, encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
     def editable(self, **env: str) -> Built:
         """Build the editable wheel."""
         return self.hatchling("-t", "wheel:editable", **env)

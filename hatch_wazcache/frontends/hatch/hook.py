@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -94,11 +94,11 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
                 self._begin(version, build_data)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Put our members into hatchling's wheel, or the artifacts beside the sources."""
+        """Finish the wheel, or write the artifacts beside the sources."""
         if self.build is None:
             return
         try:
-            with self._one_message(), _removed_on_failure(Path(artifact_path)):
+            with self._one_message():
                 self._finish(self.build, version, build_data, Path(artifact_path))
         except BaseException:
             self._close(failed=True)
@@ -106,6 +106,7 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
         self._close()
 
     def _begin(self, version: str, build_data: dict[str, Any]) -> None:
+        from hatch_wazcache.frontends.hatch.archive import complete_before_naming
         from hatch_wazcache.frontends.hatch.wheel import HatchlingWheel
         from hatch_wazcache.packing.build import Build
         from hatch_wazcache.report import Report
@@ -123,7 +124,18 @@ class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
                 config, location = self.build_config, self.table.location
                 self._wheel = HatchlingWheel(config, location, project, target)
                 self._wheel.begin(build, Path(self.directory), build_data, self.later_targets)
+                complete_before_naming(config, partial(self._complete, build, build_data))
                 self.has_native_files = self._wheel.has_native_files
+        except BaseException:
+            self._close(failed=True)
+            raise
+
+    def _complete(self, build: Build, build_data: dict[str, Any], base: Path) -> Path:
+        """Make the wheel that hatchling gives its name, from the wheel that it has built."""
+        assert self._wheel is not None
+        try:
+            with self._one_message():
+                return self._wheel.complete(build, base, build_data)
         except BaseException:
             self._close(failed=True)
             raise
@@ -235,24 +247,3 @@ def stop(app: Any, message: object) -> NoReturn:
     """
     app.abort(with_prefix(message))
     raise SystemExit(1)  # abort ends the process; its type does not say so
-
-
-@contextmanager
-def _removed_on_failure(path: Path) -> Iterator[None]:
-    """Remove a file on failure, unless another build has put its own file there meanwhile."""
-    before = _identity(path)
-    try:
-        yield
-    except BaseException:
-        if _identity(path) == before:
-            path.unlink(missing_ok=True)
-        raise
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return numbers that differ between two files with the same path."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino

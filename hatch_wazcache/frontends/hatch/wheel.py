@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from hatchling.builders.utils import get_reproducible_timestamp
@@ -10,11 +11,16 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.zip_members import moment_of_build
 from hatch_wazcache.frontends.hatch.files import reserve
 from hatch_wazcache.packing.unwanted import unwanted_files
-from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
+from hatch_wazcache.packing.wheel import (
+    begin_wheel,
+    complete_wheel,
+    finish_wheel,
+    report_wheel,
+)
 from hatch_wazcache.wheels.platform_wheel import wheel_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from hatchling.builders.config import BuilderConfig
@@ -54,6 +60,8 @@ class HatchlingWheel:
         self._wheel: PlatformWheel | None = None
         self._left_out: Collection[str] = ()
         """Members of hatchling's wheel to leave out: replaced or unwanted ones."""
+        self._size: int | None = None
+        """The size of the complete wheel in bytes."""
 
     def begin(
         self,
@@ -89,21 +97,50 @@ class HatchlingWheel:
         # Reserving saves time only: `finish` leaves these members out anyway.
         reserve(config, self._left_out, build_data)
 
-    def finish(self, build: Build, base: Path, build_data: dict[str, Any]) -> None:
-        """Put our members into hatchling's wheel.
+    def complete(self, build: Build, base: Path, build_data: dict[str, Any]) -> Path:
+        """Put hatchling's members into our wheel, before hatchling gives the wheel its name.
 
         Args:
             build: the build of this wheel.
-            base: hatchling's wheel, which is replaced.
+            base: hatchling's wheel, which is removed.
             build_data: hatchling's data, as the hooks have set it.
+
+        Returns:
+            The path of the complete wheel, which hatchling renames.
 
         Raises:
             WazcacheError: a later hook has set another tag, or the wheel cannot be written.
         """
+        try:
+            wheel = self._checked_wheel(build_data)
+            self._size = complete_wheel(build, wheel, base, self._left_out)
+        finally:
+            base.unlink(missing_ok=True)
+        return wheel.path
+
+    def finish(self, build: Build, named: Path, build_data: dict[str, Any]) -> None:
+        """Report the wheel. Complete it first, if hatchling has not let us do that before.
+
+        Args:
+            build: the build of this wheel.
+            named: hatchling's wheel, or ours, under its name.
+            build_data: hatchling's data, as the hooks have set it.
+
+        Raises:
+            WazcacheError: as for `complete`; then the wheel is removed.
+        """
+        if self._size is not None:
+            report_wheel(build, named.name, self._size)
+            return
+        with _removed_on_failure(named):
+            finish_wheel(build, self._checked_wheel(build_data), named, named, self._left_out)
+
+    def _checked_wheel(self, build_data: dict[str, Any]) -> PlatformWheel:
+        """Return our wheel, if no later hook has set another tag."""
         if build_data.get("tag") != self._tag or build_data["infer_tag"]:
             raise WazcacheError(self._how_to_run_last(build_data))
         assert self._wheel is not None
-        finish_wheel(build, self._wheel, base, base, self._left_out)
+        return self._wheel
 
     def _how_to_run_last(self, build_data: dict[str, Any]) -> str:
         """Return the message for a tag that a later hook has set: which table goes where."""
@@ -141,3 +178,24 @@ class HatchlingWheel:
             if package.loader:
                 found.add(package.file(package.loader))
         return found
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    """Remove a file on failure, unless another build has put its own file there meanwhile."""
+    before = _identity(path)
+    try:
+        yield
+    except BaseException:
+        if _identity(path) == before:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return numbers that differ between two files with the same path."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
