@@ -10,7 +10,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
@@ -20,12 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from tempfile import TemporaryDirectory
 
+    from hatchling.builders.config import BuilderConfig
+
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.frontends.hatch.table import HookTable
     from hatch_wazcache.frontends.hatch.wheel import HatchlingWheel
     from hatch_wazcache.packing.build import Build
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
+
+    _Interface = BuildHookInterface[BuilderConfig]
+else:
+    _Interface = BuildHookInterface  # in hatchling 1.32.3 it has another number of parameters
 
 __all__ = ["WazcacheBuildHook", "stop"]
 
@@ -34,7 +39,7 @@ _BUILD_ALL = "hatch build -t wazcache"
 """The command that builds the wheels of all targets."""
 
 
-class WazcacheBuildHook(BuildHookInterface[BuilderConfig]):
+class WazcacheBuildHook(_Interface):
     """Compiles a project's `.wasm` files for the wheel.
 
     hatchling calls `initialize`, builds its wheel, and calls `finalize`. If hatchling fails between
