@@ -179,8 +179,7 @@ class PlatformWheel:
             OSError: the wheel cannot be written.
         """
         size = self.complete(base, drop, note)
-        temporary_files.replace(self.path, final)
-        self.abandon()
+        self._place(final)
         return size
 
     def complete(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> int:
@@ -199,7 +198,7 @@ class PlatformWheel:
                 if name != record.filename and name not in self._records and name not in drop:
                     self._add_from(archive, info, note)
             self._add_record(record.filename, record.date_time, record.external_attr, rows)
-        return self._place(final, mode)
+        return self._close(mode)
 
     def finish_alone(self, info: str, final: Path) -> int:
         """Add a RECORD, and give the wheel its final name. All other members have been added.
@@ -215,10 +214,16 @@ class PlatformWheel:
             OSError: the wheel cannot be written.
         """
         self._add_record(f"{info}/RECORD", self._date_time, _FILE_MODE << 16, [])
-        return self._place(final, temporary_files.new_file_mode())
+        size = self._close(temporary_files.new_file_mode())
+        self._place(final)
+        return size
 
-    def _place(self, final: Path, mode: int) -> int:
-        """Close the wheel, give it its final name, and return its size in bytes."""
+    def _place(self, final: Path) -> None:
+        temporary_files.replace(self.path, final)
+        self.abandon()
+
+    def _close(self, mode: int) -> int:
+        """Write the wheel's end, and return its size in bytes. The file stays locked."""
         self._archive.close()
         self._file.truncate()  # `reserve` may have made it longer
         self._file.flush()
