@@ -15,6 +15,7 @@ from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
 from bench.output import number_text
 from bench.projects import HERE, Projects
 from bench.rows import Row, Sample
+from bench.together import together_rows
 from hatch_wazcache.compile.memory import usable_cores
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.formats.zip_members import DEFLATE_LEVEL
@@ -376,6 +377,11 @@ def _grown(
             yield row("the size before", before, more, "s", figure_unit=unit)
 
 
+def together(bench: Bench) -> Iterator[Row]:
+    """Count the packages on PyPI that can be installed together, by each way to ship."""
+    yield from together_rows(bench.work, quick=bench.quick)
+
+
 GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cache-size": cache_size,  # first: the others leave more in the caches
     "warm": warm,
@@ -388,5 +394,6 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "levels": levels,
     "hatch": hatch,
     "growth": growth,
+    "together": together,
 }
 """The function for each goal, by its name on the command line."""
