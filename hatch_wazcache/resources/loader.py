@@ -11,6 +11,7 @@
 A wheel holds each `.wasm` file (an asset) and artifacts of it: machine code, compiled when the
 wheel was built. `load_module` and `load_component` ask wasmtime to load an artifact for this
 system, which takes a millisecond. wasmtime itself checks version, architecture, CPU and settings.
+If this package has a companion, a distribution with artifacts only, those are tried, too.
 If it refuses every artifact, the `.wasm` is compiled here, which is slow, and a warning gives the
 reason.
 
@@ -29,7 +30,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Protocol
 
     import wasmtime
@@ -48,11 +49,13 @@ __all__ = ["LoadError", "Status", "assets", "engine", "load_component", "load_mo
 _FILE = os.path.abspath(__file__)
 _FOLDER = os.path.dirname(_FILE)
 _PROCESS = os.getpid()
-_NONE_HERE = "the wheel has none for this system"
+_SCHEMA = 2
+_OTHER_WASMTIME = "it is for another wasmtime"
 
 # Filled with setdefault, which needs no lock: a lock held during a fork stays locked in the child.
 _digests: dict[tuple[Any, ...], str] = {}
 _engines: dict[tuple[str, bool], Any] = {}
+_installed: dict[str, str] = {}
 _manifests: dict[str, dict[str, Any]] = {}
 _warned: dict[tuple[str, str], object] = {}
 
@@ -148,10 +151,10 @@ def status(
         kind = _kind(asset["kind"])
     except LoadError as error:
         return Status(name, profile, False, None, str(error))
-    loaded, found = _load_artifact(asset, kind, engine or _engine(profile), profile)
+    loaded, found = _load_artifact(name, asset, kind, engine or _engine(profile), profile)
     if loaded is not None:
         return Status(name, profile, True, found, None)
-    return Status(name, profile, False, None, found or _NONE_HERE)
+    return Status(name, profile, False, None, found or _why_none())
 
 
 def assets() -> list[str]:
@@ -167,23 +170,24 @@ def _load(name: Any, wanted: str, engine_: Any, profile: str | None, strict: boo
     kind = _kind(wanted)
     if engine_ is None:
         engine_ = _engine(profile)
-    loaded, refusal = _load_artifact(asset, kind, engine_, profile)
+    loaded, refusal = _load_artifact(name, asset, kind, engine_, profile)
     if loaded is not None:
         return loaded
-    reason = refusal or _NONE_HERE
     if strict:
-        raise LoadError(f"{name} is not precompiled (strict): {reason}")
+        raise LoadError(f"{name} is not precompiled (strict): {refusal or _why_none()}")
     if asset["wasm"] is None:
+        reason = refusal or _why_none()
         raise LoadError(f"{name} cannot be loaded, and there is no .wasm to compile: {reason}")
     try:
         wasm = _read(asset["wasm"])
     except OSError as error:
+        reason = refusal or _why_none()
         raise LoadError(
             f"{name} cannot be loaded, and its .wasm cannot be read ({error}): {reason}"
         ) from None
     first = object()
     if refusal and _warned.setdefault((name, profile), first) is first:
-        warnings.warn(f"{name} is compiled now, which takes time: {reason}", stacklevel=3)
+        warnings.warn(f"{name} is compiled now, which takes time: {refusal}", stacklevel=3)
     return _compile(kind, engine_, wasm, profile)
 
 
@@ -204,58 +208,113 @@ def _kind(word: str) -> Any:
 
 
 def _load_artifact(
-    asset: dict[str, Any], kind: Any, engine_: Any, profile: str
+    name: str, asset: dict[str, Any], kind: Any, engine_: Any, profile: str
 ) -> tuple[Any, str | None]:
-    """Load the first artifact that wasmtime accepts.
+    """Load the first artifact that wasmtime accepts: one of this package, or of its companion.
 
     Returns:
         The module or component, and the artifact's path. If no artifact loads: None and the
-        reasons, or None twice if the wheel has no artifact for this system.
+        reasons, or None twice if there is no artifact for this system, as `_why_none` explains.
     """
+    problems: dict[str, None] = {}
+    refused: dict[str, list[str]] = {}
+    for place, artifacts, problem in _candidates(name, asset, profile):
+        if problem:
+            problems[problem] = None
+        for artifact in _installed_first(artifacts):
+            loaded, reason = _deserialize(place, artifact, asset, kind, engine_)
+            if loaded is not None:
+                return loaded, os.path.abspath(place.path(artifact["file"]))
+            about = artifact["wasmtime" if reason == _OTHER_WASMTIME else "file"]
+            refused.setdefault(reason, []).append(about)
+    engines = refused.pop(_OTHER_WASMTIME, [])
+    reasons = [f"{', '.join(dict.fromkeys(files))}: {reason}" for reason, files in refused.items()]
+    if engines and not reasons:
+        reasons.append(_for_other_wasmtimes(engines))
+    return None, "; ".join([*reasons, *problems]) or None
+
+
+def _candidates(
+    name: str, asset: dict[str, Any], profile: str
+) -> Iterator[tuple[_Place, list[dict[str, Any]], str]]:
+    """Yield each place with artifacts that may load, or with the reason why none of it may."""
+    yield (_own_place(), *_for_here(asset["artifacts"], profile))
+    for place in _companion_places():
+        yield (place, *_of_companion(place, name, asset, profile))
+
+
+def _for_here(artifacts: Any, profile: str) -> tuple[list[dict[str, Any]], str]:
+    """Return the artifacts for this system and a profile, or the reason why there are none."""
     system = _system()
-    for_system = [artifact for artifact in asset["artifacts"] if artifact["target"] == system]
-    candidates = [artifact for artifact in for_system if artifact["profile"] == profile]
-    if for_system and not candidates:
+    for_system = [artifact for artifact in artifacts if artifact["target"] == system]
+    fits = [artifact for artifact in for_system if artifact["profile"] == profile]
+    if for_system and not fits:
         others = ", ".join(sorted({artifact["profile"] for artifact in for_system}))
-        return None, f"it was compiled for the profile {others}, not for {profile}"
-    reasons = []
-    for artifact in candidates:
-        loaded, reason = _deserialize(artifact, asset, kind, engine_)
-        if loaded is not None:
-            return loaded, _path(artifact["file"])
-        reasons.append(f"{artifact['file']}: {reason}")
-    return None, "; ".join(reasons) or None
+        return [], f"it was compiled for the profile {others}, not for {profile}"
+    return fits, ""
+
+
+def _installed_first(artifacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort artifacts: those for the installed wasmtime first. wasmtime refuses all others."""
+    if len({_major(artifact["wasmtime"]) for artifact in artifacts}) < 2:
+        return artifacts
+    installed = _major(_installed_wasmtime())
+    return sorted(artifacts, key=lambda artifact: _major(artifact["wasmtime"]) != installed)
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]
+
+
+def _installed_wasmtime() -> str:
+    """Return the version of the installed wasmtime, by the name of its `.dist-info` folder.
+
+    It is empty if that is not known: in an archive, or if there are folders of several versions.
+    importlib.metadata knows more, but needs ten times as long as loading an artifact.
+    """
+    import wasmtime
+
+    folder = os.path.dirname(os.path.dirname(wasmtime.__file__ or ""))
+    if folder not in _installed:
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            names = []
+        begin, end = "wasmtime-", ".dist-info"
+        found = [name for name in names if name.startswith(begin) and name.endswith(end)]
+        version = found[0][len(begin) : -len(end)] if len(found) == 1 else ""
+        _installed.setdefault(folder, version)
+    return _installed[folder]
 
 
 def _deserialize(
-    artifact: dict[str, Any], asset: dict[str, Any], kind: Any, engine_: Any
+    place: _Place, artifact: dict[str, Any], asset: dict[str, Any], kind: Any, engine_: Any
 ) -> tuple[Any, str]:
     """Load one artifact. Return it and an empty text, or None and the reason."""
     import wasmtime
 
-    path = _path(artifact["file"])
+    path = place.path(artifact["file"])
     try:
         if _has_changed(asset):
             again = "install the project again, or run `hatch-wazcache install`"
             return None, f"the .wasm has changed since; {again}"
-        if not os.path.isfile(path) and not _in_archive():
+        if not os.path.isfile(path) and not place.archive:
             return None, "it is not a file" if os.path.exists(path) else "the file is missing"
-        return _from_file_or_memory(artifact["file"], path, kind, engine_), ""
+        return _from_file_or_memory(place, artifact["file"], kind, engine_), ""
     except wasmtime.WasmtimeError as error:
         size = os.path.getsize(path) if os.path.isfile(path) else artifact["size"]
         if size != artifact["size"]:
             return None, f"it is damaged: it has {size} bytes, not {artifact['size']}"
         cause = _cause(str(error))
-        if "ersion" in cause:
-            return None, _another_version(artifact["wasmtime"], cause)
-        return None, cause
+        return None, _OTHER_WASMTIME if "ersion" in cause else cause
     except OSError as error:
         return None, str(error)
 
 
-def _from_file_or_memory(file: str, path: str, kind: Any, engine_: Any) -> Any:
+def _from_file_or_memory(place: _Place, file: str, kind: Any, engine_: Any) -> Any:
     import wasmtime
 
+    path = place.path(file)
     if os.path.isfile(path) and not _is_short_of_files():
         try:
             return kind.deserialize_file(engine_, path)
@@ -264,7 +323,7 @@ def _from_file_or_memory(file: str, path: str, kind: Any, engine_: Any) -> Any:
         except wasmtime.WasmtimeError as error:
             if "memory executable" not in str(error):  # a file system mounted noexec
                 raise
-    return kind.deserialize(engine_, _read(file))
+    return kind.deserialize(engine_, place.read(file))
 
 
 def _is_short_of_files() -> bool:
@@ -330,26 +389,136 @@ def _cause(text: str) -> str:
     return cause
 
 
-def _another_version(wanted: str, cause: str) -> str:
+def _for_other_wasmtimes(engines: list[str]) -> str:
+    """Say for which versions of wasmtime there are artifacts, and what to install.
+
+    Args:
+        engines: the versions that compiled the artifacts.
+    """
+    installed = _installed_wasmtime() or _version_of("wasmtime") or "another"
+    newest_first = sorted(set(engines), key=lambda version: -int(_major(version)))
+    # From wasmtime 38 on, only the major version counts.
+    names = [v if int(_major(v)) < 38 else _major(v) for v in newest_first]
+    text = f"compiled for wasmtime {_or(dict.fromkeys(names))}, installed is {installed}"
+    package = __name__.rpartition(".")[0]
+    if not package:  # run by `hatch-wazcache inspect`, which only asks
+        return text
+    major = int(_major(newest_first[0]))
+    companion = _manifest().get("companion")
+    other = f"a version of {companion['name']}" if companion else f"a release of {package}"
+    return (
+        f"{text}; install wasmtime>={major},<{major + 1}, or {other} with artifacts for the "
+        "installed one"
+    )
+
+
+def _or(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _version_of(distribution: str) -> str | None:
+    """Return the version of an installed distribution. That takes time, so only errors ask."""
     from importlib import metadata
 
     try:
-        installed = metadata.version("wasmtime")
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        installed = "another"
-    cause = f"compiled for wasmtime {wanted}, installed is {installed} ({cause})"
-    return cause + _what_to_install(wanted)
+        return None
 
 
-def _what_to_install(wanted: str) -> str:
-    package = __name__.rpartition(".")[0]
-    if not package:  # run by `hatch-wazcache inspect`, which only asks
-        return ""
-    major = int(wanted.partition(".")[0])
-    return (
-        f"; install wasmtime>={major},<{major + 1}, or a release of {package} with artifacts for "
-        "the installed one"
-    )
+def _why_none() -> str:
+    """Say why there is no artifact that wasmtime could refuse."""
+    companion = _manifest().get("companion")
+    if companion is None:
+        return "the wheel has none for this system"
+    name = companion["name"]
+    version = _version_of(name)
+    if version is None:
+        return f"{name} is not installed, which has the artifacts"
+    if version == "0":
+        wasmtime = _installed_wasmtime() or _version_of("wasmtime")
+        fits = f"fits this package, {_system()} and wasmtime {wasmtime}"
+        return f"{name} 0 is installed, which is empty; no other version {fits}"
+    return f"{name} {version} is installed, but its files are not found"
+
+
+# The companion
+
+
+def _companion_places() -> Iterator[_Place]:
+    """Yield the folders that the companion may have for this package: beside it, and elsewhere.
+
+    Nothing of the companion is imported.
+    """
+    companion = _manifest().get("companion")
+    package = __name__.split(".")[:-1]
+    if companion is None or not package:
+        return
+    root = _own_place()
+    for _ in package:
+        root = root._replace(folder=os.path.dirname(root.folder))
+    top = companion["name"].replace("-", "_").replace(".", "_")
+    beside = root._replace(folder=os.path.join(root.folder, top, *package))
+    yield beside
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(top)
+    except (ImportError, AttributeError, ValueError):  # a finder of another package is broken
+        return
+    if spec is None:
+        return
+    for folder in spec.submodule_search_locations or ():
+        archive = None if os.path.isdir(folder) else spec.loader
+        place = _Place(os.path.join(folder, *package), archive)
+        if place.folder != beside.folder:
+            yield place
+
+
+def _of_companion(
+    place: _Place, name: str, asset: dict[str, Any], profile: str
+) -> tuple[list[dict[str, Any]], str]:
+    """Return the artifacts of an asset in the companion, or the reason why none of them fits.
+
+    They must come from the same `.wasm`, with the same settings. The manifests tell: no file is
+    hashed. If there is no companion, there is no reason either.
+    """
+    path = place.path(os.path.basename(_manifest_file()))
+    companion = _manifest()["companion"]["name"]
+    try:
+        if path not in _manifests:
+            _manifests[path] = _read_manifest(place, path)
+        manifest = _manifests[path]
+        other = manifest["assets"].get(name)
+        if other is None:
+            return [], f"{companion} has no artifact of {name} ({path})"
+        if other["sha256"] != asset["sha256"]:
+            package = manifest["package"]
+            of = f"{package['name']} {package['version']}"
+            return [], f"{companion} is for another {name}, that of {of}: install it again"
+        if manifest["profiles"].get(profile) != _settings(profile):
+            return [], f"{companion} has other settings for the profile {profile} ({path})"
+        artifacts, reason = _for_here(other["artifacts"], profile)
+        for artifact in artifacts:
+            _check_types(place, artifact)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ""
+    except LoadError as error:
+        return [], str(error)
+    except OSError as error:
+        # An archive does not tell whether the file is there.
+        return [], "" if place.archive else f"{path} cannot be read ({error})"
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return [], f"{path} is damaged: install {companion} again"
+    return artifacts, reason or ("" if artifacts else f"{companion} has none for {_system()}")
+
+
+def _check_types(place: _Place, artifact: dict[str, Any]) -> None:
+    """Fail on an artifact that a companion's manifest describes in an odd way."""
+    place.path(artifact["file"])
+    int(_major(artifact["wasmtime"]))
+    int(artifact["size"])
 
 
 # Engines
@@ -482,19 +651,27 @@ def _refuse_another_file(path: str, name: str, asset: dict[str, Any]) -> None:
         )
 
 
-def _manifest() -> dict[str, Any]:
-    path = os.path.splitext(_FILE)[0] + ".json"
-    if path not in _manifests:
-        import json
+def _manifest_file() -> str:
+    return os.path.splitext(_FILE)[0] + ".json"
 
+
+def _manifest() -> dict[str, Any]:
+    path = _manifest_file()
+    if path not in _manifests:
         try:
-            manifest = json.loads(_read(os.path.basename(path)))
+            _manifests[path] = _read_manifest(_own_place(), path)
         except (OSError, ValueError) as error:
             raise LoadError(f"{path} cannot be read ({error}); {_who_left_it_out()}") from None
-        if not isinstance(manifest, dict) or manifest.get("schema") != 2:
-            raise LoadError(f"{path} is of another version of hatch-wazcache than {_FILE}")
-        _manifests[path] = manifest
     return _manifests[path]
+
+
+def _read_manifest(place: _Place, path: str) -> dict[str, Any]:
+    import json
+
+    manifest = json.loads(place.read(os.path.basename(path)))
+    if not isinstance(manifest, dict) or manifest.get("schema") != _SCHEMA:
+        raise LoadError(f"{path} is of another version of hatch-wazcache than {_FILE}")
+    return manifest
 
 
 def _who_left_it_out() -> str:
@@ -515,15 +692,35 @@ def _who_left_it_out() -> str:
     return f"{freezer} left it out: call it with {options[freezer]}"
 
 
+class _Place(NamedTuple):
+    """A folder with files of a package, on disk or in an archive."""
+
+    folder: str
+    archive: Any = None
+    """Reads the files of an archive; None for a folder on disk."""
+
+    def path(self, file: str) -> str:
+        return os.path.join(self.folder, *_on_disk(file).split("/"))
+
+    def read(self, file: str) -> bytes:
+        if self.archive:
+            data: bytes = self.archive.get_data(os.path.join(self.folder, *file.split("/")))
+            return data
+        with open(self.path(file), "rb") as opened:
+            return opened.read()
+
+
+def _own_place() -> _Place:
+    """Return the folder of this package."""
+    if os.path.isdir(_FOLDER) or not hasattr(__spec__.loader, "get_data"):
+        return _Place(_FOLDER)
+    # Not _FOLDER: an archive knows its files by the path that it was imported from.
+    return _Place(os.path.dirname(__file__), __spec__.loader)
+
+
 def _read(file: str) -> bytes:
-    """Read a file of this package, from its folder or from the archive that holds the package."""
-    if _in_archive():
-        # Not _FILE: an archive knows its files by the path that it was imported from.
-        path = os.path.join(os.path.dirname(__file__), *file.split("/"))
-        data: bytes = __spec__.loader.get_data(path)  # type: ignore[union-attr]
-        return data
-    with open(_path(file), "rb") as opened:
-        return opened.read()
+    """Read a file of this package."""
+    return _own_place().read(file)
 
 
 def _path(file: str) -> str:
@@ -542,10 +739,6 @@ def _in_manifest(path: str) -> str:
     except UnicodeError:  # no path of this locale, or not in UTF-8
         pass
     return path.replace(os.sep, "/")
-
-
-def _in_archive() -> bool:
-    return not os.path.isdir(_FOLDER) and hasattr(__spec__.loader, "get_data")
 
 
 def _system() -> str:

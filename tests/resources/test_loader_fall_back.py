@@ -77,14 +77,12 @@ def test_an_artifact_of_another_kind_is_a_reason_to_compile(own_site: Path):
 
 @pytest.mark.parametrize("other", ["36.0.0", "44.0.0", "50.0.1"])
 def test_another_wasmtime_compiles_and_names_both_versions(other: str, site: Path):
-    built_with = version("wasmtime")
-    said = run(FALL_BACK, site, environment_with(other))
-    check_fall_back(said, f"compiled for wasmtime {built_with}, installed is {other} (")
-    major = int(built_with.partition(".")[0])
-    assert said[1].endswith(
-        f"; install wasmtime>={major},<{major + 1}, or a release of demo with artifacts for the "
-        "installed one"
+    major = int(version("wasmtime").partition(".")[0])
+    reason = (
+        f"compiled for wasmtime {major}, installed is {other}; install wasmtime>={major},"
+        f"<{major + 1}, or a release of demo with artifacts for the installed one"
     )
+    check_fall_back(run(FALL_BACK, site, environment_with(other)), reason, reason)
 
 
 def test_a_wasmtime_without_components_is_said_so(site: Path):
