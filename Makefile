@@ -44,7 +44,7 @@ lint: .venv/made
 # All checks without tests: lint, types, spelling, the sdist's files, the workflows.
 check: .venv/checks $(WORK)/bin/actionlint
 	$(VENV) -m pre_commit run --all-files
-	$(WORK)/bin/actionlint
+	$(WORK)/bin/actionlint .github/workflows/*.yml docs/recipes/*.yml
 
 # Writes the tables of the docs and the JSON schema again, from the code.
 docs-tables: .venv/made

@@ -33,7 +33,7 @@ def generated() -> dict[Path, str]:
     schema = json.dumps(make_schema(), indent=2, ensure_ascii=False) + "\n"
     options, variables, settings = _options(), _variables(), _settings()
     # PyPI shows the README without the repository's files: its links are absolute.
-    in_readme = re.sub(r"\]\((?=\w+\.md)", f"]({_REPOSITORY}/docs/", options)
+    in_readme = re.sub(r"\]\((?=[\w-]+\.md)", f"]({_REPOSITORY}/docs/", options)
     in_page = {"options": options, "variables": variables, "settings": settings}
     return {
         readme: _between(readme.read_text(encoding="utf-8"), {"options": in_readme}),

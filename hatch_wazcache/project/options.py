@@ -163,9 +163,10 @@ OPTIONS = (
     ),
     Option(
         "engines",
-        "the versions of wasmtime to compile for, [several in one wheel](targets.md#several-"
-        'versions-of-wasmtime), instead of `engine`: majors such as `"48"`, or requirements for '
-        'one major each such as `"wasmtime>=48.0.2,<49"`',
+        "the versions of wasmtime to compile for, "
+        "[several in one wheel](wasmtime-versions.md#several-versions-in-one-wheel), instead of "
+        '`engine`: major versions such as `"48"`, or requirements that admit one major version '
+        'each, such as `"wasmtime>=48.0.2,<49"`',
         distribution_fields.read_engines,
         one_or_list({"type": "string", "pattern": ENGINE_PATTERN}),
         default_text="one, as `engine` says",
@@ -173,7 +174,7 @@ OPTIONS = (
     ),
     Option(
         "companion",
-        "the name of [a distribution for the artifacts](targets.md#companion-wheels), such as "
+        "the name of [a distribution for the artifacts](wasmtime-versions.md#companions), such as "
         '`"gofmt-wasmtime"`: `hatch build -t wazcache` then makes wheels with this name for '
         "each of `engines` and `targets`, and the package's own wheel holds no artifacts",
         distribution_fields.read_companion,
@@ -182,9 +183,9 @@ OPTIONS = (
     ),
     Option(
         "fallback",
-        'what the loader does [where no artifact fits](targets.md#the-fallback): `"cache"` '
-        'compiles the `.wasm` and keeps the result for the next start, `"compile"` compiles it at '
-        'each start, `"error"` raises an error',
+        "what the loader does [where no artifact fits](wasmtime-versions.md#the-fallback): "
+        '`"cache"` compiles the `.wasm` and keeps the result for the next start, `"compile"` '
+        'compiles it at each start, `"error"` raises an error',
         fields.read_fallback,
         {"enum": list(FALLBACKS)},
         default="cache",
