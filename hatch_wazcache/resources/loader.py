@@ -13,7 +13,7 @@ wheel was built. `load_module` and `load_component` ask wasmtime to load an arti
 system, which takes a millisecond. wasmtime itself checks version, architecture, CPU and settings.
 If this package has a companion, a distribution with artifacts only, those are tried, too.
 If it refuses every artifact, the `.wasm` is compiled here, which is slow, and a warning gives the
-reason.
+reason. The compiled code is kept in the user's cache folder, so the next start is fast.
 
     from wasmtime import Store
     from gofmt._wazcache import engine, load_module
@@ -25,13 +25,14 @@ reason.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Protocol
+    from typing import Literal, Protocol
 
     import wasmtime
     import wasmtime.component
@@ -43,25 +44,49 @@ if TYPE_CHECKING:
 
         def read_bytes(self) -> bytes: ...
 
+    Fallback = Literal["cache", "compile", "error"]
 
-__all__ = ["LoadError", "Status", "assets", "engine", "load_component", "load_module", "status"]
+
+__all__ = [
+    "LoadError",
+    "Status",
+    "WazcacheWarning",
+    "assets",
+    "engine",
+    "load_component",
+    "load_module",
+    "status",
+]
 
 _FILE = os.path.abspath(__file__)
 _FOLDER = os.path.dirname(_FILE)
 _PROCESS = os.getpid()
 _SCHEMA = 2
 _OTHER_WASMTIME = "it is for another wasmtime"
+_FALLBACKS = ("cache", "compile", "error")
+_KEPT = "wazcache-fallback"  # the folder of compiled code, in the user's cache folder
+_MOST_KEPT = 2 << 30  # bytes
+_DAY = 86400.0  # seconds
+_EMPTY = b"\0asm\1\0\0\0"
+_TWO_FUNCTIONS = _EMPTY + b"\1\4\1\x60\0\0\3\3\2\0\0\x0a\7\2\2\0\x0b\2\0\x0b"
 
 # Filled with setdefault, which needs no lock: a lock held during a fork stays locked in the child.
+_compiled: dict[str, Any] = {}
 _digests: dict[tuple[Any, ...], str] = {}
 _engines: dict[tuple[str, bool], Any] = {}
 _installed: dict[str, str] = {}
+_locks: dict[tuple[Any, ...], Any] = {}
 _manifests: dict[str, dict[str, Any]] = {}
-_warned: dict[tuple[str, str], object] = {}
+_probes: dict[int, bool] = {}
+_warned: dict[tuple[str, ...], object] = {}
 
 
 class LoadError(Exception):
     """An asset cannot be loaded in the way that the caller asked for. The message says why."""
+
+
+class WazcacheWarning(UserWarning):
+    """An asset loads more slowly than it could. The message says why, and what to do."""
 
 
 class Status(NamedTuple):
@@ -85,24 +110,33 @@ def load_module(
     *,
     profile: str | None = None,
     strict: bool = False,
+    fallback: Fallback | None = None,
 ) -> wasmtime.Module:
     """Load a module.
+
+    If no artifact loads, the `.wasm` is compiled. A process compiles an asset once for each engine:
+    later calls return the same object.
 
     Args:
         name: the asset's name, which is its path in this package; or a path to it, also one of
             importlib.resources.
-        engine: your own engine, which must have the settings of the profile. The default is
-            `engine(profile)`.
+        engine: your own engine, which must have the settings of the profile. wasmtime does not
+            check all of them: an artifact that was compiled without NaN canonicalization loads
+            into an engine that has it. The default is `engine(profile)`, which is always right.
         profile: the name of one of the asset's profiles. The default is `default`, or the only
             profile of this package.
-        strict: raise an error instead of compiling the `.wasm`.
+        strict: raise an error instead of compiling the `.wasm`; the same as `fallback="error"`.
+        fallback: what to do if no artifact loads. `cache` compiles the `.wasm` and keeps the code
+            in the user's cache folder for the next start; `compile` compiles it in each process;
+            `error` raises LoadError. The default is the choice of this package, mostly `cache`.
 
     Raises:
         LoadError: there is no such asset or profile; the asset is a component; no artifact loads
-            and there is no `.wasm` to compile, or `strict` forbids it.
+            and there is no `.wasm` to compile, or `fallback` forbids it, or this process is a fork
+            in which wasmtime cannot compile.
         wasmtime.WasmtimeError: wasmtime cannot compile the `.wasm`.
     """
-    module: wasmtime.Module = _load(name, "module", engine, profile, strict)
+    module: wasmtime.Module = _load(name, "module", engine, profile, strict, fallback)
     return module
 
 
@@ -112,9 +146,12 @@ def load_component(
     *,
     profile: str | None = None,
     strict: bool = False,
+    fallback: Fallback | None = None,
 ) -> wasmtime.component.Component:
     """Load a component, as `load_module` loads a module. Needs wasmtime 39 or later."""
-    component: wasmtime.component.Component = _load(name, "component", engine, profile, strict)
+    component: wasmtime.component.Component = _load(
+        name, "component", engine, profile, strict, fallback
+    )
     return component
 
 
@@ -123,9 +160,9 @@ def engine(profile: str | None = None, cache: bool = False) -> wasmtime.Engine:
 
     Args:
         profile: a profile's name. The default is `default`, or the only profile of this package.
-        cache: turn on wasmtime's own compilation cache, which helps assets that are compiled here.
-            wasmtime writes to the user's cache folder. If it cannot, there is a warning and no
-            cache.
+        cache: turn on wasmtime's own compilation cache, for modules that you compile with this
+            engine yourself. Assets do not need it. wasmtime writes to the user's cache folder. If
+            it cannot, there is a warning and no cache.
 
     Raises:
         LoadError: there is no such profile, or the installed wasmtime lacks one of its settings.
@@ -162,33 +199,356 @@ def assets() -> list[str]:
     return sorted(_manifest()["assets"])
 
 
-def _load(name: Any, wanted: str, engine_: Any, profile: str | None, strict: bool) -> Any:
+def _load(
+    name: Any,
+    wanted: str,
+    engine_: Any,
+    profile: str | None,
+    strict: bool,
+    fallback: str | None,
+) -> Any:
     name, asset = _find(name)
     profile = _profile(profile)
     if asset["kind"] != wanted:
         raise LoadError(f"{name} is a {asset['kind']}: use load_{asset['kind']}")
+    fallback = fallback or _manifest().get("fallback", "cache")
+    if fallback not in _FALLBACKS:
+        raise LoadError(f"fallback is {fallback!r}; it must be one of {', '.join(_FALLBACKS)}")
     kind = _kind(wanted)
     if engine_ is None:
         engine_ = _engine(profile)
     loaded, refusal = _load_artifact(name, asset, kind, engine_, profile)
     if loaded is not None:
         return loaded
-    if strict:
-        raise LoadError(f"{name} is not precompiled (strict): {refusal or _why_none()}")
+    if strict or fallback == "error":
+        why = "strict" if strict else 'fallback "error"'
+        raise LoadError(f"{name} is not precompiled ({why}): {refusal or _why_none()}")
     if asset["wasm"] is None:
         reason = refusal or _why_none()
         raise LoadError(f"{name} cannot be loaded, and there is no .wasm to compile: {reason}")
     try:
-        wasm = _read(asset["wasm"])
+        return _fall_back(name, asset, kind, engine_, profile, fallback == "cache", refusal)
     except OSError as error:
         reason = refusal or _why_none()
         raise LoadError(
             f"{name} cannot be loaded, and its .wasm cannot be read ({error}): {reason}"
         ) from None
+
+
+# The fallback. An asset that loads from an artifact uses nothing of it.
+
+
+def _fall_back(
+    name: str,
+    asset: dict[str, Any],
+    kind: Any,
+    engine_: Any,
+    profile: str,
+    keep: bool,
+    refusal: str | None,
+) -> Any:
+    """Return the asset as this process has compiled it, or an earlier one, or compile it now.
+
+    Raises:
+        OSError: the `.wasm` cannot be read.
+    """
+    from _thread import allocate_lock
+
+    wasm = _read(asset["wasm"]) if _has_changed(asset) else None
+    digest = _sha256(wasm) if wasm else asset["sha256"]
+    compiled = _compiled_with(engine_)
+    # A forked child has another process number, so it never waits for a lock of its parent.
+    with _locks.setdefault((os.getpid(), digest), allocate_lock()):
+        loaded = compiled.get((digest, kind))
+        if loaded is not None and not _is_closed(loaded):
+            return loaded
+        file = _kept_file(name, digest, kind, engine_) if keep else None
+        loaded = _load_kept(file, kind, engine_) if file else None
+        if loaded is None:
+            wasm = wasm or _read(asset["wasm"])
+            if refusal and _is_first("compiled", name, profile):
+                _warn(f"{name} is compiled now, which takes time: {refusal}")
+            loaded = _compile(name, kind, engine_, wasm, profile)
+            if file and _sha256(wasm) == digest:
+                _keep(name, file, loaded.serialize())
+        compiled[digest, kind] = loaded
+        return loaded
+
+
+def _compiled_with(engine_: Any) -> dict[tuple[str, Any], Any]:
+    """Return what this process has compiled for an engine. It is forgotten with the engine."""
+    if not _compiled:
+        from weakref import WeakKeyDictionary
+
+        _compiled.setdefault("", WeakKeyDictionary())
+    found: dict[tuple[str, Any], Any] = _compiled[""].setdefault(engine_, {})
+    return found
+
+
+def _is_closed(loaded: Any) -> bool:
+    """Say whether the caller has closed a module or component."""
+    try:
+        loaded.ptr()
+    except ValueError:
+        return True
+    return False
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def _compile(name: str, kind: Any, engine_: Any, wasm: bytes, profile: str) -> Any:
+    if not _is_forked():
+        return kind(engine_, wasm)
+    # If the parent has compiled something, wasmtime's threads exist in the parent only, and this
+    # process would wait for them forever. An engine that uses no threads makes the same code.
+    single = _single_threaded(profile)
+    if _fingerprint(engine_) == _fingerprint(single):
+        return kind.deserialize(engine_, kind(single, wasm).serialize())
+    if _threads_answer():
+        return kind(engine_, wasm)
+    raise LoadError(
+        f"{name} cannot be compiled in this process: it was forked from one that had compiled "
+        "something, and wasmtime's threads stayed there. Load it before the fork; or start the "
+        "process with spawn or forkserver; or use engine(profile) instead of your own engine"
+    )
+
+
+def _single_threaded(profile: str) -> Any:
+    """Return an engine with a profile's settings that compiles without threads."""
+    import wasmtime
+
+    config = _config(profile)
+    config.parallel_compilation = False
+    return wasmtime.Engine(config)
+
+
+def _fingerprint(engine_: Any) -> bytes:
+    """Return bytes that are the same for engines that make the same code.
+
+    wasmtime writes its major version, the CPU and all settings into what it compiles, also the
+    settings that it does not check when it loads that. An empty module needs no threads, but
+    starts them. So an engine of this loader is asked through one that has none.
+    """
+    import wasmtime
+
+    for (profile, _), ours in list(_engines.items()):
+        if engine_ is ours:
+            engine_ = _single_threaded(profile)
+    return bytes(wasmtime.Module(engine_, _EMPTY).serialize())
+
+
+def _is_forked() -> bool:
+    """Say whether this process may lack wasmtime's threads, as a forked one does."""
+    if sys.platform == "win32":
+        return False
+    if os.getpid() != _PROCESS:
+        return True
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            flags = int(file.read().rpartition(b")")[2].split()[6])
+    except (OSError, ValueError, IndexError):
+        flags = 0
+    if flags:
+        return bool(flags & 0x40)  # PF_FORKNOEXEC: forked, and no program was started since
+    return not _threads_answer()  # not Linux, or not a real one
+
+
+def _threads_answer() -> bool:
+    """Say whether wasmtime can compile with threads in this process. If it cannot, it hangs."""
+    process = os.getpid()
+    if process not in _probes:
+        import threading
+
+        import wasmtime
+
+        engine_ = wasmtime.Engine()
+        probe = threading.Thread(
+            target=wasmtime.Module, args=(engine_, _TWO_FUNCTIONS), daemon=True
+        )
+        probe.start()
+        for _ in range(40):  # ten seconds of waiting, in steps: the process may be stopped
+            if probe.is_alive():
+                probe.join(0.25)
+        _probes.setdefault(process, not probe.is_alive())
+    return _probes[process]
+
+
+# The files that the fallback keeps
+
+
+def _kept_file(name: str, digest: str, kind: Any, engine_: Any) -> str | None:
+    """Return the file for the code of an asset. If there can be none, warn and return None.
+
+    Its name is a digest of all that decides the code: the `.wasm`, the exact version of wasmtime,
+    the settings of the engine and the CPU.
+    """
+    version = _installed_wasmtime() or _version_of("wasmtime")
+    if not version:
+        _not_kept(name, "the installed wasmtime has no metadata, so its version is unknown")
+        return None
+    try:
+        folder = _kept_folder()
+    except OSError as error:
+        _not_kept(name, str(error))
+        return None
+    key = f"{digest} {kind.__name__} {version} ".encode() + _fingerprint(engine_)
+    return os.path.join(folder, f"{_sha256(key)}.cwasm")
+
+
+def _not_kept(name: str, problem: str) -> None:
+    if _is_first("not kept", "", problem):
+        _warn(
+            f"the compiled code of {name} cannot be kept, so the next start compiles it again: "
+            f'{problem}. With fallback="compile" nothing is kept, and there is no such warning'
+        )
+
+
+def _kept_folder() -> str:
+    """Make the folder of the compiled code. Only this user and root may write to it.
+
+    Raises:
+        OSError: there can be none.
+    """
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        default = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+    elif sys.platform == "darwin":
+        default = os.path.join(home, "Library", "Caches")
+    else:
+        default = os.path.join(home, ".cache")
+    cache = os.environ.get("XDG_CACHE_HOME") or ""
+    folder = os.path.join(cache if os.path.isabs(cache) else default, _KEPT)
+    if not os.path.isabs(folder):
+        raise OSError("there is no home directory")
+    _check_writers(folder)  # before a folder is made in another user's
+    os.makedirs(folder, 0o700, exist_ok=True)
+    _check_writers(folder)
+    return folder
+
+
+def _check_writers(folder: str) -> None:
+    """Raise an error if another user can write to a folder, or replace it.
+
+    The compiled code is native code: who can write it can run code as this user.
+    """
+    itself = [folder, os.path.realpath(folder)]
+    paths = list(itself)
+    for path in paths:  # and all that is added on the way: the folders and links above
+        above = [os.path.dirname(path)]
+        if os.path.islink(path):
+            above.append(os.path.join(above[0], os.readlink(path)))
+        paths += [one for one in above if one not in paths]
+        if os.path.isdir(path) or os.path.islink(path):
+            _check_writer(path, is_parent=path not in itself)
+
+
+def _check_writer(path: str, is_parent: bool) -> None:
+    if sys.platform == "win32":  # protects a user's profile by its own access list
+        return
+    status = os.lstat(path)
+    if status.st_uid not in (0, os.geteuid()):
+        raise OSError(f"{path} belongs to another user (uid {status.st_uid})")
+    if stat.S_ISLNK(status.st_mode):  # its target is checked too
+        return
+    others = stat.S_IWOTH | stat.S_IWGRP
+    if is_parent and status.st_gid == os.getegid():
+        others = stat.S_IWOTH  # many systems give each user a group alone
+    if is_parent and status.st_mode & stat.S_ISVTX:
+        others = 0  # others cannot rename what is in it
+    if status.st_mode & others:
+        mode = stat.S_IMODE(status.st_mode)
+        raise OSError(f"{path} can be written by other users (mode {mode:o}; chmod go-w)")
+
+
+def _load_kept(path: str, kind: Any, engine_: Any) -> Any:
+    """Load compiled code that an earlier process kept. Return None if there is none that loads."""
+    import time
+
+    import wasmtime
+
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        _check_writer(path, is_parent=False)
+        place = _Place(os.path.dirname(path))
+        loaded = _from_file_or_memory(place, os.path.basename(path), kind, engine_)
+    except (OSError, wasmtime.WasmtimeError):
+        return None
+    if time.time() - status.st_mtime > _DAY:
+        try:
+            os.utime(path)  # used: the files that were not used for the longest time go first
+        except OSError:
+            pass
+    return loaded
+
+
+def _keep(name: str, path: str, code: bytes) -> None:
+    """Write compiled code to its file, whole or not at all. If that fails, warn."""
+    import tempfile
+
+    temporary = None
+    try:
+        opened, temporary = tempfile.mkstemp(".tmp", "", os.path.dirname(path))
+        with open(opened, "wb") as file:
+            file.write(code)
+            file.flush()
+            os.fsync(opened)  # a crash of the system leaves no file of zeros under the name
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        _not_kept(name, f"{error}")
+    finally:
+        if temporary:
+            _remove(temporary)
+    try:
+        _remove_oldest(path)
+    except OSError:  # another process has removed something
+        pass
+
+
+def _remove_oldest(newest: str) -> None:
+    """Remove what was not used for the longest time, and what killed processes left behind."""
+    import time
+
+    kept = []
+    with os.scandir(os.path.dirname(newest)) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if entry.name.endswith(".cwasm") and entry.path != newest:
+                kept.append((status.st_mtime, status.st_size, entry.path))
+            elif entry.name.endswith(".tmp") and time.time() - status.st_mtime > _DAY:
+                _remove(entry.path)
+    size = os.path.getsize(newest)
+    for _, bytes_, path in sorted(kept, reverse=True):
+        size += bytes_
+        if size > _MOST_KEPT:
+            _remove(path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:  # gone already; or in use, on Windows
+        pass
+
+
+def _is_first(*what: str) -> bool:
+    """Say whether something is warned of for the first time in this process."""
     first = object()
-    if refusal and _warned.setdefault((name, profile), first) is first:
-        warnings.warn(f"{name} is compiled now, which takes time: {refusal}", stacklevel=3)
-    return _compile(kind, engine_, wasm, profile)
+    return _warned.setdefault(what, first) is first
+
+
+def _warn(message: str) -> None:
+    """Warn of the line that called this module."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001
+    while frame.f_back and frame.f_globals is globals():
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, WazcacheWarning, stacklevel=level)
 
 
 # Artifacts
@@ -524,23 +884,6 @@ def _check_types(place: _Place, artifact: dict[str, Any]) -> None:
 # Engines
 
 
-def _compile(kind: Any, engine_: Any, wasm: bytes, profile: str) -> Any:
-    if os.getpid() != _PROCESS:
-        # This process was forked. If the parent has compiled something, wasmtime's threads exist
-        # in the parent only, and compiling here would wait for them forever. So compile with an
-        # engine that uses no threads: it makes the same code.
-        import wasmtime
-
-        config = _config(profile)
-        config.parallel_compilation = False
-        try:
-            code = kind(wasmtime.Engine(config), wasm).serialize()
-            return kind.deserialize(engine_, code)
-        except wasmtime.WasmtimeError:
-            pass  # the caller's own engine has other settings
-    return kind(engine_, wasm)
-
-
 def _engine(profile: str, cache: bool = False) -> Any:
     if (profile, cache) not in _engines:
         _engines.setdefault((profile, cache), _make_engine(profile, cache))
@@ -557,7 +900,7 @@ def _make_engine(profile: str, cache: bool) -> Any:
         config.cache = True
         return wasmtime.Engine(config)
     except wasmtime.WasmtimeError as error:
-        warnings.warn(f"wasmtime's cache cannot be used: {_cause(str(error))}", stacklevel=4)
+        _warn(f"wasmtime's cache cannot be used: {_cause(str(error))}")
         return _engine(profile)
 
 

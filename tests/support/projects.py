@@ -253,12 +253,16 @@ def unpack_sdist(sdist: Path, folder: Path, cache: Path) -> Project:
 
 
 def run_python(code: str, path: Path, python: Path = Path(sys.executable), **env: str) -> Built:
-    """Run code with a folder or a wheel as the first entry of its path."""
-    done = subprocess.run(
-        [python, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(path), **env}, text=True, encoding="utf-8",
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-    )  # fmt: skip
+    """Run code with a folder or a wheel as the first entry of its path.
+
+    The user's cache folder is empty, so that the loader finds no code that an earlier test kept.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+        done = subprocess.run(
+            [python, "-c", code],
+            env={**os.environ, "XDG_CACHE_HOME": empty, "PYTHONPATH": str(path), **env}, text=True,
+            encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
     return Built(done.returncode, done.stdout)
 
 
