@@ -100,7 +100,7 @@ def check_artifact(
     yield from _check_digest(wheel, member, artifact.sha256, artifact.size)
     if header is None:
         return
-    settings = manifest.settings(artifact)
+    settings = manifest.settings(artifact.profile)
     for found, listed in (
         *_compare_origin(header, asset, artifact),
         *_compare_cpu(header, artifact),

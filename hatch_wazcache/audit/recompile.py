@@ -150,7 +150,7 @@ class Recompiler:
             header.triple,
             cpu,
             flags,
-            code_settings(manifest.settings(artifact)),
+            code_settings(manifest.settings(artifact.profile)),
             manifest.strip,
         )
         return Job(key, manifest.member(artifact.file), path, wasm, self._engine)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hatch_wazcache import __version__
 from hatch_wazcache.cli import (
     cache_commands,
+    companion_command,
     maintenance_commands,
     project_commands,
     wheel_commands,
 )
+from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.util.sizes_and_times import parse_size
 
@@ -96,6 +98,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_prune(add("prune", maintenance_commands.prune, "remove entries"))
     _add_dry_run(add("clear", maintenance_commands.clear, "remove all entries and the statistics"))
     add("dir", cache_commands.dir_, "print the cache's folder, for scripts")
+    text = "make the companions of a package out of its wheel, for other versions of wasmtime"
+    _add_companion(add("companion", companion_command.companion, text))
     text = "check the tags, digests, manifests, artifacts and requirements of wheels"
     _add_audit(add("audit", wheel_commands.audit, text, of_cache=False))
     text = "show the contents of wheels, and which artifacts load here"
@@ -181,6 +185,50 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the wasmtime CLI for artifacts of other systems, or a folder with several versions; "
         "the default is WAZCACHE_WASMTIME, or else the CLI on PATH",
+    )
+
+
+def _add_companion(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Make the companions of a package: a wheel for each version of wasmtime and each target, "
+        "and the empty wheel of version 0. Everything else that they need is in the package's "
+        "wheel, which was built with the option companion; so it can be a wheel that was "
+        "published long ago. Prints the paths of the wheels."
+    )
+    parser.add_argument("wheel", metavar="WHEEL", help="the package's wheel, for any target")
+    parser.add_argument(
+        "--engine",
+        "--engines",
+        action="append",
+        required=True,
+        metavar="VERSION[,...]",
+        help="a version of wasmtime: 51, or wasmtime==51.0.1; can be given several times",
+    )
+    parser.add_argument(
+        "--targets",
+        default="all",
+        metavar="TARGET[,...]",
+        help="the systems to compile for, such as x86_64-linux; the default is all",
+    )
+    parser.add_argument(
+        "-w",
+        "--wheel-dir",
+        type=_folder,
+        default=os.curdir,
+        metavar="DIR",
+        help="the folder for the companions; the default is the working directory",
+    )
+    parser.add_argument(
+        "--compiler",
+        metavar="PATH",
+        help="the wasmtime CLI for other systems, or a folder with several versions; the default "
+        "is WAZCACHE_WASMTIME, or else the CLI on PATH",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        help="the seconds that one compilation may need; the default is WAZCACHE_TIMEOUT, or else "
+        f"{DEFAULT_TIMEOUT}",
     )
 
 

@@ -123,8 +123,12 @@ class Build:
             if package.loader:
                 yield package.file(package.loader), loader_text()
 
-    def record_and_prune(self) -> None:
-        """Record this finished build, and prune the cache to its size."""
+    def record_and_prune(self, companions: Sequence[Target] = ()) -> None:
+        """Record this finished build, and prune the cache to its size.
+
+        Args:
+            companions: the targets of the companions that were made.
+        """
         from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
 
         report = self.report
@@ -136,7 +140,7 @@ class Build:
             seconds_saved=report.saved,
             seconds_compiled=report.spent,
             keys=tuple(self.entries.by_key),
-            target=" ".join(target.name for target in self._targets),
+            target=" ".join(target.name for target in (*self._targets, *companions)),
         )
         record_and_prune(self.entries.cache, record, self.project.config.max_size, report.say)
 

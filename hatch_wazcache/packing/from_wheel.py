@@ -58,7 +58,9 @@ class FinishedWheel:
         except BaseException:
             self._reader.close()
             raise
-        self._folder = TemporaryDirectory(prefix="wazcache-")
+        self._temporary = TemporaryDirectory(prefix="wazcache-")
+        self.folder: Path = Path(self._temporary.name)
+        """The folder for unpacked assets. It lasts until `close`."""
 
     def _read(self) -> None:
         name = parse_name(self.path)
@@ -104,7 +106,7 @@ class FinishedWheel:
         """Unpack an asset.
 
         Returns:
-            The unpacked `.wasm`, which lasts until `close`, and the facts about it.
+            The unpacked `.wasm`, and the facts about it.
 
         Raises:
             WazcacheError: it is not in the wheel, or is not the one that the manifest describes.
@@ -116,7 +118,7 @@ class FinishedWheel:
         if member not in self._reader:
             raise WazcacheError(f"{where}: is not in the wheel, but in its manifest")
         try:
-            path = unpack(self._reader, member, Path(self._folder.name))
+            path = unpack(self._reader, member, self.folder)
         except BrokenWheelError as error:
             raise WazcacheError(f"{where}: {error}") from error
         wasm = read_wasm(path, where)
@@ -141,7 +143,7 @@ class FinishedWheel:
 
     def close(self) -> None:
         self._reader.close()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from hatch_wazcache.wheels.manifest import (
     Manifest,
     ManifestArtifact,
     ManifestAsset,
+    PackageInfo,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.packages import Package
     from hatch_wazcache.project.project import Project
 
-__all__ = ["manifest_for_editable", "manifest_for_wheel", "path_from_package"]
+__all__ = [
+    "manifest_for_companion",
+    "manifest_for_editable",
+    "manifest_for_wheel",
+    "path_from_package",
+]
 
 
 def manifest_for_wheel(
@@ -48,7 +54,28 @@ def manifest_for_wheel(
         for asset in plan.assets
         if asset.package == package
     ]
-    return _manifest(plan, package, assets, config)
+    return _with_options(_manifest(plan, package, assets, config.strip), plan, config)
+
+
+def manifest_for_companion(
+    plan: Plan,
+    package: Package,
+    entries: Mapping[str, Entry],
+    strip: tuple[str, ...],
+    about: PackageInfo,
+) -> Manifest:
+    """Make the manifest of a package's companion.
+
+    Args:
+        plan: the companion's plan.
+        package: one of its packages.
+        entries: the entries of the plan's artifacts, by the digests of their keys.
+        strip: as in the manifest of the package.
+        about: the package.
+    """
+    artifacts = _artifacts(plan, package, entries, lambda artifact: artifact.name)
+    assets = [_asset(asset, artifacts, None) for asset in plan.assets if asset.package == package]
+    return replace(_manifest(plan, package, assets, strip), package=about)
 
 
 def manifest_for_editable(
@@ -73,8 +100,9 @@ def manifest_for_editable(
         if asset.package == package:
             wasm = path_from_package(package, asset.source)
             assets.append(_asset(asset, artifacts, wasm, asset.wasm.stamp))
-    editable = EditableInfo(project.name, tuple(wrote))
-    return replace(_manifest(plan, package, assets, project.config), editable=editable)
+    config, editable = project.config, EditableInfo(project.name, tuple(wrote))
+    manifest = _manifest(plan, package, assets, config.strip)
+    return replace(_with_options(manifest, plan, config), editable=editable)
 
 
 def path_from_package(package: Package, path: Path) -> str:
@@ -89,7 +117,7 @@ def path_from_package(package: Package, path: Path) -> str:
 
 
 def _manifest(
-    plan: Plan, package: Package, assets: list[ManifestAsset], config: Config
+    plan: Plan, package: Package, assets: list[ManifestAsset], strip: tuple[str, ...]
 ) -> Manifest:
     profiles = {
         profile.name: profile
@@ -103,10 +131,23 @@ def _manifest(
         profiles={name: _settings(profile) for name, profile in profiles.items()},
         assets=tuple(assets),
         compiler={name: settings for name, settings in compiler.items() if settings},
-        strip=config.strip,
-        companion=CompanionInfo(config.companion, config.cpu) if config.companion else None,
-        fallback=config.fallback,
+        strip=strip,
     )
+
+
+def _with_options(manifest: Manifest, plan: Plan, config: Config) -> Manifest:
+    """Add the options that the loader needs, and those that companions are made with."""
+    manifest = replace(manifest, fallback=config.fallback)
+    if config.companion is None:
+        return manifest
+    profiles = {asset.distribution: asset.profiles for asset in plan.assets}
+    assets = []
+    for asset in manifest.assets:
+        names = tuple(profile.name for profile in profiles[manifest.member(asset.name)])
+        has_all = len(names) == len(manifest.profiles)
+        assets.append(replace(asset, profiles=() if has_all else names))
+    companion = CompanionInfo(config.companion, config.cpu)
+    return replace(manifest, assets=tuple(assets), companion=companion)
 
 
 def _artifacts(

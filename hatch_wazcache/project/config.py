@@ -8,12 +8,12 @@ from hatch_wazcache.engine.targets import System, Target, native_system
 from hatch_wazcache.util.toml_text import toml_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from hatch_wazcache.engine.settings import Profile
 
-__all__ = ["AssetPattern", "Config"]
+__all__ = ["AssetPattern", "Config", "fitting_cpus"]
 
 
 class AssetPattern(NamedTuple):
@@ -114,7 +114,12 @@ class Config(NamedTuple):
 
     def cpus_for(self, system: System) -> tuple[str, ...]:
         """Return the CPU levels to compile for, the best first."""
-        return tuple(cpu for cpu in self.cpu if _fits(cpu, system))
+        return fitting_cpus(self.cpu, system)
+
+
+def fitting_cpus(cpus: Iterable[str], system: System) -> tuple[str, ...]:
+    """Return those CPU levels that a system has, in the same order."""
+    return tuple(cpu for cpu in cpus if _fits(cpu, system))
 
 
 def _fits(cpu: str, system: System) -> bool:

@@ -82,6 +82,9 @@ class ManifestAsset:
     sha256: str
     size: int
     artifacts: tuple[ManifestArtifact, ...]
+    profiles: tuple[str, ...] = ()
+    """The profiles that its companion's artifacts are for, if these are not all of the package's.
+    """
     stamp: FileStamp | None = None
     """The stamp of the `.wasm` when it was compiled; only for an editable install.
 
@@ -154,9 +157,8 @@ class Manifest:
         """Return the path in the wheel of a file of the package."""
         return posixpath.join(posixpath.dirname(self.path), file)
 
-    def settings(self, artifact: ManifestArtifact) -> dict[str, SettingValue]:
-        """Return all settings that an artifact was compiled with."""
-        profile = artifact.profile
+    def settings(self, profile: str) -> dict[str, SettingValue]:
+        """Return all settings that the artifacts of a profile are compiled with."""
         return {**self.profiles[profile], **self.compiler.get(profile, {})}
 
     def to_bytes(self) -> bytes:
@@ -188,7 +190,9 @@ class Manifest:
 
 def _asset_to_json(asset: ManifestAsset) -> dict[str, object]:
     fields = vars(asset) | {"artifacts": list(map(_artifact_to_json, asset.artifacts))}
-    del fields["name"], fields["stamp"]
+    del fields["name"], fields["stamp"], fields["profiles"]
+    if asset.profiles:
+        fields["profiles"] = list(asset.profiles)
     return fields if asset.stamp is None else fields | asset.stamp._asdict()
 
 

@@ -143,6 +143,9 @@ class _Reader:
         tables = self._take(table, "artifacts", where, _is_list, "a list of tables")
         if "mtime_ns" in table:
             self.problems.add(f"{where}.mtime_ns: belongs to an editable install, not to a wheel")
+        names = self._take(
+            {"profiles": [], **table}, "profiles", where, _are_of(profiles), "a list of profiles"
+        )
         read = [
             self._artifact(artifact, f"{where}.artifacts[{number}]", profiles)
             for number, artifact in enumerate(tables or [])
@@ -153,7 +156,7 @@ class _Reader:
         listed_twice = self._is_listed_twice(f"{where}.wasm", wasm)
         if listed_twice or kind is None or sha256 is None or size is None:
             return None
-        return ManifestAsset(name, kind, wasm, sha256, size, artifacts)
+        return ManifestAsset(name, kind, wasm, sha256, size, artifacts, tuple(names or ()))
 
     def _count_problems(self) -> int:
         """Return the number of problems up to here.
@@ -247,6 +250,11 @@ def _is_name(value: object) -> bool:
 
 def _are_levels(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(level in _LEVELS for level in value)
+
+
+def _are_of(profiles: Mapping[str, Any]) -> Callable[[object], bool]:
+    check = _is_one_of(profiles)
+    return lambda value: isinstance(value, list) and all(map(check, value))
 
 
 def _is_sha256(value: object) -> bool:

@@ -3,10 +3,13 @@
 A stock wheel builder makes each wheel, under the name `wheel` and with its configuration, so all
 hooks work as usual. Our own hook gets the target from here. All artifacts are compiled before the
 first wheel is written, side by side.
+
+With the option `companion` there is one such wheel, for `any`, and the companions are made from it.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hatchling.builders.config import BuilderConfig
@@ -18,6 +21,7 @@ from hatch_wazcache.engine.targets import TARGETS, find_targets
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook, stop
 from hatch_wazcache.project.fields import nearest_target
+from hatch_wazcache.wheels.companion_files import version_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -70,6 +74,11 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         """
         config = self._options()
         targets = self._targets(config, versions)
+        if config.companion is not None and not (hooks_only or clean_only):
+            yield from self._build_with_companions(
+                config, targets, directory, clean, clean_hooks_after
+            )
+            return
         first_build: Build | None = None
         has_native_files = False
         try:
@@ -79,8 +88,8 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
                         "wazcache: no wheel for any: a build hook makes files for one platform"
                     )
                     continue
-                later_targets = () if number else targets[1:]
-                builder = self._wheel_builder(target, later_targets, first_build)
+                builder = self._wheel_builder(target, first_build)
+                builder.later_targets = () if number else targets[1:]
                 yield from builder.build(
                     directory=directory,
                     versions=["standard"],
@@ -99,17 +108,77 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
             if first_build is not None:
                 first_build.close()
 
-    def _wheel_builder(
+    def _build_with_companions(  # noqa: D417
         self,
-        target: Target | None = None,
-        later_targets: tuple[Target, ...] = (),
-        first_build: Build | None = None,
+        config: Config,
+        targets: tuple[Target, ...],
+        directory: str | None,
+        clean: bool | None,
+        clean_hooks_after: bool | None,
+    ) -> Generator[str, None, None]:
+        """Build the wheel for `any`, and its companions. If one of them fails, there is no wheel.
+
+        Args:
+            config: the options.
+            targets: the targets of the companions. The other arguments are those of `build`.
+        """
+        if problem := version_problem(self.metadata.version):
+            stop(self.app, f"project.version: {problem}")
+        builder = self._wheel_builder(TARGETS["any"])
+        builder.stays_open = True
+        (wheel,) = builder.build(
+            directory=directory,
+            versions=["standard"],
+            clean=clean,
+            clean_hooks_after=clean_hooks_after,
+        )
+        build = builder.open_build
+        assert build is not None
+        try:
+            companions = self._make_companions(build, config, targets, Path(wheel))
+        except BaseException as error:
+            Path(wheel).unlink()
+            if isinstance(error, WazcacheError):
+                stop(self.app, error)
+            raise
+        finally:
+            build.close()
+        yield wheel
+        yield from map(str, companions)
+
+    def _make_companions(
+        self, build: Build, config: Config, targets: tuple[Target, ...], path: Path
+    ) -> list[Path]:
+        """Make the companions of a wheel.
+
+        Args:
+            build: the build of the wheel, still open.
+            config: the options.
+            targets: the targets of the companions.
+            path: the wheel.
+
+        Raises:
+            WazcacheError: a companion cannot be made.
+        """
+        from hatch_wazcache.packing.companions import make_companions, say_what_to_publish
+        from hatch_wazcache.packing.from_wheel import FinishedWheel
+
+        engines = build.entries.find_engines(config.engines)
+        with FinishedWheel(path) as wheel:
+            companions = make_companions(
+                wheel, engines, targets, path.parent, build.entries, build.report
+            )
+        build.record_and_prune(targets)
+        say_what_to_publish(companions, build.report)
+        return companions
+
+    def _wheel_builder(
+        self, target: Target | None = None, first_build: Build | None = None
     ) -> _WheelBuilder:
         builder = _WheelBuilder(
             self.root, self.plugin_manager, self.raw_config, self.metadata, self.app
         )
-        builder.target = target
-        builder.later_targets, builder.first_build = later_targets, first_build
+        builder.target, builder.first_build = target, first_build
         return builder
 
     def _options(self) -> Config:
@@ -146,6 +215,8 @@ class _WheelBuilder(WheelBuilder):
     target: Target | None = None
     later_targets: tuple[Target, ...] = ()
     first_build: Build | None = None
+    stays_open = False
+    """Whether the build of this wheel stays open, although no other target follows."""
     _hook: WazcacheBuildHook | None = None
 
     @property
@@ -164,6 +235,7 @@ class _WheelBuilder(WheelBuilder):
             self._hook = hook = cast("WazcacheBuildHook", hooks[_NAME])
             hook.target = self.target
             hook.later_targets, hook.first_build = self.later_targets, self.first_build
+            hook.stays_open = self.stays_open or bool(self.later_targets)
         return hooks
 
     def clean(self, directory: str, versions: list[str]) -> None:

@@ -56,6 +56,8 @@ class WazcacheBuildHook(_Interface):
     first_build: Build | None = None
     """The build of the builder's first wheel. It has looked up the artifacts of this wheel, too."""
 
+    stays_open = False
+    """Whether the build of this wheel stays open until the builder's last wheel is done."""
     build: Build | None = None
     """The build of this wheel, while it is open."""
     has_native_files = False
@@ -63,11 +65,6 @@ class WazcacheBuildHook(_Interface):
     _report: Report
     _wheel: HatchlingWheel | None = None
     _copies: TemporaryDirectory[str] | None = None
-
-    @property
-    def stays_open(self) -> bool:
-        """Whether the build of this wheel stays open until the builder's last wheel is done."""
-        return bool(self.later_targets)
 
     def dependencies(self) -> list[str]:
         """Return the wasmtime that the project needs, for the build environment of a wheel."""

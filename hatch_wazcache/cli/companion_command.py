@@ -1,0 +1,119 @@
+"""The command that makes the companions of a package out of its wheel."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
+from hatch_wazcache.cli.context import Context
+from hatch_wazcache.cli.display import compiling
+from hatch_wazcache.cli.result import Result
+from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
+from hatch_wazcache.packing.companions import companion_of, make_companions, say_what_to_publish
+from hatch_wazcache.packing.entries import Entries, EntriesOptions
+from hatch_wazcache.packing.from_wheel import FinishedWheel
+from hatch_wazcache.project.distribution_fields import read_engines
+from hatch_wazcache.project.fields import Field, read_path, read_seconds_text, read_targets
+from hatch_wazcache.util.environment import COMPILER, TIMEOUT, read_variable
+from hatch_wazcache.util.problems import Problems
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from hatch_wazcache.engine.targets import Target
+    from hatch_wazcache.report import Report
+
+__all__ = ["companion"]
+
+
+class _Options(NamedTuple):
+    """The checked options of the command."""
+
+    engines: tuple[str, ...]
+    targets: tuple[Target, ...]
+    compiler: Path | None
+    timeout: float
+
+
+def companion(options: Namespace) -> Result:
+    """Make the companions of a package out of its wheel."""
+    checked = _check(options)
+    context = Context(options.project)
+    directory = Path(options.wheel_dir)
+    with compiling(strict=False) as report, FinishedWheel(Path(options.wheel)) as wheel:
+        name = companion_of(wheel).name
+        entries = Entries(
+            EntriesOptions(context.cache, checked.compiler, checked.timeout), None, report
+        )
+        try:
+            engines = entries.find_engines(checked.engines)
+            made = make_companions(wheel, engines, checked.targets, directory, entries, report)
+            _record(name, checked.targets, entries, report, context.max_size)
+        finally:
+            entries.close()
+        say_what_to_publish(made, report)
+    data = {
+        "wheels": [str(path) for path in made],
+        "engines": [engine.version for engine in engines],
+        "compiled": report.compiled,
+        "found": report.found,
+    }
+    return Result(data, [str(path) for path in made])
+
+
+def _check(options: Namespace) -> _Options:
+    """Check the options of the command.
+
+    Raises:
+        WazcacheError: all their problems, one line each.
+    """
+    problems = Problems(str)
+
+    def field(where: str, value: object) -> Field:
+        return Field(where, value, {}, Path.cwd(), problems)
+
+    # In "wasmtime>=51,<52", the comma is part of the requirement.
+    engines = [engine for text in options.engine for engine in re.split(r",(?=\d)", text)]
+    targets = read_targets(field("--targets", options.targets.split(",")))
+    if targets and not any(target.systems for target in targets):
+        problems.wrong("--targets", options.targets, "targets with wasmtime")
+    compiler = _given("--compiler", options.compiler, COMPILER)
+    timeout: float = DEFAULT_TIMEOUT
+    if (given := _given("--timeout", options.timeout, TIMEOUT)) is not None:
+        timeout = read_seconds_text(field(*given))
+    checked = _Options(
+        read_engines(field("--engine", engines)),
+        targets,
+        None if compiler is None else read_path(field(*compiler)),
+        timeout,
+    )
+    problems.raise_all()
+    return checked
+
+
+def _given(option: str, value: str | None, variable: str) -> tuple[str, str] | None:
+    """Return the value of an option or of its variable, and which of them it is."""
+    if value is not None:
+        return option, value
+    text = read_variable(variable)
+    return None if text is None else (variable, text)
+
+
+def _record(
+    name: str, targets: tuple[Target, ...], entries: Entries, report: Report, max_size: int | None
+) -> None:
+    """Record the command as a build, so that a prune keeps its entries."""
+    record = BuildStatistics(
+        time=time.time(),
+        project=name,
+        hits=report.found,
+        misses=report.compiled,
+        seconds_saved=report.saved,
+        seconds_compiled=report.spent,
+        keys=tuple(entries.by_key),
+        target=" ".join(target.name for target in targets),
+    )
+    record_and_prune(entries.cache, record, max_size, report.say)
