@@ -636,8 +636,11 @@ def _installed_wasmtime() -> str:
 
     folder = os.path.dirname(os.path.dirname(wasmtime.__file__ or ""))
     if folder not in _installed:
+        # The finder that has imported wasmtime knows the names in its folder. Listing it again takes
+        # longer than loading an artifact.
+        finder = sys.path_importer_cache.get(folder)
         try:
-            names = os.listdir(folder)
+            names = getattr(finder, "_path_cache", None) or os.listdir(folder)
         except OSError:
             names = []
         begin, end = "wasmtime-", ".dist-info"

@@ -66,20 +66,33 @@ COUNT = """
 import os, sys
 listed, real = [], os.listdir
 os.listdir = lambda path: (listed.append(path), real(path))[1]
+import wasmtime
+{before}
 load_module('answer.wasm')
 load_module('answer.wasm', profile='fuel')
-print(len(listed), 'importlib.metadata' in sys.modules, flush=True)
+print(len(listed), status('answer.wasm').artifact[-12:], 'importlib.metadata' in sys.modules)
+sys.stdout.flush()
 os._exit(0)
 """
 
 
-def test_the_installed_version_is_looked_up_once_and_without_metadata(own_site: Path):
+@pytest.mark.parametrize(
+    ("before", "times"),
+    [
+        ("", 0),  # the import system has listed the folder
+        ("sys.path_importer_cache.clear()", 1),
+    ],
+)
+def test_the_installed_version_is_found_by_one_list_of_names_at_most(
+    own_site: Path, before: str, times: int
+):
     several_engines(own_site, "50.0.0", "48.0.0", "47.0.1")
-    assert run(COUNT, own_site) == ["1 False"]
+    assert run(COUNT.format(before=before), own_site) == [f"{times} 48.0.0.cwasm False"]
 
 
 def test_with_one_engine_the_installed_version_is_not_looked_up(site: Path):
-    assert run(COUNT, site) == ["0 False"]
+    code = COUNT.format(before="sys.path_importer_cache.clear()")
+    assert run(code, site) == ["0 -linux.cwasm False"]
 
 
 def test_one_reason_names_all_versions_and_what_to_install(own_site: Path):
