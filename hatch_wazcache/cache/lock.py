@@ -42,24 +42,27 @@ def exclusive(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock_file(path: Path, *, exclusively: bool = True) -> Iterator[int]:
-    """Lock a file, and wait for the processes that have locked it.
+def lock_file(path: Path, *, exclusively: bool = True, wait: bool = True) -> Iterator[int]:
+    """Lock a file.
 
     Args:
         path: the file; it is created if it is missing.
         exclusively: whether no other process may share the lock.
+        wait: whether to wait for the processes that have locked it.
 
     Yields:
-        The file's descriptor. A child process that inherits it keeps the lock until it ends. -1
-        where there are no such locks.
+        The file's descriptor; -1 if it is not locked. A child process that inherits the descriptor
+        keeps the lock until it ends.
     """
-    descriptor = -1
+    descriptor, is_locked = -1, False
     if sys.platform != "win32":
+        flags = (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH)
+            fcntl.flock(descriptor, flags)
+            is_locked = True
     try:
-        yield descriptor
+        yield descriptor if is_locked else -1
     finally:
         if descriptor >= 0:
             os.close(descriptor)

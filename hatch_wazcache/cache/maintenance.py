@@ -1,7 +1,7 @@
-"""Maintains a cache's directory: lists, prunes, clears and verifies its entries.
+"""Maintains a cache's directory: prunes, clears and verifies its entries and fetched wheels.
 
-It deletes only files with the names of entries, and no entry that a running build has looked up.
-`leases` explains that.
+It deletes only what has the name of an entry or of a fetched wheel, and nothing that a running
+build has looked up. `leases` explains that.
 """
 
 from __future__ import annotations
@@ -12,64 +12,27 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
+from hatch_wazcache.cache.fetched_wheel import LOCK, remove_leftovers
+from hatch_wazcache.cache.items import Item, folders, items
 from hatch_wazcache.cache.leases import in_use_since
 from hatch_wazcache.cache.location import is_cache
-from hatch_wazcache.cache.lock import exclusive
+from hatch_wazcache.cache.lock import exclusive, lock_file
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = [
-    "Item",
     "Pruned",
     "clear",
     "exists",
-    "items",
     "prune",
     "prune_to_size",
-    "size_on_disk",
     "verify",
 ]
-
-_SCOPE = re.compile(r"sources|wasmtime-[\w.+]+-[\w]+-[a-z]+")
-_ENTRY = re.compile(r"([0-9a-f]{64})\.zip")
-
-
-@dataclass(frozen=True)
-class Item:
-    """A file with the name of an entry, not read yet."""
-
-    path: Path
-    scope: str
-    key: str
-    size: int
-    """Bytes on disk."""
-    used: float
-    """When it was last looked up or stored, in seconds since 1970."""
-
-    @property
-    def engine(self) -> str | None:
-        """The version of wasmtime that it is for; None for the compressed `.wasm` of an asset."""
-        return self.scope.split("-", 2)[1] if "-" in self.scope else None
-
-    @property
-    def target(self) -> str | None:
-        """The target that it is for; None for the compressed `.wasm` of an asset."""
-        return self.scope.split("-", 2)[2] if "-" in self.scope else None
-
-    def read(self) -> Entry:
-        """Read the entry's description.
-
-        Raises:
-            BrokenEntryError: the file is not an entry of this key.
-            OSError: it cannot be read.
-        """
-        return read_entry(self.path, self.key)
 
 
 @dataclass(frozen=True)
@@ -77,15 +40,23 @@ class Pruned:
     """The result of a prune."""
 
     items: tuple[Item, ...] = ()
-    """The entries that were removed; after a dry run, those that would be removed."""
-    in_use: int = 0
-    """How many entries stay because a running build has looked them up."""
-    failed: int = 0
-    """How many entries could not be removed."""
+    """What was removed; after a dry run, what would be removed."""
+    kept: tuple[Item, ...] = ()
+    """What stays because a running build has looked it up."""
+    stuck: tuple[Item, ...] = ()
+    """What could not be removed."""
 
     @property
     def removed(self) -> int:
         return len(self.items)
+
+    @property
+    def in_use(self) -> int:
+        return len(self.kept)
+
+    @property
+    def failed(self) -> int:
+        return len(self.stuck)
 
     @property
     def freed(self) -> int:
@@ -113,33 +84,6 @@ def exists(root: Path, project: Path | None = None) -> bool:
     return True
 
 
-def items(root: Path) -> list[Item]:
-    """List the entries of a cache, the least recently used first."""
-    found = []
-    for folder in _folders(root):
-        for file in folder.iterdir():
-            match = _ENTRY.fullmatch(file.name)
-            if match is None:
-                continue
-            with suppress(OSError):
-                status = file.lstat()
-                size = size_on_disk(status)
-                found.append(Item(file, folder.name, match[1], size, status.st_mtime))
-    return sorted(found, key=lambda item: (item.used, item.key))
-
-
-def size_on_disk(status: os.stat_result) -> int:
-    """Return the bytes that a file occupies."""
-    return status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for folder in sorted(root.iterdir()):
-            if _SCOPE.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
-                yield folder
-
-
 def prune(
     root: Path,
     *,
@@ -147,18 +91,18 @@ def prune(
     wanted: Callable[[Item], bool] = lambda _item: True,
     dry_run: bool = False,
 ) -> Pruned:
-    """Remove the unwanted entries, then the least recently used ones until the size fits.
+    """Remove the unwanted items, then the least recently used ones until the size fits.
 
     Args:
         root: the cache.
-        max_size: bytes that all entries together may have afterwards; None for any size.
-        wanted: says whether an entry stays, if there is room.
+        max_size: bytes that everything together may have afterwards; None for any size.
+        wanted: says whether an item stays, if there is room.
         dry_run: write and remove nothing, only list what would be removed.
 
     Raises:
-        WazcacheError: there are unwanted entries, but no tag that marks the folder as a cache.
+        WazcacheError: there are unwanted items, but no tag that marks the folder as a cache.
     """
-    gone, in_use, failed = [], 0, 0
+    gone, kept, stuck = [], [], []
     is_ours = is_cache(root / "CACHEDIR.TAG")
     with exclusive(root) if is_ours and not dry_run else nullcontext():  # it may create a file
         unwanted = _unwanted(items(root), max_size, wanted)
@@ -167,18 +111,18 @@ def prune(
         since = in_use_since(root, sweep=is_ours and not dry_run)
         for item in unwanted:
             if item.used >= since:
-                in_use += 1
-            elif dry_run or _remove(item):
+                kept.append(item)
+            elif dry_run or item.remove():
                 gone.append(item)
             else:
-                failed += 1
+                stuck.append(item)
         if is_ours and not dry_run:
             _tidy(root, since)
-    return Pruned(tuple(gone), in_use, failed)
+    return Pruned(tuple(gone), tuple(kept), tuple(stuck))
 
 
 def prune_to_size(root: Path, max_size: int, say: Callable[[str], None]) -> None:
-    """Remove the least recently used entries until the size fits. A failure is not an error.
+    """Remove the least recently used items until the size fits. A failure is not an error.
 
     Args:
         root: the cache.
@@ -215,20 +159,16 @@ def _unwanted(
     return unwanted
 
 
-def _remove(item: Item) -> bool:
-    """Remove the file, or an empty folder of this name; say whether it is gone."""
-    try:
-        is_folder = item.path.is_dir() and not item.path.is_symlink()
-        (item.path.rmdir if is_folder else item.path.unlink)()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
 def clear(root: Path, *, dry_run: bool = False) -> Pruned:
-    """Remove all entries, the statistics and the notes; or only list what would be removed."""
+    """Remove everything: entries, fetched wheels, statistics and notes.
+
+    Args:
+        root: the cache.
+        dry_run: remove nothing, only list what would be removed.
+
+    Raises:
+        WazcacheError: as for `prune`.
+    """
     pruned = prune(root, wanted=lambda _item: False, dry_run=dry_run)
     if not dry_run and is_cache(root / "CACHEDIR.TAG"):
         _forget(root)
@@ -250,52 +190,49 @@ def _forget(root: Path) -> None:
 def _tidy(root: Path, since: float) -> None:
     """Remove files of killed builds, unused locks, and empty scopes."""
     temporary_files.sweep(root / "tmp")
+    with lock_file(root / "engines" / LOCK, wait=False) as lock:
+        remove_leftovers(root / "engines", is_locked=lock >= 0)
     if since < float("inf"):
         return  # a running build may soon use a lock or a folder
-    for lock in (root / "locks").glob("*.lock"):
+    for path in (root / "locks").glob("*.lock"):
         with suppress(OSError):
-            if re.fullmatch(r"[0-9a-f]{64}\.lock", lock.name):
-                lock.unlink()
-    for folder in _folders(root):
+            if re.fullmatch(r"[0-9a-f]{64}\.lock", path.name):
+                path.unlink()
+    for folder in folders(root):
         with suppress(OSError):
             folder.rmdir()
 
 
 def verify(
-    root: Path, *, repair: bool = False, checked: Callable[[Item], None] = lambda _item: None
+    root: Path,
+    project: Path | None = None,
+    *,
+    repair: bool = False,
+    checked: Callable[[Item], None] = lambda _item: None,
 ) -> list[tuple[Item, str]]:
-    """Check every digest of every entry.
+    """Check every digest of every entry and fetched wheel.
 
     Args:
         root: the cache.
-        repair: remove broken entries; the next build makes them again.
-        checked: called with each entry after its check.
+        project: the root of the project that uses it.
+        repair: remove broken ones; the next build makes or fetches them again.
+        checked: called with each item after its check.
 
     Returns:
-        The broken entries, each with the reason.
+        The broken items, each with the reason.
     """
     broken = []
+    trust = Trust(root, project)
     is_ours = is_cache(root / "CACHEDIR.TAG")
     for item in items(root):
-        problem = _problem(item)
+        problem = item.problem(trust)
         if problem is not None:
             broken.append((item, problem))
             if repair and not is_ours:
                 raise _not_ours(root)
             if repair:
                 with exclusive(root):
-                    if _problem(item) is not None:  # a build may have replaced it
-                        _remove(item)
+                    if item.problem(trust) is not None:  # a build may have replaced it
+                        item.remove()
         checked(item)
     return broken
-
-
-def _problem(item: Item) -> str | None:
-    """Return the problem of an entry; None if it has none, or if a prune has just removed it."""
-    try:
-        item.read().verify()
-    except FileNotFoundError:
-        return None
-    except (BrokenEntryError, OSError) as error:
-        return str(error) if os.path.lexists(item.path) else None
-    return None

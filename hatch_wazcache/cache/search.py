@@ -12,7 +12,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hatch_wazcache.cache.maintenance import Item
+    from hatch_wazcache.cache.items import EntryItem
 
 __all__ = ["SHORT", "Difference", "by_prefix", "differences", "nearest"]
 
@@ -33,7 +33,7 @@ class Difference:
     stored: object
 
 
-def by_prefix(listed: Sequence[Item], prefix: str) -> Item:
+def by_prefix(listed: Sequence[EntryItem], prefix: str) -> EntryItem:
     """Return the one entry whose key begins with the prefix.
 
     Args:
@@ -54,7 +54,7 @@ def by_prefix(listed: Sequence[Item], prefix: str) -> Item:
     raise WazcacheError(f"no key begins with {prefix!r}; {there_are}")
 
 
-def _names(listed: Sequence[Item]) -> str:
+def _names(listed: Sequence[EntryItem]) -> str:
     newest = [item.key for item in reversed(listed)]
     length = next(n for n in range(SHORT, 65) if len({key[:n] for key in newest}) == len(newest))
     names = [key[:length] for key in newest]
@@ -62,7 +62,7 @@ def _names(listed: Sequence[Item]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def nearest(listed: Iterable[Item], wanted: Mapping[str, object]) -> Entry | None:
+def nearest(listed: Iterable[EntryItem], wanted: Mapping[str, object]) -> Entry | None:
     """Return the entry of an artifact with the most similar inputs.
 
     An entry of the same `.wasm` comes before all others. Among equally similar entries, the one

@@ -59,7 +59,7 @@ class BuildStatistics:
     seconds_saved: float
     seconds_compiled: float
     keys: tuple[str, ...] = ()
-    """The keys of all entries that it used, sources too."""
+    """The keys of all entries that it used, sources too, and the names of fetched wheels."""
     target: str = ""
     """Its target; several names if it made several wheels."""
 
@@ -103,7 +103,8 @@ def record_and_prune(
 
     Args:
         cache: the cache that the build has used.
-        build: its statistics. A build without misses added nothing, so nothing is pruned.
+        build: its statistics. A build that compiled and fetched nothing added nothing, so nothing
+            is pruned.
         max_size: bytes; None for any size.
         say: called with the reason if the directory cannot be pruned.
     """
@@ -111,7 +112,7 @@ def record_and_prune(
     if not cache.usable:
         return
     record(cache.root, build)
-    if build.misses and max_size is not None:
+    if (build.misses or cache.has_fetched) and max_size is not None:
         from hatch_wazcache.cache import maintenance  # not for a build that finds everything
 
         maintenance.prune_to_size(cache.root, max_size, say)

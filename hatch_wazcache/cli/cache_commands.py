@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache import maintenance, search, statistics
+from hatch_wazcache.cache import search, statistics
+from hatch_wazcache.cache.items import entries, wheels
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, table
-from hatch_wazcache.cli.entries import describe, input_text, row
+from hatch_wazcache.cli.entries import describe, describe_wheel, input_text, row, wheel_row
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
@@ -17,7 +18,7 @@ from hatch_wazcache.util.sizes_and_times import size_text, time_text
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from hatch_wazcache.cache.maintenance import Item
+    from hatch_wazcache.cache.items import EntryItem
     from hatch_wazcache.cache.statistics import BuildStatistics, CacheStatistics
 
 __all__ = ["dir_", "info", "list_", "show"]
@@ -33,24 +34,30 @@ def info(options: Namespace) -> Result:
     """Show the cache's folder, its size, and the time it has saved."""
     context = Context(options.project)
     exists = context.check_cache()
-    items = maintenance.items(context.cache)
+    items, fetched = entries(context.cache), wheels(context.cache)
     totals = statistics.read_statistics(context.cache)
     size = sum(item.size for item in items)
+    of_wheels = sum(wheel.size for wheel in fetched)
     scopes = [_describe_scope(scope, items) for scope in sorted({item.scope for item in items})]
     data = {
         "cache": str(context.cache),
         "exists": exists,
         "entries": len(items),
-        "size": size,
+        "wheels": [describe_wheel(wheel) for wheel in fetched],
+        "size": size + of_wheels,
         "max_size": context.max_size,
         "scopes": scopes,
         "statistics": asdict(totals),
     }
     bound = "" if context.max_size is None else f" of at most {size_text(context.max_size)}"
+    sizes = [("entries", f"{len(items)}, {size_text(size)}{'' if fetched else bound}")]
+    if fetched:
+        sizes.append(("fetched", f"{len(fetched)} of wasmtime's wheels, {size_text(of_wheels)}"))
+        sizes.append(("together", f"{size_text(size + of_wheels)}{bound}"))
     head = table(
         [
             ("cache", f"{context.cache}{'' if exists else ' (not created yet)'}"),
-            ("entries", f"{len(items)}, {size_text(size)}{bound}"),
+            *sizes,
             *_statistics_rows(totals),
         ]
     )
@@ -58,7 +65,7 @@ def info(options: Namespace) -> Result:
     return Result(data, [*head[:2], *table(counts, indent="  "), *head[2:]])
 
 
-def _describe_scope(scope: str, items: list[Item]) -> dict[str, Any]:
+def _describe_scope(scope: str, items: list[EntryItem]) -> dict[str, Any]:
     inside = [item for item in items if item.scope == scope]
     return {
         "scope": scope,
@@ -90,18 +97,23 @@ def _counts_text(counted: CacheStatistics | BuildStatistics) -> str:
 
 
 def list_(options: Namespace) -> Result:
-    """List all entries."""
+    """List all entries and fetched wheels."""
     cache = Context(options.project).trusted_cache
-    described = [describe(item) for item in reversed(maintenance.items(cache))]
+    described = [describe(item) for item in reversed(entries(cache))]
+    fetched = wheels(cache)[::-1]
     rows = [("KEY", "ENGINE", "TARGET", "WASM", "SIZE", "MADE IN", "USED", "")]
-    lines = table([*rows, *map(row, described)]) if described else ["the cache is empty"]
-    return Result({"cache": str(cache), "entries": described}, lines)
+    lines = table([*rows, *map(row, described)]) if described else []
+    if fetched:
+        of_wheels = table([("WHEEL", "SIZE", "USED"), *map(wheel_row, fetched)])
+        lines += [*([""] if lines else []), *of_wheels]
+    data = {"cache": str(cache), "entries": described, "wheels": list(map(describe_wheel, fetched))}
+    return Result(data, lines or ["the cache is empty"])
 
 
 def show(options: Namespace) -> Result:
     """Show all inputs of a key, and the projects that used its entry."""
     cache = Context(options.project).trusted_cache
-    item = search.by_prefix(maintenance.items(cache), options.key)
+    item = search.by_prefix(entries(cache), options.key)
     description = describe(item)
     builds = [build for build in statistics.recent_builds(cache) if item.key in build.keys]
     projects = Counter(build.project for build in builds)

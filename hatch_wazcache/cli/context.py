@@ -111,10 +111,14 @@ class Context:
         Raises:
             WazcacheError, OSError: as for `trusted_cache`.
         """
-        root = None
+        return maintenance.exists(self.cache, self.root_of_project)
+
+    @property
+    def root_of_project(self) -> Path | None:
+        """The root of the project; None if there is none, or if it has errors."""
         with suppress(WazcacheError):  # a command on the cache works beside a broken project
-            root = self.found.root if self.found else None
-        return maintenance.exists(self.cache, root)
+            return self.found.root if self.found else None
+        return None
 
     @property
     def max_size(self) -> int | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from hatch_wazcache.cache.maintenance import Item
+    from hatch_wazcache.cache.items import Item
 
 __all__ = ["ago_text", "compiling", "entries_text", "reading", "table"]
 
@@ -74,10 +74,10 @@ def compiling(*, strict: bool) -> Iterator[Report]:
 
 @contextmanager
 def reading(total: int) -> Iterator[Callable[[Item], None]]:
-    """Open a progress display. Call the result after each entry that was read.
+    """Open a progress display. Call the result after each item that was read.
 
     Args:
-        total: bytes of all entries.
+        total: bytes of all items.
     """
     progress = _progress("{task.percentage:3.0f} %  {task.description}")
     if progress is None:

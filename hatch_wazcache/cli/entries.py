@@ -1,4 +1,4 @@
-"""How an entry of the cache is shown: as data, as a table row, and the values of its inputs."""
+"""How items of the cache are shown: as data, as table rows, and the values of an entry's inputs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache import search
 from hatch_wazcache.cache.entry import BrokenEntryError
-from hatch_wazcache.cli.display import ago_text
+from hatch_wazcache.cache.items import WheelItem
+from hatch_wazcache.cli.display import ago_text, entries_text
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:
-    from hatch_wazcache.cache.maintenance import Item
+    from collections.abc import Sequence
 
-__all__ = ["describe", "input_text", "row"]
+    from hatch_wazcache.cache.items import EntryItem, Item
+
+__all__ = ["describe", "describe_wheel", "input_text", "items_text", "row", "wheel_row"]
 
 
-def describe(item: Item) -> dict[str, Any]:
+def items_text(items: Sequence[Item]) -> str:
+    """Write how many entries there are, and how many fetched wheels if there are any."""
+    wheels = sum(isinstance(item, WheelItem) for item in items)
+    text = entries_text(len(items) - wheels)
+    return text + (f" and {wheels} fetched wheel{'s' if wheels > 1 else ''}" if wheels else "")
+
+
+def describe(item: EntryItem) -> dict[str, Any]:
     """Describe an entry, without reading its data."""
     description: dict[str, Any] = {
         "key": item.key,
@@ -37,6 +47,24 @@ def describe(item: Item) -> dict[str, Any]:
         "seconds": entry.seconds,
         "inputs": dict(entry.inputs),
     }
+
+
+def describe_wheel(item: WheelItem) -> dict[str, Any]:
+    """Describe a fetched wheel, without reading its files."""
+    return {
+        "name": item.key,
+        "path": str(item.path),
+        "distribution": item.wheel.distribution,
+        "version": str(item.wheel.version),
+        "system": item.wheel.system,
+        "size_on_disk": item.size,
+        "used": item.used,
+    }
+
+
+def wheel_row(item: WheelItem) -> tuple[str, ...]:
+    """Make the row of a fetched wheel in a table."""
+    return item.key, size_text(item.size), ago_text(item.used)
 
 
 def row(description: dict[str, Any]) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache import maintenance, statistics
+from hatch_wazcache.cache.items import EntryItem, WheelItem, items
 from hatch_wazcache.cli.context import Context
-from hatch_wazcache.cli.display import entries_text, reading, table
-from hatch_wazcache.cli.entries import describe, row
+from hatch_wazcache.cli.display import reading, table
+from hatch_wazcache.cli.entries import describe, items_text, row, wheel_row
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus, WazcacheError
 from hatch_wazcache.util.sizes_and_times import size_text
@@ -19,22 +20,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hatch_wazcache.cache.maintenance import Item, Pruned
+    from hatch_wazcache.cache.items import Item
+    from hatch_wazcache.cache.maintenance import Pruned
 
 __all__ = ["clear", "prune", "verify"]
 
 
 def verify(options: Namespace) -> Result:
     """Check every digest, and with `--repair` remove broken entries."""
-    cache = Context(options.project).trusted_cache
+    context = Context(options.project)
+    cache = context.trusted_cache
     checked: list[Item] = []
-    with reading(sum(item.size for item in maintenance.items(cache))) as is_read:
+    with reading(sum(item.size for item in items(cache))) as is_read:
 
         def is_checked(item: Item) -> None:
             checked.append(item)
             is_read(item)
 
-        broken = maintenance.verify(cache, repair=options.repair, checked=is_checked)
+        broken = maintenance.verify(
+            cache, context.root_of_project, repair=options.repair, checked=is_checked
+        )
     left = [item for item, _problem in broken if os.path.lexists(item.path)]
     found = [
         {"key": item.key, "path": str(item.path), "problem": problem, "removed": item not in left}
@@ -43,7 +48,7 @@ def verify(options: Namespace) -> Result:
     size = sum(item.size for item in checked)
     lines = [problem for _item, problem in broken]
     lines.append(
-        f"{entries_text(len(checked))} checked, {size_text(size)}: {len(broken)} broken"
+        f"{items_text(checked)} checked, {size_text(size)}: {len(broken)} broken"
         f"{f', {len(broken) - len(left)} removed' if options.repair and broken else ''}"
     )
     data = {"cache": str(cache), "checked": len(checked), "size": size, "broken": found}
@@ -93,7 +98,7 @@ def _used_keys(cache: Path, *, only_last: bool) -> set[str]:
         WazcacheError: there are entries but no known builds, so all entries would be removed.
     """
     builds = statistics.recent_builds(cache)
-    if not builds and maintenance.items(cache):
+    if not builds and items(cache):
         raise WazcacheError(
             f"the cache {cache} knows no build, so it does not know which entries are used; "
             "`hatch-wazcache clear` removes all entries"
@@ -121,12 +126,13 @@ def _pruned(cache: Path, pruned: Pruned, *, dry_run: bool) -> Result:
         "failed": pruned.failed,
         "keys": [item.key for item in pruned.items],
     }
-    removed = entries_text(pruned.removed)
+    removed = items_text(pruned.items)
     lines = [f"{removed} removed, {size_text(pruned.freed)} freed"]
     if dry_run:
-        lines = table([row(describe(item)) for item in pruned.items])
+        lines = table([row(describe(i)) for i in pruned.items if isinstance(i, EntryItem)])
+        lines += table([wheel_row(i) for i in pruned.items if isinstance(i, WheelItem)])
         lines.append(f"{removed} would be removed, {size_text(pruned.freed)} freed")
     if pruned.in_use:
-        lines.append(f"{entries_text(pruned.in_use)} kept: in use by a build")
-    failed = f"{entries_text(pruned.failed)} could not be removed: is {cache} read-only?"
+        lines.append(f"{items_text(pruned.kept)} kept: in use by a build")
+    failed = f"{items_text(pruned.stuck)} could not be removed: is {cache} read-only?"
     return Result(data, lines, problem=failed if pruned.failed else "")

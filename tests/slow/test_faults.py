@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.cache import maintenance
+from hatch_wazcache.cache import items, maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, read_entry, write_entry
 from hatch_wazcache.cache.key import SourceKey
@@ -217,7 +217,7 @@ def test_prunes_killed_70_times_lose_nothing_that_is_in_use(
         assert b"".join(directory.get(key(3)).data()) == DATA
     directory.close()
     assert maintenance.prune(directory.root, max_size=0).in_use == 0
-    assert maintenance.items(directory.root) == []
+    assert items.items(directory.root) == []
     assert warnings == []
 
 
@@ -472,7 +472,7 @@ def test_entries_of_another_time_are_found_and_can_be_pruned(project: Project, y
     for path in project.cache.rglob("*"):
         os.utime(path, (then, then))
     assert maintenance.prune(project.cache, max_size=0).in_use == 0
-    assert maintenance.items(project.cache) == []
+    assert items.items(project.cache) == []
 
 
 def test_a_clock_that_is_set_back_in_a_build_costs_it_nothing(directory: CacheDirectory):
@@ -487,7 +487,7 @@ def test_a_clock_that_is_set_back_in_a_build_costs_it_nothing(directory: CacheDi
     put(directory, 4)
     used = {directory.path(key(number)) for number in (0, 1, 4)}
     maintenance.prune(directory.root, max_size=0)
-    assert used <= {item.path for item in maintenance.items(directory.root)}
+    assert used <= {item.path for item in items.items(directory.root)}
 
 
 # deleted

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import corpus
-from hatch_wazcache.cache import maintenance, statistics
+from hatch_wazcache.cache import items, statistics
 from tests.support.compilers import Compilers
 
 PROCESSES = 20
@@ -64,7 +64,7 @@ def test_a_test_session_that_loads_the_same_15_mb_module_in_20_processes_compile
     pids, answers, digests = zip(*lines, strict=True)
     assert len(set(pids)) == PROCESSES
     assert set(answers) == {"0"}
-    (made,) = maintenance.items(cache)
+    (made,) = items.items(cache)
     artifact = hashlib.sha256(b"".join(made.read().data()))
     assert set(digests) == {artifact.hexdigest()}
     known = statistics.read_statistics(cache)
