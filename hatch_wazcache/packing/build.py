@@ -49,18 +49,18 @@ class Build:
         """
         self.project: Project = project
         self.report: Report = report
-        self.warnings: set[str] = set() if first is None else first.warnings
-        """The warnings about the engine that were shown."""
-        wasmtime = installed_wasmtime() if target.systems else None
-        if wasmtime is not None:
-            self._check_requirement(wasmtime, target)
+        self.shown: set[str] = set() if first is None else first.shown
+        """The texts about the engine that were shown."""
+        has_own = target.systems and not project.config.wheel_engines
+        self._wasmtime = installed_wasmtime() if has_own else None
+        self._check_requirement(target)
         if not target.systems and project.config.wanted is None and first is None:
             self._explain_missing_artifacts()
         if first is None and (warning := project.check_python()):
             report.warn(warning)
         options = EntriesOptions.of(project)
         self.entries: Entries = Entries(
-            options, wasmtime, report, None if first is None else first.entries
+            options, self._wasmtime, report, None if first is None else first.entries
         )
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
@@ -79,16 +79,26 @@ class Build:
                 "artifacts"
             )
 
-    def _check_requirement(self, wasmtime: InstalledWasmtime, target: Target) -> None:
-        """Check that the users of a target get the installed wasmtime; show each warning once."""
-        for warning in _engine_warnings(self.project, wasmtime, target):
-            if warning not in self.warnings:
-                self.warnings.add(warning)
-                self.report.warn(warning)
-        problem = contradiction(self.project.requirement, wasmtime.version, target)
-        if problem and problem not in self.warnings:
-            self.warnings.add(problem)
-            self.report.trouble(problem)
+    def _check_requirement(self, target: Target) -> None:
+        """Check that the users of a target get the wasmtime of this build; show each text once."""
+        if not target.systems:
+            return
+        project = self.project
+        if self._wasmtime is None and not project.config.wheel_engines:
+            self._wasmtime = installed_wasmtime()  # the first target has no artifacts
+        warnings, lines = _engine_warnings(project, self._wasmtime, target)
+        problem = None
+        if self._wasmtime is not None:
+            problem = contradiction(project.requirement, self._wasmtime.version, target)
+        for texts, show in (
+            (warnings, self.report.warn),
+            (lines, self.report.say),
+            ([problem] if problem else [], self.report.trouble),
+        ):
+            for text in texts:
+                if text not in self.shown:
+                    self.shown.add(text)
+                    show(text)
 
     def _plan(self, target: Target) -> Plan:
         config, layout = self.project.config, self.project.layout
@@ -106,8 +116,7 @@ class Build:
         """
         self._targets += later
         for target in later:
-            if target.systems:
-                self._check_requirement(installed_wasmtime(), target)
+            self._check_requirement(target)
         plans = [self.plan, *map(self._plan, later)]
         jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
         if self.project.config.keep_wasm:
@@ -159,24 +168,48 @@ def plan_build(project: Project) -> Plan:
         WazcacheError: an asset or the engine is not fit to build.
     """
     target = project.config.target
-    engines: tuple[Engine, ...] = ()
+    engines: Sequence[Engine] = ()
     if target.systems:
-        wasmtime = installed_wasmtime()
+        has_own = not project.config.wheel_engines
+        wasmtime = installed_wasmtime() if has_own else None
         _engine_warnings(project, wasmtime, target)
-        engines = (wasmtime.engine(),)
+        if wasmtime is not None:
+            engines = [wasmtime.engine()]
+        else:
+            from hatch_wazcache.project.engines import fetched_engines
+
+            engines = fetched_engines(project.config, project.layout.root)
     return make_plan(project.config, target, project.layout, engines, WasmReader())
 
 
-def _engine_warnings(project: Project, wasmtime: InstalledWasmtime, target: Target) -> list[str]:
-    """Return warnings about users who have another wasmtime.
+def _engine_warnings(
+    project: Project, wasmtime: InstalledWasmtime | None, target: Target
+) -> tuple[list[str], list[str]]:
+    """Return warnings, and ordinary lines, about users who have another wasmtime.
+
+    Args:
+        project: what to build.
+        wasmtime: the installed one; None if the option `engines` is set.
+        target: the target of the wheel.
 
     Raises:
-        WazcacheError: no user of the target has the installed one.
+        WazcacheError: no user of the target has the wasmtime of this build.
     """
+    config, requirement, python = project.config, project.requirement, project.requires_python
+    if wasmtime is None:
+        from hatch_wazcache.project.engines_check import check_engines
+
+        return check_engines(requirement, config, target, python)
     old = [wasmtime.age_warning] if wasmtime.age_warning else []
+    companion = config.companion is not None
     return old + check_engine(
-        project.requirement, wasmtime.version, target, project.requires_python
-    )
+        requirement,
+        wasmtime.version,
+        target,
+        python,
+        fallback=config.fallback,
+        companion=companion,
+    ), []
 
 
 def warm(project: Project, report: Report) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
+    from hatch_wazcache.packing.fetched_engines import FetchedEngines
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
@@ -83,6 +84,14 @@ class Entries:
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
 
     @cached_property
+    def _fetched(self) -> FetchedEngines:
+        from hatch_wazcache.packing.fetched_engines import FetchedEngines
+
+        options = self._options
+        needed_for = f"{options.location}.engines" if options.location else "the artifacts"
+        return FetchedEngines(self.cache, options.root, needed_for, self._report)
+
+    @cached_property
     def engines(self) -> tuple[Engine, ...]:
         """The engines to compile for, the newest first. Not needed for a wheel without artifacts.
 
@@ -107,7 +116,7 @@ class Entries:
             return ((self._wasmtime or installed_wasmtime()).engine(self.cache.notes),)
         from hatch_wazcache.project.engines import choose_engines
 
-        chosen = choose_engines(requirements, self._options.location)
+        chosen = choose_engines(requirements, self._fetched.find)
         engines = [wasmtime.engine(self.cache.notes) for wasmtime in chosen]
         return tuple(sorted(engines, key=lambda engine: engine.major, reverse=True))
 
@@ -127,6 +136,8 @@ class Entries:
         if self._first is not None:
             return
         self.cache.close()
+        if "_fetched" in vars(self):
+            self._fetched.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -198,6 +209,7 @@ class Entries:
         compiler, timeout = self._options.compiler, self._options.timeout
         wasmtime_clis = {}
         for engine in {job.engine for job in jobs if job.engine is not None}:
+            self._fetched.check(engine)
             own = [job for job in jobs if job.engine == engine]
             found = find_wasmtime_cli(compiler, own, engine, self.cache.notes, timeout)
             if found is not None:

@@ -1,8 +1,11 @@
-"""Checks that the users of a wheel have the wasmtime that its artifacts are compiled for."""
+"""Checks that the users of a wheel have the wasmtime that its artifacts are compiled for.
+
+This is for a wheel with artifacts for one engine. `engines_check.py` is for the option `engines`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
@@ -10,18 +13,27 @@ from hatch_wazcache.project.engine_requirement import EXTRAS, admitted_pythons, 
 from hatch_wazcache.project.installed_requirements import admit, required_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from packaging.requirements import Requirement
 
     from hatch_wazcache.engine.targets import System, Target
     from hatch_wazcache.project.engine_requirement import EngineRequirement
 
-__all__ = ["check_engine", "contradiction"]
+__all__ = ["EXTRAS_DISAGREE", "check_engine", "contradiction", "unserved", "who_waits"]
+
+EXTRAS_DISAGREE = f"{EXTRAS} has several requirements on wasmtime: set the option engine to one"
+"""A warning: extras name wasmtime, and do not agree."""
 
 
 def check_engine(
-    requirement: EngineRequirement, installed: str, target: Target, python: str = ""
+    requirement: EngineRequirement,
+    installed: str,
+    target: Target,
+    python: str = "",
+    *,
+    fallback: str = "cache",
+    companion: bool = False,
 ) -> list[str]:
     """Compare the installed version with the requirement, as it counts for a target's users.
 
@@ -30,6 +42,8 @@ def check_engine(
         installed: the version of the wasmtime wheel.
         target: the target of the wheel.
         python: the project's requires-python.
+        fallback: the option `fallback`.
+        companion: whether a companion serves the users of other versions.
 
     Returns:
         Warnings about users who may have another version.
@@ -37,13 +51,13 @@ def check_engine(
     Raises:
         WazcacheError: no user of the target has the installed version.
     """
+    check = _Check(requirement, installed, fallback, companion=companion)
     if not requirement.lines:
-        return _check_dependencies(requirement, installed)
+        return check.dependencies()
+    pythons = admitted_pythons(python)
     return list(
         dict.fromkeys(
-            warning
-            for system in target.systems
-            for warning in _check_system(requirement, installed, system, admitted_pythons(python))
+            warning for system in target.systems for warning in check.system(system, pythons)
         )
     )
 
@@ -70,12 +84,22 @@ def contradiction(requirement: EngineRequirement, installed: str, target: Target
     return None
 
 
-def _check_system(
-    requirement: EngineRequirement, installed: str, system: System, pythons: list[str]
+def unserved(
+    requirement: EngineRequirement, system: System, active: Mapping[str, list[Requirement]]
 ) -> Iterator[str]:
-    from hatch_wazcache.engine.requirements import place_text, requirements_text
+    """Warn about the Pythons on a system for which the project requires no wasmtime.
 
-    active = {python: requirement.active(system, python) for python in pythons}
+    Args:
+        requirement: what the project says of wasmtime.
+        system: a system of the target.
+        active: the lines that count there, by the version of Python.
+
+    Raises:
+        WazcacheError: it requires none for any of them.
+    """
+    from hatch_wazcache.engine.requirements import place_text
+
+    pythons = list(active)
     without = [python for python in pythons if not active[python]]
     if without == pythons:
         raise WazcacheError(
@@ -86,84 +110,105 @@ def _check_system(
     if without:
         place = place_text(system.name, without, pythons)
         yield f"{requirement.where} does not require wasmtime on {place}: no artifact loads there"
-    unfit: dict[str, list[str]] = {}
-    for python, lines in active.items():
-        if lines and not admit(lines, installed):
-            unfit.setdefault(requirements_text(lines), []).append(python)
-    if sum(map(len, unfit.values())) + len(without) == len(pythons):
-        _refuse(requirement, installed, system, next(iter(unfit)))
-    for text, versions in unfit.items():
-        yield (
-            f"{requirement.where} says {text} for {place_text(system.name, versions, pythons)}, "
-            f"but the artifacts are for wasmtime {installed}: users there wait for the compiler at "
-            "every start"
-        )
-    for lines in active.values():
-        if lines and admit(lines, installed) and (text := _too_wide(lines, installed)):
-            yield f"{requirement.where} says {text}"
 
 
-def _refuse(requirement: EngineRequirement, installed: str, system: System, text: str) -> None:
-    if system == native_system():
-        raise WasmtimeError(
-            f"wasmtime {installed} is installed in this environment, but {requirement.where} says "
-            f"{text}",
-            "install a version that fits; a build with isolation does that by itself",
-        )
-    raise WazcacheError(
-        f"wasmtime {installed} is installed in this environment, but {requirement.where} says "
-        f"{text} for {system.name}; build that target alone, with a wasmtime that fits "
-        f"(WAZCACHE_TARGET={system.name}), or leave it out of targets"
-    )
+def who_waits(users: str, fallback: str) -> str:
+    """Say what no artifact means for users.
+
+    Args:
+        users: who they are.
+        fallback: the option `fallback`.
+    """
+    if fallback == "error":
+        return f"the package does not load its .wasm for {users}"
+    when = "their first start" if fallback == "cache" else "every start"
+    return f"{users} wait for the compiler at {when}"
 
 
-def _check_dependencies(requirement: EngineRequirement, installed: str) -> list[str]:
-    """Check a project that does not name wasmtime: a dependency may require it."""
-    from hatch_wazcache.engine.requirements import for_one_major
+class _Check(NamedTuple):
+    """The checks of one build."""
 
-    if requirement.where == EXTRAS:
-        text = "has several requirements on wasmtime: set the option engine to one of them"
-        return [f"{EXTRAS} {text}"]
-    pin = for_one_major(_major(installed))
-    found, unknown = required_by(requirement.others)
-    for name, line in found:
-        if not admit([line], installed):
-            raise WazcacheError(
-                f"wasmtime {installed} is installed in this environment, but {name}, a "
-                f"dependency of the project, requires {line}; set the option "
-                f'engine = "wasmtime{line.specifier}"'
+    requirement: EngineRequirement
+    installed: str
+    fallback: str
+    companion: bool
+
+    def system(self, system: System, pythons: list[str]) -> Iterator[str]:
+        """Check the lines that count for the users of a system."""
+        from hatch_wazcache.engine.requirements import place_text, requirements_text
+
+        requirement, installed = self.requirement, self.installed
+        active = {python: requirement.active(system, python) for python in pythons}
+        yield from unserved(requirement, system, active)
+        unfit: dict[str, list[str]] = {}
+        for python, lines in active.items():
+            if lines and not admit(lines, installed):
+                unfit.setdefault(requirements_text(lines), []).append(python)
+        if sum(map(len, unfit.values())) == len(list(filter(None, active.values()))):
+            self._refuse(system, next(iter(unfit)))
+        for text, versions in unfit.items():
+            yield (
+                f"{requirement.where} says {text} for "
+                f"{place_text(system.name, versions, pythons)}, but the artifacts are for wasmtime "
+                f"{installed}: {who_waits('users there', self.fallback)}"
             )
-    if found:
-        names = " and ".join(dict.fromkeys(name for name, _line in found))
-        text = _too_wide([line for _name, line in found], installed)
-        return [f"{names}, a dependency of the project, requires {text}"] if text else []
-    text = f"{requirement.where} does not name wasmtime"
-    if unknown:
-        text += (
-            f"; if a dependency requires it ({', '.join(unknown)}), set the option engine to "
-            "the same requirement; if none does, the installed package cannot import it"
+        for lines in active.values():
+            if lines and admit(lines, installed) and (text := self._too_wide(lines)):
+                yield f"{requirement.where} says {text}"
+
+    def _refuse(self, system: System, text: str) -> None:
+        problem = (
+            f"wasmtime {self.installed} is installed in this environment, but "
+            f"{self.requirement.where} says {text}"
         )
-    else:
-        text += ", and no dependency requires it, so the installed package cannot import it"
-    return [f'{text}: add "{pin}" to project.dependencies']
+        if system == native_system():
+            raise WasmtimeError(
+                problem, "install a version that fits; a build with isolation does that by itself"
+            )
+        raise WazcacheError(
+            f"{problem} for {system.name}; build that target alone, with a wasmtime that fits "
+            f"(WAZCACHE_TARGET={system.name}), or leave it out of targets"
+        )
 
+    def dependencies(self) -> list[str]:
+        """Check a project that does not name wasmtime: a dependency may require it."""
+        from hatch_wazcache.engine.requirements import for_one_major
 
-def _too_wide(lines: list[Requirement], installed: str) -> str:
-    """Say that lines admit other major versions than the installed one; empty if they do not."""
-    from hatch_wazcache.engine.requirements import (
-        admits_other_majors,
-        for_one_major,
-        requirements_text,
-    )
+        if self.requirement.where == EXTRAS:
+            return [EXTRAS_DISAGREE]
+        found, unknown = required_by(self.requirement.others)
+        for name, line in found:
+            if not admit([line], self.installed):
+                raise WazcacheError(
+                    f"wasmtime {self.installed} is installed in this environment, but {name}, a "
+                    f"dependency of the project, requires {line}; set the option "
+                    f'engine = "wasmtime{line.specifier}"'
+                )
+        if found:
+            names = " and ".join(dict.fromkeys(name for name, _line in found))
+            text = self._too_wide([line for _name, line in found])
+            return [f"{names}, a dependency of the project, requires {text}"] if text else []
+        return [self.requirement.no_wasmtime(unknown, for_one_major(_major(self.installed)))]
 
-    major = _major(installed)
-    if major is None or not admits_other_majors(lines, {major}):
-        return ""
-    return (
-        f"{requirements_text(lines)}, which admits other major versions than {major}: users with "
-        "another one wait for the compiler at every start; require "
-        f'"{for_one_major(major)}" instead'
-    )
+    def _too_wide(self, lines: list[Requirement]) -> str:
+        """Say that lines admit other major versions than the installed one; empty if they do not.
+
+        It is also empty if a companion serves them.
+        """
+        from hatch_wazcache.engine.requirements import (
+            admits_other_majors,
+            for_one_major,
+            requirements_text,
+        )
+
+        major = _major(self.installed)
+        if self.companion or major is None or not admits_other_majors(lines, {major}):
+            return ""
+        return (
+            f"{requirements_text(lines)}, which admits other major versions than {major}: "
+            f"{who_waits('users with another one', self.fallback)}; set the option engines to "
+            f'compile for several versions, or require "{for_one_major(major)}" instead'
+        )
 
 
 def _major(version: str) -> int | None:

@@ -9,12 +9,14 @@ from hatch_wazcache.engine.targets import TARGETS, native_system, native_target
 from hatch_wazcache.project.installed_requirements import (
     is_installed,
     is_wasmtime,
+    names,
     parse,
 )
 from hatch_wazcache.util import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from packaging.requirements import Requirement
 
@@ -45,6 +47,7 @@ class EngineRequirement(NamedTuple):
         dependencies: Iterable[str],
         optional_dependencies: Mapping[str, Iterable[str]],
         engine: str | None,
+        companion: str | None = None,
     ) -> EngineRequirement:
         """Find the requirement.
 
@@ -54,13 +57,16 @@ class EngineRequirement(NamedTuple):
                 name wasmtime, and all of them agree.
             engine: the option `engine`, which is added to the other lines; or WAZCACHE_ENGINE, if
                 that is set, which replaces them.
+            companion: the option `companion`. A build does not need this dependency.
         """
         if engine is not None and environment.read_variable(environment.ENGINE):
             replaced = cls.of(dependencies, optional_dependencies, None).lines
             return cls((engine,), environment.ENGINE, replaced=replaced)
         dependencies = list(dependencies)
         lines = [line for line in dependencies if is_wasmtime(line)]
-        others = tuple(line for line in dependencies if not is_wasmtime(line))
+        others = tuple(
+            line for line in dependencies if not (is_wasmtime(line) or names(line, companion))
+        )
         where = "project.dependencies"
         if not lines:
             extras = [line for lines in optional_dependencies.values() for line in lines]
@@ -100,18 +106,25 @@ class EngineRequirement(NamedTuple):
         )
         return target if has_users else TARGETS["any"]
 
-    def to_install(self, targets: Iterable[Target]) -> list[str]:
+    def to_install(self, config: Config, root: Path) -> list[str]:
         """Return the requirements that the build environment lacks.
 
         An installed wasmtime that fits is enough. It may come from uv's match-runtime, or from the
-        packager of a distribution.
+        packager of a distribution. For the option `engines`, a build fetches wasmtime itself. With
+        a companion it may need both: it is not known which wheels the front end asks for.
 
         Args:
-            targets: the targets that may be built.
+            config: the options.
+            root: the project's root.
         """
-        needed = self.needed(targets)
+        needed = [] if config.wheel_engines else self.needed(config.possible_targets)
         lines = [line for line in needed if is_wasmtime(line)]
-        return [] if is_installed(lines) else needed
+        missing = [] if is_installed(lines) else needed
+        if config.engines and any(target.systems for target in config.possible_targets):
+            from hatch_wazcache.project.engines import to_fetch_with
+
+            missing = [*missing, *to_fetch_with(config, root)]
+        return missing
 
     def needed(self, targets: Iterable[Target]) -> list[str]:
         """Return the requirements of a build environment.
@@ -129,6 +142,23 @@ class EngineRequirement(NamedTuple):
         if lines and native_system() not in systems:
             lines = [_without_marker(line) for line in self.active(systems[0], this_python())]
         return lines or [*self.others, "wasmtime"]
+
+    def no_wasmtime(self, unknown: Sequence[str], pin: str) -> str:
+        """Return a warning: neither the project nor a known dependency requires wasmtime.
+
+        Args:
+            unknown: the dependencies that are not installed.
+            pin: the requirement to add.
+        """
+        text = f"{self.where} does not name wasmtime"
+        if unknown:
+            text += (
+                f"; if a dependency requires it ({', '.join(unknown)}), set the option engine to "
+                "the same requirement; if none does, the installed package cannot import it"
+            )
+        else:
+            text += ", and no dependency requires it, so the installed package cannot import it"
+        return f'{text}: add "{pin}" to project.dependencies'
 
     def active(self, system: System, python: str) -> list[Requirement]:
         """Return the lines that count for the users of a system with a Python."""

@@ -1,34 +1,96 @@
-"""Chooses a wasmtime-py for each requirement of the option `engines`."""
+"""Chooses a wasmtime-py for each requirement of the option `engines`.
+
+The installed one is taken if it satisfies the requirement, else one that was fetched.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.engine.installed import installed_wasmtime
+from hatch_wazcache.cache.engines import can_fetch, find_fetched
+from hatch_wazcache.cache.location import default_directory
+from hatch_wazcache.cache.trust import Trust
+from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.installed_requirements import is_installed
+from hatch_wazcache.project.installed_requirements import admit, installed_version, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
-    from hatch_wazcache.engine.installed import InstalledWasmtime
+    from packaging.requirements import Requirement
 
-__all__ = ["choose_engines"]
+    from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
+    from hatch_wazcache.project.config import Config
+
+__all__ = ["choose_engines", "fetched_engines", "to_fetch_with"]
 
 
-def choose_engines(requirements: Iterable[str], location: str) -> list[InstalledWasmtime]:
+def choose_engines(
+    requirements: Iterable[str], fetched: Callable[[Requirement], Path]
+) -> list[InstalledWasmtime]:
     """Return a wasmtime for each requirement.
 
     Args:
         requirements: the option `engines`.
-        location: the TOML path of the options, for messages.
+        fetched: returns the folder of a fetched wasmtime that satisfies a requirement.
 
     Raises:
-        WazcacheError: one is not installed, or does not fit this machine.
+        WazcacheError: one does not fit this machine.
     """
+    installed = installed_version()
     chosen = []
-    for requirement in requirements:
-        if not is_installed([requirement]):
-            raise WazcacheError(f"{location}.engines: {requirement} is not installed")
-        chosen.append(installed_wasmtime())
+    for requirement in map(parse, requirements):
+        if installed is not None and admit([requirement], installed):
+            chosen.append(installed_wasmtime())
+        else:
+            chosen.append(wasmtime_at(fetched(requirement)))
     return chosen
+
+
+def fetched_engines(config: Config, root: Path) -> list[Engine]:
+    """Return the engines of the option `engines` without fetching one; the newest first.
+
+    Args:
+        config: the options.
+        root: the project's root.
+
+    Raises:
+        WazcacheError: one is neither installed nor fetched.
+    """
+
+    def fetched(requirement: Requirement) -> Path:
+        found = _find_fetched(config, root, requirement)
+        if found is None:
+            raise WazcacheError(
+                f"{config.location}.engines: {requirement} is neither installed here nor fetched; "
+                "a build fetches it, and so does `hatch-wazcache warm`"
+            )
+        return found
+
+    engines = [wasmtime.engine() for wasmtime in choose_engines(config.engines, fetched)]
+    return sorted(engines, key=lambda engine: engine.major, reverse=True)
+
+
+def to_fetch_with(config: Config, root: Path) -> list[str]:
+    """Return what the build environment lacks for fetching engines: pip, or nothing.
+
+    Args:
+        config: the options.
+        root: the project's root.
+    """
+    installed = installed_version()
+    for requirement in map(parse, config.engines):
+        if installed is not None and admit([requirement], installed):
+            continue
+        if _find_fetched(config, root, requirement) is None:
+            return [] if can_fetch() else ["pip"]
+    return []
+
+
+def _find_fetched(config: Config, root: Path, requirement: Requirement) -> Path | None:
+    try:
+        cache = config.cache_dir or default_directory()
+        return find_fetched(cache / "engines", requirement, Trust(cache, root))
+    except (OSError, WazcacheError):  # a build says why there is no cache
+        return None

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-__all__ = ["admit", "is_installed", "is_wasmtime", "parse", "required_by"]
+__all__ = [
+    "admit",
+    "installed_version",
+    "is_installed",
+    "is_wasmtime",
+    "names",
+    "parse",
+    "required_by",
+]
 
 
 def required_by(lines: Iterable[str]) -> tuple[list[tuple[str, Requirement]], list[str]]:
@@ -62,14 +70,21 @@ def _counts_here(requirement: Requirement, extras: set[str]) -> bool:
 
 def is_installed(lines: Iterable[str]) -> bool:
     """Say whether a wasmtime is installed that satisfies the lines which count on this machine."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        installed = version("wasmtime")
-    except PackageNotFoundError:
+    installed = installed_version()
+    if installed is None:
         return False
     requirements = list(map(parse, lines))
     return admit([one for one in requirements if _counts_here(one, {""})], installed)
+
+
+def installed_version() -> str | None:
+    """Return the version of the installed wasmtime-py; None if there is none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("wasmtime")
+    except PackageNotFoundError:
+        return None
 
 
 def admit(requirements: Iterable[Requirement], version: str) -> bool:
@@ -86,6 +101,13 @@ def parse(line: str) -> Requirement:
 
 def is_wasmtime(line: str) -> bool:
     """Say whether a line requires wasmtime."""
+    return names(line, "wasmtime")
+
+
+def names(line: str, distribution: str | None) -> bool:
+    """Say whether a line requires a distribution; its name may be written in another way."""
     from packaging.utils import canonicalize_name
 
-    return canonicalize_name(parse(line).name) == "wasmtime"
+    if distribution is None:
+        return False
+    return canonicalize_name(parse(line).name) == canonicalize_name(distribution)

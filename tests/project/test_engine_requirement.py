@@ -141,7 +141,7 @@ def test_a_requirement_of_several_major_versions_warns_of_what_users_get(line):
     warning = check(required([line]), "48.0.0")
     assert warning
     assert "admits other major versions than 48" in warning
-    assert "wait for the compiler at every start" in warning
+    assert "wait for the compiler at their first start; set the option engines" in warning
     assert '"wasmtime>=48,<49"' in warning
 
 

@@ -71,7 +71,8 @@ class WazcacheBuildHook(_Interface):
         if self.target_name != "wheel":
             return []
         with self._one_message():
-            return self.table.requirement.to_install(self.table.options.possible_targets)
+            options = self.table.options
+            return self.table.requirement.to_install(options, Path(self.root))
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove the files of editable installs."""

@@ -69,7 +69,7 @@ class HookTable:
         config = read_config(table, location, os.environ, Path(self._hook.root))
         refuse_shared_folder(config, Path(self._hook.root))
         requires_python = self._hook.metadata.core.requires_python
-        return self._requirement_with(config.engine).fit(config, requires_python)
+        return self._requirement_of(config).fit(config, requires_python)
 
     @property
     def requirement(self) -> EngineRequirement:
@@ -78,10 +78,12 @@ class HookTable:
         Raises:
             WazcacheError: as for `options`.
         """
-        return self._requirement_with(self.options.engine)
+        return self._requirement_of(self.options)
 
-    def _requirement_with(self, engine: str | None) -> EngineRequirement:
+    def _requirement_of(self, config: Config) -> EngineRequirement:
         from hatch_wazcache.project.engine_requirement import EngineRequirement
 
         core = self._hook.metadata.core
-        return EngineRequirement.of(core.dependencies, core.optional_dependencies, engine)
+        return EngineRequirement.of(
+            core.dependencies, core.optional_dependencies, config.engine, config.companion
+        )

@@ -179,7 +179,9 @@ class BuildWazcache(Command):
         from hatch_wazcache.project.engine_requirement import EngineRequirement
 
         read: Any = self.distribution
-        return EngineRequirement.of(read.install_requires, read.extras_require, config.engine)
+        return EngineRequirement.of(
+            read.install_requires, read.extras_require, config.engine, config.companion
+        )
 
     @property
     def _requires_python(self) -> str:

@@ -69,7 +69,7 @@ class _EggInfo(egg_info):
         if issubclass(distutils.core.Distribution, build_meta.Distribution):
             with one_message():
                 step = build_wazcache(self.distribution)
-                needed = step.requirement.to_install(step.config.possible_targets)
+                needed = step.requirement.to_install(step.config, step.root)
             raise build_meta.SetupRequirementsError(needed)
         super().run()
 
