@@ -17,9 +17,10 @@ from hatch_wazcache.util import temporary_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from packaging.requirements import Requirement
+
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
-    from hatch_wazcache.packing.fetched_engines import FetchedEngines
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
@@ -78,18 +79,12 @@ class Entries:
         self._report = report
         self._first = first
         self._wasmtime = wasmtime
+        self.unchecked: set[Path] = set() if first is None else first.unchecked
+        """Folders of fetched engines whose files no build has checked since they were fetched."""
         self._temporary: TemporaryDirectory[str] | None = None
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
-
-    @cached_property
-    def _fetched(self) -> FetchedEngines:
-        from hatch_wazcache.packing.fetched_engines import FetchedEngines
-
-        options = self._options
-        needed_for = f"{options.location}.engines" if options.location else "the artifacts"
-        return FetchedEngines(self.cache, options.root, needed_for, self._report)
 
     @cached_property
     def engines(self) -> tuple[Engine, ...]:
@@ -116,9 +111,41 @@ class Entries:
             return ((self._wasmtime or installed_wasmtime()).engine(self.cache.notes),)
         from hatch_wazcache.project.engines import choose_engines
 
-        chosen = choose_engines(requirements, self._fetched.find)
+        chosen = choose_engines(requirements, self._fetched)
         engines = [wasmtime.engine(self.cache.notes) for wasmtime in chosen]
         return tuple(sorted(engines, key=lambda engine: engine.major, reverse=True))
+
+    def _fetched(self, requirement: Requirement) -> Path:
+        """Return the folder of a fetched wasmtime; fetch it if there is none.
+
+        Raises:
+            WazcacheError: it cannot be fetched.
+        """
+        found = self.cache.find_wheel(requirement)
+        if found is not None:
+            self.unchecked.add(found)
+            return found
+        self._report.say(f"fetching {requirement}")
+        return self.cache.fetch_wheel(requirement, self._needed_for)
+
+    @property
+    def _needed_for(self) -> str:
+        location = self._options.location
+        return f"{location}.engines" if location else "the artifacts"
+
+    def _checked(self, engine: Engine) -> Engine:
+        """Check every file of a fetched engine, whose code runs next; fetch a broken one again.
+
+        Raises:
+            WazcacheError: it is broken, and cannot be fetched again.
+        """
+        if engine.package.parent not in self.unchecked:
+            return engine
+        from hatch_wazcache.project.installed_requirements import parse
+
+        requirement = parse(f"wasmtime=={engine.distribution_version}")
+        folder = self.cache.fetch_wheel(requirement, self._needed_for)
+        return engine._replace(package=folder / engine.package.name)
 
     def _open_cache(self) -> CacheDirectory:
         root, cache_dir = self._options.root, self._options.cache_dir
@@ -136,8 +163,6 @@ class Entries:
         if self._first is not None:
             return
         self.cache.close()
-        if "_fetched" in vars(self):
-            self._fetched.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -207,9 +232,10 @@ class Entries:
         from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 
         compiler, timeout = self._options.compiler, self._options.timeout
+        engines = {job.engine: self._checked(job.engine) for job in jobs if job.engine is not None}
+        jobs = [job._replace(engine=job.engine and engines[job.engine]) for job in jobs]
         wasmtime_clis = {}
-        for engine in {job.engine for job in jobs if job.engine is not None}:
-            self._fetched.check(engine)
+        for engine in engines.values():
             own = [job for job in jobs if job.engine == engine]
             found = find_wasmtime_cli(compiler, own, engine, self.cache.notes, timeout)
             if found is not None:
