@@ -13,7 +13,7 @@ from packaging.metadata import Metadata
 from hatch_wazcache.engine.targets import SYSTEMS, TARGETS
 from tests.support.commands import answer, refused, run
 from tests.support.doctored import Wheel
-from tests.support.projects import Built, Project, run_python
+from tests.support.projects import Built, Project, flat_setuptools_project, run_python
 from tests.support.wasm import ANSWER, tiny
 from tests.support.wheels import TARGET, members, unpack
 
@@ -233,6 +233,33 @@ def test_the_command_names_the_wheels_on_its_output(owner: Project):
     done = run(owner, "companion", wheel, "--engine", "48", "--targets", "native", "-w", "made")
     made = owner.root / "made"
     assert done.stdout == f"{made / COMPANION}\n{made / VERSION_0}\n"
+
+
+def test_a_project_of_setuptools_uses_the_command_on_its_wheel_for_any(tmp_path: Path):
+    project = flat_setuptools_project(tmp_path)
+    text = (project.root / "pyproject.toml").read_text("utf-8")
+    text = text.replace('wasmtime>=48,<49"', 'wasmtime>=44", "demo-wasmtime"')
+    text_of_license = '[project]\nlicense = {text = "first\\n\\nsecond"}'
+    project.write("pyproject.toml", text.replace("[project]", text_of_license))
+    project.append('companion = "demo-wasmtime"\nengines = ["48"]\n')
+    built = project.build(WAZCACHE_TARGET="any")
+    assert built.status == 0, built.output
+    made = companion(project, built.wheel, "--engine", "48", "--targets", "native")
+    assert [path.name for path in made] == [COMPANION, VERSION_0]
+    assert members(Built(0, "", made[0])) == {
+        "demo_wasmtime/__init__.py", f"{FOLDER}/_wazcache.json",
+        f"{FOLDER}/a.{TARGET}.wasmtime48.cwasm",
+    }  # fmt: skip
+    read = metadata(Built(0, "", made[0]), "demo_wasmtime-48.1.0")
+    assert (read.license, str(read.requires_python)) == ("first second", ">=3.9")
+    site = unpack(made[0], unpack(built.wheel, tmp_path / "site"))
+    code = """
+from demo._wazcache import load_module, status
+load_module("a.wasm", strict=True)
+print(status("a.wasm").artifact)
+"""
+    ran = run_python(code, site)
+    assert ran.output == f"{site / FOLDER}/a.{TARGET}.wasmtime48.cwasm\n"
 
 
 def test_each_asset_is_compiled_for_its_own_profiles_with_all_their_settings(owner: Project):
