@@ -11,9 +11,10 @@ import pytest
 
 from hatch_wazcache.engine.targets import TARGETS
 from tests.support.commands import answer
-from tests.support.projects import Project, run_python
+from tests.support.environments import newest
+from tests.support.projects import FRONT_ENDS, IsolatedProject, Project, run_python
 from tests.support.wasm import ANSWER
-from tests.support.wheels import TARGET
+from tests.support.wheels import TARGET, engines, members, ours
 
 PYPROJECT = """\
 [build-system]
@@ -176,3 +177,27 @@ def test_a_platform_without_companions_gets_version_0(index: Index, tmp_path: Pa
         [sys.executable, "-m", *words], text=True, stderr=subprocess.PIPE, check=True,
     )  # fmt: skip
     assert " + demo-wasmtime==0\n" in done.stderr
+
+
+def test_hatch_builds_companions_in_an_environment_of_its_own(isolated: IsolatedProject):
+    isolated.write("pyproject.toml", PYPROJECT)
+    folder = isolated.root.parent / "made by hatch"
+    done = isolated.run("hatch", "build", "-t", "wazcache", folder)
+    assert done.status == 0, done.output
+    tags = ".".join(TARGETS[TARGET].platform_tags)
+    assert {path.name for path in folder.iterdir()} == {
+        "demo-1.0-py3-none-any.whl", "demo_wasmtime-0-py3-none-any.whl",
+        *(f"demo_wasmtime-{major}.1.0-py3-none-{tags}.whl" for major in (47, 48, 49)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_a_front_end_that_builds_one_wheel_puts_the_artifacts_into_the_package(
+    isolated: IsolatedProject, front_end: str
+):
+    """Nobody has published companions of a checkout."""
+    isolated.write("pyproject.toml", PYPROJECT)
+    built = isolated.build_with(front_end)
+    assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
+    (engine,) = engines(built.read("demo/_wazcache.json"))
+    assert engine.partition(".")[0] == newest("wasmtime>=44").partition(".")[0]
