@@ -32,7 +32,6 @@ _FRAME = " \t\u00d7\u2502\u2570\u2500\u25b6\u251c"
 """What older versions of uv draw around their messages: a cross, lines, and an arrow."""
 
 _OF_PIP = (
-    "DRY_RUN",
     "EDITABLE",
     "PREFIX",
     "PYTHON",
@@ -130,10 +129,12 @@ def find_uv() -> str | None:
 
 def _environment() -> dict[str, str]:
     """Return the environment without settings that would put the wheel into another place."""
-    unwanted = {f"PIP_{name}" for name in _OF_PIP} | {"FORCE_COLOR", "CLICOLOR_FORCE"}
+    unwanted = {f"PIP_{name}" for name in _OF_PIP} | {"CLICOLOR_FORCE", "FORCE_COLOR"}
+    unwanted.add("UV_COMPILE_BYTECODE")  # uv refuses it beside --no-compile-bytecode
     kept = {name: text for name, text in os.environ.items() if name.upper() not in unwanted}
     # 0 also overrides pip's configuration files.
-    return {**kept, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "NO_COLOR": "1"}
+    off = dict.fromkeys(("PIP_DRY_RUN", "PIP_REQUIRE_VIRTUALENV", "PIP_USER"), "0")
+    return {**kept, **off, "NO_COLOR": "1"}
 
 
 def _reason(output: str) -> str:
