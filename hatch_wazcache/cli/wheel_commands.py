@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import os
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.audit.audit_wheel import audit_wheel
 from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.audit.inspection import Here, inspect_wheel
+from hatch_wazcache.cache.directory import CacheDirectory
+from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cli.display import compiling, table
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus, WazcacheError
-from hatch_wazcache.util.environment import COMPILER, read_variable
+from hatch_wazcache.util.environment import CACHE_DIR, COMPILER, read_variable
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
         WheelInspection,
     )
     from hatch_wazcache.audit.recompile import Recompiler
+    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
+    from hatch_wazcache.report import Report
 
 __all__ = ["audit", "inspect"]
 
@@ -44,7 +49,10 @@ def audit(options: Namespace) -> Result:
             from hatch_wazcache.audit.recompile import Recompiler
 
             report = resources.enter_context(compiling(strict=False))
-            recompiler = resources.enter_context(Recompiler(report, _compiler(options.compiler)))
+            compiler, cache = _compiler(options.compiler), None
+            if compiler == "pypi":
+                cache = resources.enter_context(closing(_users_cache(report)))
+            recompiler = resources.enter_context(Recompiler(report, compiler, cache))
         for name in options.wheels:
             audits.add(name, recompiler)
     return audits.result(recompiled=recompiler is not None)
@@ -112,8 +120,17 @@ class _Audits:
         return Result(data, lines, status, _joined(self._problems))
 
 
-def _compiler(named: str | None) -> Path | None:
+def _users_cache(report: Report) -> CacheDirectory:
+    """Return the cache for fetched wheels; a wheel belongs to no project that could name it."""
+    given = os.path.expanduser(read_variable(CACHE_DIR) or "")
+    root = Path(os.path.abspath(given)) if given else default_directory()
+    return CacheDirectory(root, report.trouble)
+
+
+def _compiler(named: str | None) -> Compiler:
     given = named or read_variable(COMPILER)
+    if given == "pypi":
+        return "pypi"
     try:
         return Path(given).expanduser().absolute() if given else None
     except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
@@ -55,10 +56,24 @@ class Job(NamedTuple):
     def needs_wasmtime_cli(self) -> bool:
         """Whether wasmtime-py cannot do it.
 
-        wasmtime-py compiles for its own system only, and does not know all settings.
+        wasmtime-py compiles for its own system only, and does not know all settings. A key with
+        another version than the engine's is that of a wasmtime CLI.
         """
         if not isinstance(self.key, ArtifactKey):
             return False
+        if self.engine is not None and self.key.engine != self.engine.version:
+            return True
         return SYSTEMS[self.key.target] != native_system() or any(
             SETTINGS[name].needs_wasmtime_cli(value) for name, value in self.key.settings.items()
         )
+
+    @property
+    def compiled_by(self) -> str:
+        """The version of wasmtime in the key; empty if it does not compile."""
+        return self.key.engine if isinstance(self.key, ArtifactKey) else ""
+
+    def by_version(self, version: str) -> Job:
+        """Return the same job for a compiler of another version."""
+        if not isinstance(self.key, ArtifactKey) or self.key.engine == version:
+            return self
+        return self._replace(key=replace(self.key, engine=version))

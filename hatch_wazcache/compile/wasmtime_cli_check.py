@@ -1,17 +1,14 @@
 """Compares the wasmtime CLI with wasmtime-py before it compiles for other systems.
 
-The CLI must have the engine's version. For each profile it must compile a small module to the same
-bytes as wasmtime-py. Then its artifacts for other systems are trusted to be those of wasmtime-py.
+For each profile it must compile a small module to the same bytes as wasmtime-py. Then its artifacts
+for other systems are trusted to be those of wasmtime-py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import mmap
-import re
-import subprocess
 import tempfile
-import threading
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +19,12 @@ from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.job import Job
 from hatch_wazcache.compile.pool import Pool
 from hatch_wazcache.compile.task import Outcome, Task
+from hatch_wazcache.compile.wasmtime_cli_version import UnfitError
 from hatch_wazcache.engine.settings import SETTINGS, settings_text
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.util import temporary_files
-from hatch_wazcache.util.child_process import clean_environment, kill_tree
 from hatch_wazcache.util.digests import file_sha256
 
 if TYPE_CHECKING:
@@ -37,16 +34,10 @@ if TYPE_CHECKING:
     from hatch_wazcache.compile.compilers import WasmtimeCli
     from hatch_wazcache.engine.installed import Engine
 
-__all__ = ["Candidate", "UnfitError"]
+__all__ = ["Candidate"]
 
 _PATIENCE = 60.0
-"""The time limit in seconds. Each step usually needs a hundredth of one."""
-
-_LONGEST_VERSION = 200
-"""The most bytes of output that are read as a version."""
-
-_LONGEST_REASON = 300
-"""The most bytes of an error that a message quotes."""
+"""The time limit in seconds. A compilation usually needs a hundredth of one."""
 
 _EXECUTABLE = (
     b"\x7fELF",
@@ -69,10 +60,6 @@ _PROBE = bytes.fromhex(
 """A module of WebAssembly 1.0, which every profile accepts: memory, a table, loops, floats."""
 
 
-class UnfitError(Exception):
-    """The wasmtime CLI cannot replace wasmtime-py; the message is the end of a sentence."""
-
-
 @dataclass(frozen=True)
 class Candidate:
     """A wasmtime CLI, and the engine that it must agree with."""
@@ -85,59 +72,6 @@ class Candidate:
     @property
     def _patience(self) -> float:
         return min(self.timeout, _PATIENCE)
-
-    def check_version(self) -> None:
-        """Check the version that the CLI prints.
-
-        Raises:
-            UnfitError: it has another version, or is not the wasmtime CLI.
-        """
-        path, wanted = self.wasmtime_cli.path, self.engine.version
-        printed = self._printed_version()
-        found = re.fullmatch(r"wasmtime(?:-cli)? (\d+\.\d+\.\d+)\b.*", printed)
-        if found is None:
-            raise UnfitError(f"{path} is not the wasmtime CLI: `--version` printed {printed!r}")
-        if found[1] != wanted:
-            raise UnfitError(
-                f"{path} is version {found[1]}, and the installed wasmtime-py has engine {wanted}"
-            )
-
-    def _printed_version(self) -> str:
-        """Return what `--version` prints; only its beginning if it is too long."""
-        path = self.wasmtime_cli.path
-        try:
-            process = subprocess.Popen(
-                [path, "--version"],
-                # As for compiling: a version manager chooses the version by the folder.
-                cwd=tempfile.gettempdir(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,  # if it prints more than a pipe holds, it waits
-                env=clean_environment(),
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UnfitError(f"{path} cannot be run: {error.strerror or error}") from error
-        late = threading.Event()
-        timer = threading.Timer(self._patience, _kill, [process, late])
-        try:
-            timer.start()
-            assert process.stdout is not None
-            with process.stdout as output:
-                printed = output.read(_LONGEST_VERSION)
-            status = process.wait() if len(printed) < _LONGEST_VERSION else 0
-        finally:
-            timer.cancel()
-            kill_tree(process)
-            process.wait()
-        assert process.stderr is not None
-        with process.stderr as errors:
-            reason = _last_line(errors.read())
-        if late.is_set():
-            raise UnfitError(f"{path} --version does not end within {self._patience:g} s")
-        if status != 0:
-            raise UnfitError(f"{path} --version ends with status {status}{reason}")
-        return printed.decode("utf-8", "replace").strip()
 
     def check_bytes(self, settings: Mapping[str, bool | int | str], notes: Notes) -> None:
         """Compile the probe with both compilers, unless they are known to agree.
@@ -219,14 +153,3 @@ def _program_sha256(path: str) -> str:
                 return ""
         file.seek(0)
         return file_sha256(file)
-
-
-def _last_line(output: bytes) -> str:
-    """Return the last line that a program printed, after a colon; empty if it printed none."""
-    lines = output[-_LONGEST_REASON:].decode("utf-8", "replace").split("\n")
-    return next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
-
-
-def _kill(process: subprocess.Popen[bytes], late: threading.Event) -> None:
-    late.set()
-    kill_tree(process)

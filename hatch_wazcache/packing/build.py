@@ -148,7 +148,7 @@ class Build:
             misses=report.compiled,
             seconds_saved=report.saved,
             seconds_compiled=report.spent,
-            keys=(*self.entries.by_key, *sorted(self.entries.cache.used_wheels)),
+            keys=(*self.entries.keys, *sorted(self.entries.cache.used_wheels)),
             target=" ".join(target.name for target in (*self._targets, *companions)),
         )
         record_and_prune(self.entries.cache, record, self.project.config.max_size, report.say)

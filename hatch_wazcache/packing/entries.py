@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
     from hatch_wazcache.compile.job import Job
+    from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
+    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
@@ -33,7 +35,7 @@ class EntriesOptions(NamedTuple):
     """The options that decide where entries come from; each is as in `Config`."""
 
     cache_dir: Path | None
-    compiler: Path | None
+    compiler: Compiler
     timeout: float
     engines: tuple[str, ...] = ()
     """Requirements on wasmtime. Empty: the installed one."""
@@ -83,7 +85,8 @@ class Entries:
         """Folders of fetched engines whose files no build has checked since they were fetched."""
         self._temporary: TemporaryDirectory[str] | None = None
         self.by_key: dict[str, Entry] = {}
-        """All entries that were found or made."""
+        """All entries that were found or made, by the keys of their jobs. An entry that a wasmtime
+        CLI of another version made has another key."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
 
     @cached_property
@@ -173,6 +176,11 @@ class Entries:
         in_it = all(entry.path.is_relative_to(root) for entry in self.by_key.values())
         return in_it and self._temporary is None
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all entries that were found or made."""
+        return tuple(dict.fromkeys(entry.key for entry in self.by_key.values()))
+
     def stream_size(self, jobs: Iterable[Job]) -> int:
         """Return the compressed bytes of the entries that jobs have; small sources have none."""
         digests = (job.key.digest for job in jobs)
@@ -185,14 +193,30 @@ class Entries:
             WazcacheError: assets cannot be compiled; the message lists all of them.
         """
         distinct = {job.key.digest: job for job in reversed(jobs)}
-        found = self.cache.find(job.key for job in distinct.values())
-        if self._first is not None:
-            known = self._first.by_key
-            found = {digest: known[digest] for digest in distinct if digest in known} | found
-        for digest, entry in found.items():
-            self._take_found(distinct[digest], entry)
-        if missing := [job for digest, job in distinct.items() if digest not in found]:
-            self._compile(missing)
+        missing = self._look_up(list(distinct.values()))
+        made = missing
+        if any(job.needs_wasmtime_cli for job in missing):
+            made = self._wasmtime_clis.rekeyed(missing)
+        others = [new for old, new in zip(missing, made, strict=True) if new is not old]
+        to_make = [job for job in made if job not in others] + self._look_up(others)
+        if to_make:
+            self._compile(to_make)
+        for old, new in zip(missing, made, strict=True):
+            self.by_key[old.key.digest] = self.by_key[new.key.digest]
+
+    def _look_up(self, jobs: list[Job]) -> list[Job]:
+        """Use the entries that are already there; return the jobs without one."""
+        found = self.cache.find(job.key for job in jobs)
+        known = {} if self._first is None else self._first.by_key
+        missing = []
+        for job in jobs:
+            digest = job.key.digest
+            entry = found.get(digest) or known.get(digest)
+            if entry is None:
+                missing.append(job)
+            else:
+                self._take_found(job, entry)
+        return missing
 
     def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
         """Copy the job's entry. If it is broken or gone, make it again first.
@@ -209,9 +233,12 @@ class Entries:
             return copy(entry)
         except BrokenEntryError as error:
             self._report.say(f"{error}; making it again")
+        made = job
         if job.compiles:
             self._report.is_lost(entry.seconds)
-        self._compile([job], again=True)
+            made = job.by_version(entry.compiled_by)
+        self._compile([made], again=True)
+        self.by_key[job.key.digest] = self.by_key[made.key.digest]
         try:
             return copy(self.by_key[job.key.digest])
         except BrokenEntryError as error:
@@ -226,25 +253,34 @@ class Entries:
         """
         self.copy(job, lambda entry: temporary_files.write_file(path, entry.data()))
 
+    @cached_property
+    def _wasmtime_clis(self) -> WasmtimeClis:
+        # Imported here, because a build with hits only does not need it.
+        from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
+
+        options = self._options
+        option = f"{options.location}.compiler" if options.location else "--compiler"
+        return WasmtimeClis(options.compiler, option, self.cache, options.timeout)
+
     def _compile(self, jobs: list[Job], *, again: bool = False) -> None:
         # Imported here, because a build with hits only does not need them.
         from hatch_wazcache.compile.make_entries import make_entries
-        from hatch_wazcache.compile.wasmtime_cli import find_wasmtime_cli
 
-        compiler, timeout = self._options.compiler, self._options.timeout
         engines = {job.engine: self._checked(job.engine) for job in jobs if job.engine is not None}
         jobs = [job._replace(engine=job.engine and engines[job.engine]) for job in jobs]
-        wasmtime_clis = {}
-        for engine in engines.values():
-            own = [job for job in jobs if job.engine == engine]
-            found = find_wasmtime_cli(compiler, own, engine, self.cache.notes, timeout)
-            if found is not None:
-                wasmtime_clis[engine.version] = found
+        needing = [job for job in jobs if job.needs_wasmtime_cli]
+        wasmtime_clis = self._wasmtime_clis.checked(needing) if needing else {}
+        own = {job.engine.version for job in needing if job.engine}
+        for version in wasmtime_clis.keys() - own:
+            self._report.say(
+                f"{wasmtime_clis[version].path} is version {version}: it compiles the same code as "
+                f"the wasmtime-py of this major version, and its artifacts name {version}"
+            )
         make_entries(
             jobs,
             self.by_key,
             self.cache,
-            timeout,
+            self._options.timeout,
             self._report,
             wasmtime_clis=wasmtime_clis,
             again=again,

