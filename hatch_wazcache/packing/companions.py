@@ -163,6 +163,8 @@ def _source(wheel: FinishedWheel, manifest: Manifest, folder: str) -> _Source:
         folder: the folder of the companion's files.
     """
     place = PurePosixPath(manifest.path)
+    if len(place.parts) < 2:
+        raise WazcacheError(f"{wheel.path}: {place}: is not in a package")
     package = Package(f"{folder}/{place.parent}", wheel.folder, f"{place.stem}.py")
     assets = []
     for about in manifest.assets:

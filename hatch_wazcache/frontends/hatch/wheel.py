@@ -88,7 +88,12 @@ class HatchlingWheel:
         if tag is None and build_data["infer_tag"]:
             tag = cast("WheelBuilder", config.builder).get_best_matching_tag()
         self.has_native_files = tag is not None and not str(tag).endswith("-any")
-        self._tag = wheel_tag(tag, self._target, self._project.config.location)
+        options = self._project.config
+        if self.has_native_files and options.companion and not self._target.systems:
+            # The artifacts are in companions, so the wheel is for the platform of the other files.
+            self._tag = str(tag)
+        else:
+            self._tag = wheel_tag(tag, self._target, options.location)
         build.make_entries(later_targets)
         build_data["tag"], build_data["infer_tag"] = self._tag, False
         build_data["pure_python"] = build_data["pure_python"] and self._target.name == "any"
