@@ -191,6 +191,8 @@ def status(
     loaded, found = _load_artifact(name, asset, kind, engine or _engine(profile), profile)
     if loaded is not None:
         return Status(name, profile, True, found, None)
+    if found and engine is not None:
+        found += _other_profile(name, asset, kind, engine, profile)
     return Status(name, profile, False, None, found or _why_none())
 
 
@@ -215,11 +217,14 @@ def _load(
     if fallback not in _FALLBACKS:
         raise LoadError(f"fallback is {fallback!r}; it must be one of {', '.join(_FALLBACKS)}")
     kind = _kind(wanted)
+    is_own = engine_ is not None
     if engine_ is None:
         engine_ = _engine(profile)
     loaded, refusal = _load_artifact(name, asset, kind, engine_, profile)
     if loaded is not None:
         return loaded
+    if refusal and is_own:
+        refusal += _other_profile(name, asset, kind, engine_, profile)
     if strict or fallback == "error":
         why = "strict" if strict else 'fallback "error"'
         raise LoadError(f"{name} is not precompiled ({why}): {refusal or _why_none()}")
@@ -614,6 +619,14 @@ def _for_here(artifacts: Any, profile: str) -> tuple[list[dict[str, Any]], str]:
     return fits, ""
 
 
+def _other_profile(name: str, asset: dict[str, Any], kind: Any, engine_: Any, profile: str) -> str:
+    """Say which profile has an artifact for the caller's own engine; empty if none has."""
+    for other in _manifest()["profiles"]:
+        if other != profile and _load_artifact(name, asset, kind, engine_, other)[0] is not None:
+            return f"; the engine has the settings of the profile {other}: pass profile={other!r}"
+    return ""
+
+
 def _installed_first(artifacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sort artifacts: those for the installed wasmtime first. wasmtime refuses all others."""
     if len({_major(artifact["wasmtime"]) for artifact in artifacts}) < 2:
@@ -636,8 +649,8 @@ def _installed_wasmtime() -> str:
 
     folder = os.path.dirname(os.path.dirname(wasmtime.__file__ or ""))
     if folder not in _installed:
-        # The finder that has imported wasmtime knows the names in its folder. Listing it again takes
-        # longer than loading an artifact.
+        # The finder that has imported wasmtime knows the names in its folder. Listing it again
+        # takes longer than loading an artifact.
         finder = sys.path_importer_cache.get(folder)
         try:
             names = getattr(finder, "_path_cache", None) or os.listdir(folder)

@@ -98,6 +98,39 @@ def test_a_wasmtime_without_components_is_said_so(site: Path):
     ]
 
 
+def test_an_own_engine_is_told_which_profile_it_fits(site: Path):
+    code = """
+        import wasmtime
+        config = wasmtime.Config()
+        config.consume_fuel = True
+        own = wasmtime.Engine(config)
+        print(refused(lambda: load_module('answer.wasm', own, strict=True)))
+        print(status('answer.wasm', own).reason)
+        print(*warned(lambda: load_module('answer.wasm', own)))
+        print(bool(status('answer.wasm', own, profile='fuel')))
+        print(refused(lambda: load_module('answer.wasm', engine(), profile='fuel', strict=True)))
+        """
+    *fuel, loads, default = run(code, site)
+    for said in fuel:
+        assert said.endswith(
+            "; the engine has the settings of the profile fuel: pass profile='fuel'"
+        )
+    assert len(fuel) == 3
+    assert loads == "True"
+    assert default.endswith("of the profile default: pass profile='default'")
+
+
+def test_an_own_engine_that_fits_no_profile_is_told_of_none(site: Path):
+    code = """
+        import wasmtime
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        print(status('answer.wasm', wasmtime.Engine(config)).reason)
+        """
+    (said,) = run(code, site)
+    assert "profile" not in said
+
+
 def test_backtrace_details_in_the_environment_are_named_as_the_cause(site: Path):
     reason = "the environment variable WASMTIME_BACKTRACE_DETAILS is set"
     check_fall_back(run(FALL_BACK, site, **REFUSE), reason)
