@@ -8,6 +8,7 @@ them. wasmtime checks most of them when it loads the artifact.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.audit.finding import Finding
@@ -131,6 +132,9 @@ def _compare_origin(
         yield f"holds code for {header.target} ({header.triple})", artifact.target
     if not header.made_by(artifact.engine):
         yield f"is compiled by wasmtime {header.version}", artifact.engine
+    named = re.search(r"\.wasmtime(\d+)\.cwasm$", artifact.file)
+    if named and named[1] != str(artifact.major):
+        yield f"is named for wasmtime {named[1]}", artifact.engine
 
 
 def _compare_cpu(header: ArtifactHeader, artifact: ManifestArtifact) -> Iterator[tuple[str, str]]:

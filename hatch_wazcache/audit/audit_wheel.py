@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hatch_wazcache.audit.archive_checks import check_headers, check_names, check_size
 from hatch_wazcache.audit.artifact_checks import check_artifact, check_asset, read_headers
+from hatch_wazcache.audit.companion_checks import (
+    check_companion,
+    check_named_companion,
+    is_version_0,
+)
 from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.audit.metadata_checks import check_name, check_record
-from hatch_wazcache.audit.requirement_checks import check_requirements
+from hatch_wazcache.audit.requirement_checks import check_requirements, read_requirements
 from hatch_wazcache.audit.tag_checks import check_tags
-from hatch_wazcache.wheels.metadata import read_generator
+from hatch_wazcache.wheels.metadata import parse_name, read_generator
 from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from hatch_wazcache.audit.requirement_checks import Requirements
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.wheels.manifest import Manifest
+    from hatch_wazcache.wheels.metadata import WheelName
     from hatch_wazcache.wheels.wheel_manifests import ManifestFile
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = ["AuditResult", "audit_wheel"]
+
+_Source = TypeVar("_Source")
+_Part = TypeVar("_Part")
 
 _MOST_FINDINGS = 1000
 """The most findings of one wheel, so that an audit of a hostile wheel ends soon."""
@@ -40,6 +50,10 @@ class AuditResult:
     """The manifests, without the parts that are wrong."""
     headers: Mapping[str, ArtifactHeader]
     """The headers of the artifacts that could be read, by their paths in the wheel."""
+    name: WheelName | None
+    """The parts of the wheel's name, if they can be read."""
+    requirements: Requirements | None
+    """The requirements in METADATA, if they can be read."""
 
 
 def audit_wheel(wheel: WheelReader) -> AuditResult:
@@ -47,7 +61,6 @@ def audit_wheel(wheel: WheelReader) -> AuditResult:
     files = read_manifests(wheel)
     manifests = [file.manifest for file in files if file.manifest is not None]
     headers, unreadable = read_headers(wheel, manifests)
-    loaders = [file.loader for file in files if file.loader is not None]
     checks: Iterator[Finding | Note] = chain(
         check_names(wheel),
         check_headers(wheel),
@@ -56,8 +69,10 @@ def audit_wheel(wheel: WheelReader) -> AuditResult:
         _check_manifests(wheel, files),
         _check_files(wheel, manifests, headers, unreadable),
         check_tags(wheel, manifests, headers),
+        check_companion(wheel, manifests),
+        check_named_companion(wheel, manifests),
         _check_unlisted(wheel, manifests),
-        check_requirements(wheel, loaders, headers) if files else (),
+        check_requirements(wheel, files, headers) if files else (),
         check_size(wheel),
     )
     # A broken member fails several checks in the same words.
@@ -69,14 +84,24 @@ def audit_wheel(wheel: WheelReader) -> AuditResult:
         notes=tuple(result for result in results if isinstance(result, Note)),
         manifests=tuple(manifests),
         headers=headers,
+        name=_or_none(parse_name, wheel.path),
+        requirements=_or_none(read_requirements, wheel),
     )
+
+
+def _or_none(read: Callable[[_Source], _Part], source: _Source) -> _Part | None:
+    """Read a part of a wheel. If it is broken, a check has reported that."""
+    try:
+        return read(source)
+    except BrokenWheelError:
+        return None
 
 
 def _check_manifests(wheel: WheelReader, files: Sequence[ManifestFile]) -> Iterator[Finding]:
     for file in files:
         for problem in file.problems:
             yield Finding(file.path, problem)
-    if not files:
+    if not files and not is_version_0(wheel):
         yield Finding(None, f"has no manifest of hatch-wazcache: {_why_none(wheel)}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.audit.artifact_checks import read_headers
+from hatch_wazcache.audit.companion_checks import is_version_0
 from hatch_wazcache.audit.load_check import why_not_loaded
 from hatch_wazcache.audit.requirement_checks import check_requirements, read_requirements
 from hatch_wazcache.engine.installed import installed_wasmtime
@@ -105,6 +106,10 @@ class PackageInspection:
     loader: str | None
     wasmtime: list[str]
     """The versions of the engines that compiled its artifacts."""
+    companion: str | None
+    """The name of its companion."""
+    companion_of: str | None
+    """In a companion: the name and the version of the package."""
     problems: list[str]
     """The problems of the manifest."""
     assets: list[AssetInspection]
@@ -125,6 +130,8 @@ class WheelInspection:
     notes: list[str]
     """Reasons why users may not get a wasmtime that loads the artifacts."""
     packages: list[PackageInspection]
+    is_version_0: bool
+    """Whether it is a companion of version 0, which is empty."""
 
 
 def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
@@ -147,6 +154,7 @@ def inspect_wheel(wheel: WheelReader, here: Here) -> WheelInspection:
         requires_python=requirements.wasmtime.python if requirements else "",
         notes=_notes(wheel, files),
         packages=[inspector.package(file) for file in files],
+        is_version_0=is_version_0(wheel),
     )
 
 
@@ -160,9 +168,8 @@ def _requirements(wheel: WheelReader) -> Requirements | None:
 def _notes(wheel: WheelReader, files: Sequence[ManifestFile]) -> list[str]:
     if not files:
         return []
-    loaders = [file.loader for file in files if file.loader is not None]
     headers, _ = read_headers(wheel, [file.manifest for file in files if file.manifest])
-    results = check_requirements(wheel, loaders, headers)
+    results = check_requirements(wheel, files, headers)
     return [f"{result.member}: {result.text}" for result in results]
 
 
@@ -177,11 +184,14 @@ class _Inspector:
     def package(self, file: ManifestFile) -> PackageInspection:
         manifest = file.manifest
         assets = manifest.assets if manifest else ()
+        about = manifest.package if manifest else None
         return PackageInspection(
             package=posixpath.dirname(file.path),
             manifest=file.path,
             loader=file.loader,
             wasmtime=list(manifest.engines) if manifest else [],
+            companion=manifest.companion.name if manifest and manifest.companion else None,
+            companion_of=f"{about.name} {about.version}" if about else None,
             problems=file.problems,
             assets=[self._asset(manifest, asset) for asset in assets if manifest],
         )

@@ -52,7 +52,8 @@ def why_not_loaded(
     with tempfile.TemporaryDirectory(prefix="wazcache-") as name:
         folder = Path(name)
         (folder / "_wazcache.py").write_bytes(loader_text())
-        (folder / "_wazcache.json").write_bytes(replace(manifest, assets=(alone,)).to_bytes())
+        manifest = replace(manifest, assets=(alone,), companion=None)
+        (folder / "_wazcache.json").write_bytes(manifest.to_bytes())
         with (folder / _ARTIFACT).open("wb") as file:
             file.writelines(wheel.chunks(manifest.member(artifact.file)))
         reason = _load_in_child(name, artifact.profile)

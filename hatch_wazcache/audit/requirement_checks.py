@@ -18,6 +18,7 @@ from hatch_wazcache.engine.requirements import (
     WasmtimeRequirements,
     admits_major,
     admits_other_majors,
+    for_majors,
     for_one_major,
     marker_environment,
     place_text,
@@ -29,9 +30,10 @@ from hatch_wazcache.wheels.metadata import info_folder, read_metadata
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hatch_wazcache.formats.artifact import ArtifactHeader
+    from hatch_wazcache.wheels.wheel_manifests import ManifestFile
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = ["Requirements", "check_requirements", "read_requirements"]
@@ -88,13 +90,13 @@ def _name(line: str) -> str:
 
 
 def check_requirements(
-    wheel: WheelReader, loaders: Iterable[str], headers: Mapping[str, ArtifactHeader]
+    wheel: WheelReader, files: Sequence[ManifestFile], headers: Mapping[str, ArtifactHeader]
 ) -> Iterator[Finding | Note]:
     """Compare METADATA with what the loaders and the artifacts need.
 
     Args:
         wheel: has METADATA.
-        loaders: the loaders in it.
+        files: the manifests in it.
         headers: of its artifacts.
     """
     try:
@@ -107,12 +109,15 @@ def check_requirements(
         yield Finding(member, str(error))
         return
     majors = _majors(headers)
+    has_companion = any(file.manifest and file.manifest.companion for file in files)
     try:
-        if any(True for _ in loaders):
+        if any(file.loader for file in files):
             yield from _check_loader(member, requirements, majors)
         for system in SYSTEMS:
             if system in majors and requirements.wasmtime.lines:
-                yield from _check_system(member, requirements, system, majors[system])
+                for result in _check_system(member, requirements, system, majors[system]):
+                    if isinstance(result, Finding) or not has_companion:
+                        yield result
     except ValueError as error:  # a marker that compares what cannot be compared
         yield Finding(member, f"has a requirement that cannot be evaluated ({error})")
 
@@ -171,19 +176,23 @@ def _check_system(
     """Check whether the users on a system get a wasmtime that its artifacts load in."""
     pythons = [version for version in PYTHONS if requirements.wasmtime.admits_python(version)]
     without: list[str] = []
-    unfit: dict[tuple[str, int], list[str]] = {}
+    texts: dict[str, str] = {}
+    admitted: dict[str, set[int]] = {}
     wide: dict[str, None] = {}
     for python in pythons:
         lists = requirements.wasmtime.on(marker_environment(SYSTEMS[system], python))
         if not lists:
             without.append(python)
             continue
-        text = " or ".join(requirements_text(one) for one in lists)
-        for major in majors:
-            if not any(admits_major(one, major) for one in lists):
-                unfit.setdefault((text, major), []).append(python)
+        texts[python] = " or ".join(requirements_text(one) for one in lists)
+        admitted[python] = {m for m in majors if any(admits_major(one, m) for one in lists)}
         if any(admits_other_majors(one, majors) for one in lists):
-            wide[text] = None
+            wide[texts[python]] = None
+    useful = set().union(*admitted.values())
+    unfit: dict[tuple[str, int], list[str]] = {}
+    for python, text in texts.items():
+        for major in sorted(majors if not admitted[python] else majors - useful):
+            unfit.setdefault((text, major), []).append(python)
     if without:
         where = place_text(system, without, pythons)
         yield Finding(member, f"does not require wasmtime on {where}: no artifact loads there")
@@ -199,6 +208,6 @@ def _check_system(
         yield Note(
             member,
             f"requires {' or '.join(wide)}, which admits other major versions than the artifacts' "
-            f"({known}): users with another one wait for the compiler at every start; require "
-            f'"{for_one_major(max(majors))}" instead',
+            f"({known}): users with another one compile the .wasm themselves; build for more of "
+            f'them (options engines, companion), or require "{for_majors(majors)}" instead',
         )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from hatch_wazcache.formats.artifact import ArtifactHeader
-    from hatch_wazcache.wheels.manifest import Manifest
+    from hatch_wazcache.wheels.manifest import Manifest, ManifestAsset
     from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = ["check_tags"]
@@ -34,6 +34,7 @@ def check_tags(
     platforms = sorted({tag.platform for tag in tags})
     tag_by_system = {system: tag for tag in reversed(platforms) for system in _systems(tag)}
     for manifest in manifests:
+        majors = {one.major for asset in manifest.assets for one in asset.artifacts}
         for asset in manifest.assets:
             member_by_system: dict[str, str] = {}
             for artifact in asset.artifacts:
@@ -52,6 +53,18 @@ def check_tags(
                         "is for it"
                     )
                     yield Finding(manifest.path, text)
+                    continue
+                for major in sorted(majors - _majors(asset, system)):
+                    text = (
+                        f"{asset.name} has no artifact for {system} by wasmtime {major}, "
+                        "of which the wheel has others"
+                    )
+                    yield Finding(manifest.path, text)
+
+
+def _majors(asset: ManifestAsset, system: str) -> set[int]:
+    """Return the major versions of wasmtime that an asset has artifacts for."""
+    return {one.major for one in asset.artifacts if one.target == system}
 
 
 def _systems(platform_tag: str) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.audit.audit_wheel import audit_wheel
+from hatch_wazcache.audit.companion_comparison import compare_companions
 from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.cache.directory import CacheDirectory
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Iterator
 
+    from hatch_wazcache.audit.audit_wheel import AuditResult
     from hatch_wazcache.audit.inspection import (
         ArtifactInspection,
         AssetInspection,
@@ -68,12 +70,14 @@ class _Audits:
         self._findings: list[tuple[str, Finding]] = []
         self._notes: list[tuple[str, Note]] = []
         self._problems: list[str] = []
+        self._audits: list[tuple[str, AuditResult]] = []
 
     def add(self, name: str, recompiler: Recompiler | None) -> None:
         """Audit a wheel."""
         try:
             with WheelReader(Path(name)) as wheel:
                 result = audit_wheel(wheel)
+                self._audits.append((name, result))
                 self._findings += [(name, finding) for finding in result.findings]
                 self._notes += [(name, note) for note in result.notes]
                 self._artifacts += len(result.headers)
@@ -95,6 +99,11 @@ class _Audits:
         Args:
             recompiled: whether artifacts were compiled again.
         """
+        for name, one in compare_companions(self._audits):
+            if isinstance(one, Finding):
+                self._findings.append((name, one))
+            else:
+                self._notes.append((name, one))
         lines = [_line(name, finding) for name, finding in self._findings]
         lines += [_line(name, note) for name, note in self._notes]
         counts = [_count(self._wheels, "wheel") + " audited", _count(self._artifacts, "artifact")]
@@ -185,7 +194,9 @@ def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
         ]
     )
     yield from (f"note: {note}" for note in inspection.notes)
-    if not inspection.packages:
+    if inspection.is_version_0:
+        yield "a companion of version 0: it stands in where no other version fits"
+    elif not inspection.packages:
         yield "no package in it has a manifest of hatch-wazcache"
     for package in inspection.packages:
         yield ""
@@ -193,8 +204,14 @@ def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
 
 
 def _package_lines(package: PackageInspection) -> Iterator[str]:
-    loader = f"loader {package.loader}" if package.loader else "no loader"
-    yield f"{package.package}: for wasmtime {', '.join(package.wasmtime) or '-'}, {loader}"
+    wasmtime = ", ".join(package.wasmtime)
+    about = [f"for wasmtime {wasmtime}" if wasmtime else "no artifacts"]
+    if package.companion_of:
+        about.append(f"companion of {package.companion_of}")
+    else:
+        about.append(f"loader {package.loader}" if package.loader else "no loader")
+    about += [f"companion {package.companion}"] if package.companion else []
+    yield f"{package.package}: {', '.join(about)}"
     yield from (f"{package.manifest}: {problem}" for problem in package.problems)
     rows: list[tuple[str, ...]] = [
         ("FILE", "TARGET", "CPU", "PROFILE", "WASMTIME", "SIZE", "PACKED", "HERE")

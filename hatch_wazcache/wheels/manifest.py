@@ -69,6 +69,11 @@ class ManifestArtifact:
     sha256: str
     size: int
 
+    @property
+    def major(self) -> int:
+        """The major version of the engine."""
+        return int(self.engine.partition(".")[0])
+
 
 @dataclass(frozen=True)
 class ManifestAsset:

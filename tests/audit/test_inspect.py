@@ -49,6 +49,8 @@ def test_inspect_says_what_is_in_a_wheel_and_what_loads(good: Path):
             "manifest": MANIFEST,
             "loader": "demo/_wazcache.py",
             "wasmtime": ["48.0.0"],
+            "companion": None,
+            "companion_of": None,
             "problems": [],
             "assets": [
                 {
