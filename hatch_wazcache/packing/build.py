@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
-__all__ = ["Build", "plan_build", "warm"]
+__all__ = ["Build", "plan_build", "record", "warm"]
 
 
 class Build:
@@ -138,24 +138,39 @@ class Build:
         Args:
             companions: the targets of the companions that were made.
         """
-        from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
-
-        report = self.report
-        record = BuildStatistics(
-            time=time.time(),
-            project=self.project.name,
-            hits=report.found,
-            misses=report.compiled,
-            seconds_saved=report.saved,
-            seconds_compiled=report.spent,
-            keys=(*self.entries.keys, *sorted(self.entries.cache.used_wheels)),
-            target=" ".join(target.name for target in (*self._targets, *companions)),
-        )
-        record_and_prune(self.entries.cache, record, self.project.config.max_size, report.say)
+        targets = [*self._targets, *companions]
+        record(self.entries, self.report, self.project.name, targets, self.project.config.max_size)
 
     def close(self) -> None:
         """Release the cache, unless it belongs to the first build."""
         self.entries.close()
+
+
+def record(
+    entries: Entries, report: Report, project: str, targets: Sequence[Target], max_size: int | None
+) -> None:
+    """Record a finished build, and prune the cache to its size.
+
+    Args:
+        entries: the entries of the build, still open.
+        report: has counted, and shows what is pruned.
+        project: the project's name.
+        targets: the targets of the wheels.
+        max_size: the largest size of the cache, in bytes; None for no limit.
+    """
+    from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
+
+    statistics = BuildStatistics(
+        time=time.time(),
+        project=project,
+        hits=report.found,
+        misses=report.compiled,
+        seconds_saved=report.saved,
+        seconds_compiled=report.spent,
+        keys=(*entries.keys, *sorted(entries.cache.used_wheels)),
+        target=" ".join(target.name for target in targets),
+    )
+    record_and_prune(entries.cache, statistics, max_size, report.say)
 
 
 def plan_build(project: Project) -> Plan:
