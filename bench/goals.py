@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.child import LEVELS
+from bench.engines import engines_rows
 from bench.inputs import INPUTS, Input, section, tiny
 from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
 from bench.output import number_text
@@ -377,6 +378,11 @@ def _grown(
             yield row("the size before", before, more, "s", figure_unit=unit)
 
 
+def engines(bench: Bench) -> Iterator[Row]:
+    """Build one wheel for several versions of wasmtime."""
+    yield from engines_rows(bench.projects("gofmt"), quick=bench.quick)
+
+
 def together(bench: Bench) -> Iterator[Row]:
     """Count the packages on PyPI that can be installed together, by each way to ship."""
     yield from together_rows(bench.work, quick=bench.quick)
@@ -394,6 +400,7 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "levels": levels,
     "hatch": hatch,
     "growth": growth,
+    "engines": engines,
     "together": together,
 }
 """The function for each goal, by its name on the command line."""
