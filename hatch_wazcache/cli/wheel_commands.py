@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +52,12 @@ def audit(options: Namespace) -> Result:
             from hatch_wazcache.audit.recompile import Recompiler
 
             report = resources.enter_context(compiling(strict=False))
-            compiler, cache = _compiler(options.compiler), None
-            if compiler == "pypi":
-                cache = resources.enter_context(closing(_users_cache(report)))
+            compiler, cache = _compiler(options.compiler), partial(_users_cache, report)
             recompiler = resources.enter_context(Recompiler(report, compiler, cache))
         for name in options.wheels:
-            audits.add(name, recompiler)
+            audits.add(name)
+        if recompiler is not None:
+            audits.compile_again(recompiler)
     return audits.result(recompiled=recompiler is not None)
 
 
@@ -72,7 +73,7 @@ class _Audits:
         self._problems: list[str] = []
         self._audits: list[tuple[str, AuditResult]] = []
 
-    def add(self, name: str, recompiler: Recompiler | None) -> None:
+    def add(self, name: str) -> None:
         """Audit a wheel."""
         try:
             with WheelReader(Path(name)) as wheel:
@@ -81,17 +82,27 @@ class _Audits:
                 self._findings += [(name, finding) for finding in result.findings]
                 self._notes += [(name, note) for note in result.notes]
                 self._artifacts += len(result.headers)
-                if recompiler is not None:
-                    comparison = recompiler.compare(wheel, result)
-                    self._findings += [(name, finding) for finding in comparison.findings]
-                    self._problems += [_line(name, problem) for problem in comparison.problems]
-                    self._compared += comparison.compared
         except BrokenWheelError as error:
             self._findings.append((name, Finding(None, str(error))))
         except WazcacheError as error:
             self._problems.append(str(error))
             return
         self._wheels += 1
+
+    def compile_again(self, recompiler: Recompiler) -> None:
+        """Compile the artifacts of all wheels again."""
+        for name, audit in self._audits:
+            recompiler.remember_assets(Path(name), audit)
+        for name, audit in self._audits:
+            try:
+                with WheelReader(Path(name)) as wheel:
+                    comparison = recompiler.compare(wheel, audit)
+            except (BrokenWheelError, WazcacheError) as error:  # it has changed meanwhile
+                self._problems.append(_line(name, Finding(None, str(error))))
+                continue
+            self._findings += [(name, finding) for finding in comparison.findings]
+            self._problems += [_line(name, problem) for problem in comparison.problems]
+            self._compared += comparison.compared
 
     def result(self, *, recompiled: bool) -> Result:
         """Return the results of all audits.

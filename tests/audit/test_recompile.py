@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.audits import ARTIFACT, answer, artifact, findings, run, with_artifact
+import pytest
+from uv import find_uv_bin
+
+from tests.support.audits import ARTIFACT, answer, artifact, asset, findings, run, with_artifact
 from tests.support.doctored import Wheel
 from tests.support.environments import environment_with
 from tests.support.projects import Project
@@ -56,18 +59,74 @@ def test_compiling_again_compares_where_others_could_write_to_the_temporary_fold
     assert done.stdout.endswith("1 wheel audited, 1 artifact, 1 compiled again: 1 finding\n")
 
 
-def test_compiling_again_needs_the_engine_of_the_manifest(good: Path):
-    python = environment_with("50.0.1")
-    done = run("audit", "--recompile", good, python=python)
+@pytest.mark.parametrize("installed", ["50.0.1", ""])
+def test_compiling_again_fetches_the_engine_of_the_manifest(
+    good: Path, tmp_path: Path, installed: str
+):
+    python = environment_with(installed)
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        env = {"WAZCACHE_DIR": str(cache), "UV": find_uv_bin()}
+        done = run("audit", "--recompile", good, python=python, **env)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("1 artifact, 1 compiled again: 0 findings\n")
+    assert len(list((cache / "engines").glob("wasmtime-48.*"))) == 1
+
+
+def test_nothing_is_fetched_for_an_engine_that_is_installed(good: Path, tmp_path: Path):
+    cache = tmp_path / "cache"
+    assert run("audit", "--recompile", good, WAZCACHE_DIR=str(cache)).returncode == 0
+    assert not cache.exists()
+
+
+def offline(tmp_path: Path) -> dict[str, str]:
+    """An environment without an index, and with an empty cache."""
+    (tmp_path / "uv.toml").write_text("no-index = true\n")
+    return {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "",
+        "UV_CONFIG_FILE": str(tmp_path / "uv.toml"),
+        "UV_FIND_LINKS": "",
+        "WAZCACHE_DIR": str(tmp_path / "cache"),
+    }
+
+
+def test_an_engine_that_cannot_be_fetched_is_one_problem_for_all_its_artifacts(
+    wheel: Wheel, tmp_path: Path
+):
+    def change(manifest: dict) -> None:
+        more = "demo/more.cwasm"
+        wheel.members[more] = wheel.members[ARTIFACT]
+        asset(manifest)["artifacts"].append({**artifact(manifest), "file": "more.cwasm"})
+
+    wheel.manifest(change)
+    path = wheel.write(tmp_path)
+    done = run("audit", "--recompile", path, python=environment_with("50.0.1"), **offline(tmp_path))
     assert done.returncode == 1
-    assert done.stderr == (
-        f"hatch-wazcache: {good}: {ARTIFACT}: is compiled by wasmtime 48.0.0, but the engine "
-        "installed here is 50.0.0; install a wasmtime with engine 48.0.0\n"
+    (line,) = done.stderr.splitlines()
+    begin = f"hatch-wazcache: {path}: {ARTIFACT}: is compiled by wasmtime 48.0.0: wasmtime"
+    assert line.startswith(begin)
+    assert "needed for compiling artifacts again" in line
+    assert run("audit", path, python=environment_with("")).returncode == 0
+
+
+def test_the_assets_of_companions_are_in_the_wheel_of_their_package(project: Project):
+    project.options('assets = ["demo/*.wasm"]\ncompanion = "demo-wasmtime"\nengines = ["48"]')
+    text = (project.root / "pyproject.toml").read_text("utf-8")
+    requires = 'wasmtime>=48,<49", "demo-wasmtime'
+    project.write("pyproject.toml", text.replace("wasmtime>=48,<49", requires))
+    built = project.hatchling("-t", "wazcache")
+    assert built.status == 0, built.output
+    wheels = sorted((project.root / "dist").iterdir())
+    (companion,) = (path for path in wheels if "-48.1.0-" in path.name)
+    done = run("audit", "--recompile", companion, *wheels)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("4 wheels audited, 2 artifacts, 2 compiled again: 0 findings\n")
+    done = run("audit", "--recompile", companion)
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        ": the .wasm of a.wasm is not in the wheel; name the wheel of demo 1.0, too\n"
     )
-    done = run("audit", "--recompile", good, python=environment_with(""))
-    assert done.returncode == 1
-    assert "hatch-wazcache: wasmtime is not installed" in done.stderr
-    assert run("audit", good, python=environment_with("")).returncode == 0
 
 
 def test_a_compiler_of_nobody_is_one_message(good: Path):
