@@ -120,7 +120,7 @@ class EngineRequirement(NamedTuple):
         needed = [] if config.wheel_engines else self.needed(config.possible_targets)
         lines = [line for line in needed if is_wasmtime(line)]
         missing = [] if is_installed(lines) else needed
-        if config.engines and any(target.systems for target in config.possible_targets):
+        if config.engines or config.compiler == "pypi":
             from hatch_wazcache.project.engines import to_fetch_with
 
             missing = [*missing, *to_fetch_with(config, root)]

