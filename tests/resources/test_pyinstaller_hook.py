@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
+
 from hatch_wazcache.resources.pyinstaller import files_of_loaders
+from tests.support.companion_sites import split
 from tests.support.loading import UNICODE
 from tests.support.wheels import TARGET
 
@@ -31,6 +35,28 @@ def test_the_files_that_a_loader_needs_go_where_it_looks_for_them(site: Path):
         (f"demo/{unicode}.{TARGET}.cwasm", "demo/data"),
         (f"demo/{unicode}.{TARGET}.fuel.cwasm", "demo/data"),
     }
+
+
+def test_the_files_of_a_companion_go_beside_its_package(
+    own_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loader = [("demo._wazcache", str(own_site / "demo/_wazcache.py"))]
+    split(own_site, tmp_path / "other")
+    assert not any("demo_wasmtime" in folder for _, folder in files_of_loaders(loader))
+    monkeypatch.syspath_prepend(tmp_path / "other")
+    for place in (tmp_path / "other", own_site):
+        found = {
+            (source, Path(folder).as_posix())
+            for source, folder in files_of_loaders(loader)
+            if "demo_wasmtime" in folder
+        }
+        folder = place / "demo_wasmtime/demo"
+        assert (str(folder / "_wazcache.json"), "demo_wasmtime/demo") in found
+        deep = f"data/deep/b.{TARGET}.cwasm"
+        assert (str(folder / deep), "demo_wasmtime/demo/data/deep") in found
+        assert len(found) == 8
+        if place != own_site:
+            shutil.copytree(place / "demo_wasmtime", own_site / "demo_wasmtime")
 
 
 def test_a_module_that_is_no_loader_adds_nothing(tmp_path: Path):

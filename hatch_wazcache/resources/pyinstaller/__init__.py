@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.resources import is_loader
 
@@ -38,22 +39,58 @@ def files_of_loaders(modules: Iterable[tuple[str, str]]) -> Iterator[tuple[str, 
         if not file.endswith(".py") or not is_loader(Path(file)):
             continue
         package = name.rpartition(".")[0].replace(".", os.sep)
-        source = os.path.dirname(file)
-        for path in _files_of(os.path.splitext(file)[0] + ".json"):
-            # An editable install may have an asset outside of the package: it cannot be frozen.
-            if not path.startswith("../") and os.path.isfile(os.path.join(source, path)):
-                yield os.path.join(source, path), os.path.dirname(os.path.join(package, path))
+        manifest = os.path.splitext(file)[0] + ".json"
+        yield from _files_of(manifest, package)
+        companion = _read(manifest).get("companion")
+        if companion is not None:
+            # The loader looks for it beside the package.
+            top = companion["name"].replace("-", "_").replace(".", "_")
+            found = _in_companion(top, package, manifest)
+            if found is not None:
+                yield from _files_of(found, os.path.join(top, package))
 
 
-def _files_of(manifest: str) -> Iterator[str]:
-    """Yield the manifest and every file that it names, by their paths in the package."""
-    yield os.path.basename(manifest)
+def _in_companion(top: str, package: str, manifest: str) -> str | None:
+    """Return the manifest of a companion: beside its package, or elsewhere on the import path."""
+    root = os.path.dirname(manifest)
+    for _ in package.split(os.sep):
+        root = os.path.dirname(root)
+    spec = find_spec(top)
+    for folder in (os.path.join(root, top), *((spec and spec.submodule_search_locations) or ())):
+        found = os.path.join(folder, package, os.path.basename(manifest))
+        if os.path.isfile(found):
+            return found
+    return None
+
+
+def _files_of(manifest: str, folder: str) -> Iterator[tuple[str, str]]:
+    """Yield a manifest and every file that it names, with their folders in the program.
+
+    Args:
+        manifest: the path of the manifest.
+        folder: its folder in the program.
+    """
+    for path in _named_by(manifest):
+        file = os.path.join(os.path.dirname(manifest), path)
+        # An editable install may have an asset outside of the package: it cannot be frozen.
+        if not path.startswith("../") and os.path.isfile(file):
+            yield file, os.path.dirname(os.path.join(folder, path))
+
+
+def _read(manifest: str) -> dict[str, Any]:
+    """Read a manifest. If it cannot be read, the loader says so when the program runs."""
     try:
         with open(manifest, "rb") as opened:
-            assets = json.load(opened)["assets"].values()
-    except (OSError, ValueError, KeyError):
-        return  # the loader says so when the program runs
-    for asset in assets:
+            read = json.load(opened)
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _named_by(manifest: str) -> Iterator[str]:
+    """Yield the manifest and every file that it names, by their paths from its folder."""
+    yield os.path.basename(manifest)
+    for asset in _read(manifest).get("assets", {}).values():
         if asset["wasm"]:
             yield asset["wasm"]
         for artifact in asset["artifacts"]:
