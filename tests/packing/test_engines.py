@@ -198,6 +198,12 @@ def test_a_fetched_engine_is_checked_before_it_compiles(two: Project):
     assert members(two.build(**OFFLINE)) == OURS
 
 
+def test_compilers_write_nothing_into_a_fetched_engine(two: Project):
+    (folder,) = (two.cache / "engines").glob("wasmtime-*")
+    assert two.build(**OFFLINE, PYTHONDONTWRITEBYTECODE="").status == 0
+    assert not [*folder.rglob("*.pyc")]
+
+
 def test_without_a_cache_an_engine_lasts_for_one_build(two: Project, tmp_path: Path):
     blocked = tmp_path / "file"
     blocked.write_text("")
