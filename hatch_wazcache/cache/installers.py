@@ -73,6 +73,7 @@ class Installer(NamedTuple):
             InstallError: it has failed, or needs more than 15 minutes.
         """
         words = [*self.command, "--no-deps", "--target", str(folder)]
+        process = None
         try:
             process = subprocess.Popen(
                 [*words, f"{requirement.name}{requirement.specifier}"],
@@ -85,14 +86,13 @@ class Installer(NamedTuple):
                 pass_fds=() if inherited < 0 else (inherited,),
                 start_new_session=True,
             )
+            output, _ = process.communicate(timeout=_TIMEOUT)
         except OSError as error:
             raise InstallError(f"{words[0]} cannot be started: {error.strerror or error}") from None
-        try:
-            output, _ = process.communicate(timeout=_TIMEOUT)
         except subprocess.TimeoutExpired:
             raise InstallError(f"it has not ended after {_TIMEOUT / 60:.0f} minutes") from None
         finally:
-            if process.poll() is None:
+            if process is not None and process.poll() is None:
                 kill_tree(process)
                 process.wait()
         if process.returncode != 0:

@@ -489,6 +489,7 @@ def test_an_interrupted_fetch_stops_the_installer(slow_uv: Path, engines: Path):
     build = start(engines.parent)
     while not slow_uv.exists():
         time.sleep(0.01)
+    time.sleep(0.3)  # until it waits for the installer
     build.send_signal(signal.SIGINT)
     build.communicate()
     assert {path.name for path in engines.iterdir()} == {".lock"}
