@@ -19,8 +19,6 @@ can be started, as in a frozen program, the process itself compiles: see `python
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 import time
 import warnings
@@ -51,6 +49,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.report import Report
 from hatch_wazcache.util.sizes_and_times import parse_size
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -70,6 +69,8 @@ if TYPE_CHECKING:
 __all__ = ["CompilationCache"]
 
 Value = TypeVar("Value")
+
+_caches: weakref.WeakSet[CompilationCache] = weakref.WeakSet()
 
 _EMPTY = b"\0asm\1\0\0\0"
 """An empty module."""
@@ -100,11 +101,19 @@ class CompilationCache:
         """
         temporary = None
         if directory is None:
-            temporary = tempfile.mkdtemp(prefix="wazcache-")
-            directory = Path(temporary) / "cache"
+            temporary = TemporaryFolder()
+            directory = Path(temporary.name) / "cache"
         self._artifacts = _Artifacts(Path(directory).expanduser().absolute(), max_size, temporary)
+        _import_all()
         self._engines: _OncePerKey[wasmtime.Engine] = _OncePerKey()
         self._loaded: _OncePerKey[Any] = _OncePerKey()
+        _caches.add(self)
+
+    def _renew_locks(self) -> None:
+        """Forget the locks of other threads, which do not exist in a fork."""
+        self._engines.renew_locks()
+        self._loaded.renew_locks()
+        self._artifacts.renew_locks()
 
     @classmethod
     def in_directory(
@@ -200,9 +209,12 @@ class _OncePerKey(Generic[Value]):
 
     def __init__(self) -> None:
         self._values: dict[Hashable, Value] = {}
+        self._closed = False
+        self.renew_locks()
+
+    def renew_locks(self) -> None:
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._closed = False
 
     def __contains__(self, key: Hashable) -> bool:
         with self._lock:
@@ -245,7 +257,7 @@ class _OncePerKey(Generic[Value]):
 class _Artifacts:
     """Artifacts from a directory, or from a compiler if the directory lacks them; counts both."""
 
-    def __init__(self, root: Path, max_size: int | None, temporary: str | None) -> None:
+    def __init__(self, root: Path, max_size: int | None, temporary: TemporaryFolder | None) -> None:
         """Open the directory.
 
         Args:
@@ -256,20 +268,22 @@ class _Artifacts:
         Raises:
             WazcacheError: as for `CompilationCache()`.
         """
-        self._remove = (
-            weakref.finalize(self, _remove, temporary, os.getpid()) if temporary else None
-        )
+        self._temporary = temporary
         self._directory = _open_directory(root)
         self._engine = installed_wasmtime().engine(self._directory.notes)
         self._max_size = max_size
         self._size: int | None = None
         """Bytes of all entries, as far as this process knows; None before it has added one."""
         self._used = BuildStatistics(0.0, PROCESS, 0, 0, 0.0, 0.0)
+        self._closed = False
+        self.renew_locks()
+
+    def renew_locks(self) -> None:
         self._room = Room()
         self._lock = threading.Lock()
         self._loads = 0
         """The number of calls of `get` that are running."""
-        self._closed = False
+        self._directory.renew_lease()
 
     def job(self, path: Path, name: str, wasm: Wasm, settings: Profile) -> Job:
         """Return a job with the key that a build for this machine gives the artifact."""
@@ -317,8 +331,8 @@ class _Artifacts:
         if self._used.keys:
             used = replace(self._used, time=time.time())
             record_and_prune(self._directory, used, self._max_size, _warn)
-        if self._remove is not None:
-            self._remove()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def _count(self, entry: Entry, *, is_hit: bool) -> None:
         with self._lock:
@@ -405,7 +419,7 @@ def _make_engine(settings: Profile) -> wasmtime.Engine:
 def _as_file(wasm: Source, files: ExitStack) -> tuple[Path, str]:
     """Return a path to the binary, and its name in messages."""
     if isinstance(wasm, bytes | bytearray | memoryview):
-        folder = files.enter_context(tempfile.TemporaryDirectory(prefix="wazcache-"))
+        folder = files.enter_context(TemporaryFolder())
         path = Path(folder) / "binary.wasm"
         path.write_bytes(wasm)
         return path, "the binary"
@@ -451,15 +465,27 @@ def _checked(profile: Profile | None) -> dict[str, bool | int | str]:
     return settings
 
 
-def _remove(folder: str, owner: int) -> None:
-    """Remove a temporary folder, unless this is a fork of the process that made it."""
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
 def _silent(_text: str) -> None:
     """Show nothing: a library prints no progress."""
+
+
+def _import_all() -> None:
+    """Import what a load needs: a fork cannot import what another thread was importing."""
+    import filelock  # noqa: F401
+    import wasmtime
+
+    with suppress(ImportError):
+        import wasmtime.component  # noqa: F401
+
+
+def _renew_all_locks() -> None:
+    for cache in list(_caches):
+        cache._renew_locks()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all_locks)

@@ -99,3 +99,9 @@ def test_no_front_end_knows_another():
 
 def test_the_loader_imports_nothing_of_the_package():
     assert imports(PACKAGE / "resources" / "loader.py") == frozenset()
+
+
+def test_temporary_files_are_made_by_the_modules_that_remove_leftovers():
+    names = re.compile(r"\b(TemporaryDirectory|NamedTemporaryFile|mkdtemp|mkstemp)\b")
+    found = [path.name for path in modules() if names.search(path.read_text("utf-8"))]
+    assert found == ["loader.py"]  # which imports nothing of ours, and removes leftovers itself

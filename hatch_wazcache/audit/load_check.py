@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util.child_process import import_path
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from hatch_wazcache.wheels.manifest import Manifest, ManifestArtifact, ManifestAsset
@@ -49,7 +49,7 @@ def why_not_loaded(
         OSError: there is no room to unpack it here.
     """
     alone = replace(asset, name=_ASSET, wasm=None, artifacts=(replace(artifact, file=_ARTIFACT),))
-    with tempfile.TemporaryDirectory(prefix="wazcache-") as name:
+    with TemporaryFolder() as name:
         folder = Path(name)
         (folder / "_wazcache.py").write_bytes(loader_text())
         manifest = replace(manifest, assets=(alone,), companion=None)

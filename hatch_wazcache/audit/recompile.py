@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from hatch_wazcache.packing.from_wheel import unpack
 from hatch_wazcache.project.fields import Field, read_seconds_text
 from hatch_wazcache.util.environment import TIMEOUT, read_variable
 from hatch_wazcache.util.problems import Problems
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Recompiler:
         self._timeout = _timeout()
         self._open_cache = open_cache
         self._wheels: CacheDirectory | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="wazcache-")
+        self._folder = TemporaryFolder()
         root = Path(self._folder.name)
         self._cache = CacheDirectory(root / "cache", report.trouble)
         cache = self._wheel_cache() if compiler == "pypi" else self._cache

@@ -11,7 +11,6 @@ import atexit
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.drafts import Draft, EntriesAside
@@ -23,6 +22,7 @@ from hatch_wazcache.cache.notes import Notes
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,20 +60,24 @@ class CacheDirectory:
         self._warn = warn
         self._warned = False
         self._aside = EntriesAside()
-        self._wheels_aside: TemporaryDirectory[str] | None = None
+        self._wheels_aside: TemporaryFolder | None = None
         """Holds the fetched wheels that the cache could not store."""
         self.used_wheels: set[str] = set()
         """The names of the folders of all fetched wheels that were found or fetched."""
         self.has_fetched = False
         """Whether a wheel was fetched, so that the cache may have grown too large."""
         self._swept = False
-        self._lease = Lease(root)
+        self.renew_lease()
         self._trust = Trust(root, project)
         self.distrusted: str | None = None
         """Why others could put native code into the directory; None if they cannot."""
         self.usable = self._prepare()
         """Whether the directory can be read, and is trusted."""
         self.notes = Notes(root if self.usable else None)
+
+    def renew_lease(self) -> None:
+        """Begin with no lease: in a fork, it is the parent's."""
+        self._lease = Lease(self.root)
 
     def _prepare(self) -> bool:
         try:
@@ -196,7 +200,7 @@ class CacheDirectory:
                 return folder
         try:
             if self._wheels_aside is None:
-                self._wheels_aside = TemporaryDirectory(prefix="wazcache-")
+                self._wheels_aside = TemporaryFolder()
                 atexit.register(self.close)
             return fetch(Path(self._wheels_aside.name, "engines"), requirement, needed_for)
         except OSError as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from contextlib import suppress
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.temporary_folder import temporary_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Draft", "EntriesAside"]
 
@@ -58,23 +60,26 @@ class EntriesAside:
     """Entries that the cache could not store: temporary files until the cache is closed."""
 
     def __init__(self) -> None:
-        self._files: list[tuple[Path, int]] = []
+        self._files: list[tuple[Path, IO[bytes], int]] = []
 
     def add(self, path: Path) -> None:
-        """Keep a file that was written outside the cache."""
-        self._files.append((path, os.getpid()))
+        """Keep a file that a compiler has written outside the cache."""
+        file = path.open("rb")
+        temporary_files.share(file)
+        temporary_directory()
+        self._files.append((path, file, os.getpid()))
 
     def new_file(self) -> Path:
         """Create an empty file for an entry, in the system's temporary directory."""
-        descriptor, name = tempfile.mkstemp(".zip", "wazcache-")
-        os.close(descriptor)
-        self.add(Path(name))
-        return Path(name)
+        path, file = temporary_files.create(temporary_directory())
+        self._files.append((path, file, os.getpid()))
+        return path
 
     def remove(self) -> None:
         """Remove the files that this process has added. A fork does not remove its parent's."""
         while self._files:
-            path, owner = self._files.pop()
+            path, file, owner = self._files.pop()
+            file.close()
             if owner == os.getpid():
                 with suppress(OSError):
                     path.unlink()

@@ -27,6 +27,10 @@ if sys.platform != "win32":
 __all__ = ["exclusive", "lock_file", "lock_key", "shared"]
 
 
+_held: set[int] = set()
+"""The descriptors of the files that this process has locked."""
+
+
 @contextmanager
 def shared(root: Path) -> Iterator[None]:
     """Lock the cache for a look-up."""
@@ -52,20 +56,32 @@ def lock_file(path: Path, *, exclusively: bool = True, wait: bool = True) -> Ite
 
     Yields:
         The file's descriptor; -1 if it is not locked. A child process that inherits the descriptor
-        keeps the lock until it ends.
+        keeps the lock until it ends; a fork closes it.
     """
     descriptor, is_locked = -1, False
     if sys.platform != "win32":
         flags = (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _held.add(descriptor)
             fcntl.flock(descriptor, flags)
             is_locked = True
     try:
         yield descriptor if is_locked else -1
     finally:
-        if descriptor >= 0:
+        if descriptor in _held:
+            _held.remove(descriptor)
             os.close(descriptor)
+
+
+def _close_in_fork() -> None:
+    """Close the files that other threads had locked: else the fork would keep them locked."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_fork)
 
 
 def lock_key(root: Path, digest: str) -> ExitStack | None:

@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 from functools import partial
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.entry import write_entry
 from hatch_wazcache.compile.compilers import (
@@ -29,11 +30,18 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.formats.strip import without_sections
 from hatch_wazcache.formats.wasm import read_again
+from hatch_wazcache.util import temporary_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["do_task", "main"]
 
 _WORTH_A_SYNC = 0.1
 """Seconds. An entry that took longer to make is synced to the disk."""
+
+
+_written_aside: list[IO[bytes]] = []
 
 
 def main() -> None:
@@ -91,19 +99,33 @@ def do_task(task: dict[str, Any]) -> dict[str, str]:
             problem = error.strerror or str(error)
         else:
             return {"written": task["out"]}
-    import tempfile  # only needed if the cache cannot be written
-
     try:
-        descriptor, path = tempfile.mkstemp(".zip", "wazcache-")
-        try:
-            with open(descriptor, "r+b") as out:
-                write(out)
-        except OSError:
-            os.unlink(path)
-            raise
+        path = _write_aside(write)
     except OSError as error:
         return {"error": f"its entry cannot be written: {error.strerror or error}"}
-    return {"written": path, "problem": problem}
+    return {"written": str(path), "problem": problem}
+
+
+def _write_aside(write: Callable[[IO[bytes]], None]) -> Path:
+    """Write an entry that the cache cannot store into a temporary file of the system.
+
+    It stays open in this process, so that no sweep removes it before the parent has opened it.
+    """
+    import tempfile  # only needed if the cache cannot be written
+
+    path, out = temporary_files.create(Path(tempfile.gettempdir()))
+    try:
+        write(out)
+    except OSError:
+        out.close()
+        path.unlink()
+        raise
+    if sys.platform == "win32":
+        out.close()  # the parent could not delete it
+    else:
+        temporary_files.share(out)
+        _written_aside.append(out)
+    return path
 
 
 def _one_line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,17 @@ from hatch_wazcache.compile.worker import main
 main()
 """
 
+_starting = threading.Lock()
+"""Held while a process starts. A fork at that moment would inherit the pipe on which Popen waits,
+and Popen would wait until the fork has ended."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_starting.acquire,
+        after_in_parent=_starting.release,
+        after_in_child=_starting.release,
+    )
+
 
 class WorkerProcess:
     """A child process, with the thread that waits for its answers."""
@@ -41,15 +53,16 @@ class WorkerProcess:
             OSError, RuntimeError: the system allows no more processes, files or threads.
         """
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [python, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(import_path())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",
-            env=clean_environment(),
-            start_new_session=True,  # so that the wasmtime CLI can be killed with it
-        )
+        with _starting:
+            self._process = subprocess.Popen(
+                [python, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(import_path())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                encoding="utf-8",
+                env=clean_environment(),
+                start_new_session=True,  # so that the wasmtime CLI can be killed with it
+            )
         self.started = 0.0
         """When the task that runs now began."""
         self.last_sign_of_life = 0.0

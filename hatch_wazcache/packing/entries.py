@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hatch_wazcache.cache.directory import CacheDirectory
@@ -13,6 +12,7 @@ from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -83,7 +83,7 @@ class Entries:
         self._wasmtime = wasmtime
         self.unchecked: set[Path] = set() if first is None else first.unchecked
         """Folders of fetched engines whose files no build has checked since they were fetched."""
-        self._temporary: TemporaryDirectory[str] | None = None
+        self._temporary: TemporaryFolder | None = None
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made, by the keys of their jobs. An entry that a wasmtime
         CLI of another version made has another key."""
@@ -158,7 +158,7 @@ class Entries:
             return CacheDirectory(default_directory(), self._report.trouble, root)
         except WazcacheError as error:  # no option names this folder, so it is only a warning
             self._report.trouble(f"{error}; new artifacts are not kept")
-            self._temporary = TemporaryDirectory(prefix="wazcache-")
+            self._temporary = TemporaryFolder()
             return CacheDirectory(Path(self._temporary.name), self._report.trouble)
 
     def close(self) -> None:

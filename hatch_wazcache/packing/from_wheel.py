@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -15,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata
 from hatch_wazcache.wheels.untrusted_manifest import is_path
 from hatch_wazcache.wheels.wheel_manifests import read_manifests
@@ -58,7 +58,7 @@ class FinishedWheel:
         except BaseException:
             self._reader.close()
             raise
-        self._temporary = TemporaryDirectory(prefix="wazcache-")
+        self._temporary = TemporaryFolder()
         self.folder: Path = Path(self._temporary.name)
         """The folder for unpacked assets. It lasts until `close`."""
 

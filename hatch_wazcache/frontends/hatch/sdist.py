@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.files import distribution_path, find_layout, reserve
 from hatch_wazcache.packing.find_assets import find_checked_assets
 from hatch_wazcache.packing.unwanted import unwanted_files
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from hatchling.builders.config import BuilderConfig
@@ -23,7 +23,7 @@ __all__ = ["prepare_sdist"]
 
 def prepare_sdist(
     config: BuilderConfig, options: Config, build_data: dict[str, Any]
-) -> TemporaryDirectory[str]:
+) -> TemporaryFolder:
     """Add the assets to hatchling's sdist, and leave out unwanted files.
 
     Args:
@@ -38,7 +38,7 @@ def prepare_sdist(
     Raises:
         WazcacheError: a glob matches nothing, or an asset is not WebAssembly.
     """
-    copies = TemporaryDirectory(prefix="wazcache-")
+    copies = TemporaryFolder()
     assets = []
     for asset in find_checked_assets(options, Path(config.root)):
         linked = asset.path.is_symlink()

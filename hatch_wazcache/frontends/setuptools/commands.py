@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 from setuptools import build_meta  # isort: skip  # must come first: it replaces distutils
 import distutils.core
@@ -119,7 +120,7 @@ class _BdistWheel(bdist_wheel):
     def run(self) -> None:
         step = build_wazcache(self.distribution)
         directory = Path(os.path.abspath(str(self.dist_dir)))
-        with one_message(), TemporaryDirectory(prefix="wazcache-") as folder:
+        with one_message(), TemporaryFolder() as folder:
             date_time = _date_time()
             platform = super().get_tag()[2]
             if platform != "any" or self.plat_name_supplied:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.working_directory import in_project_root
 from hatch_wazcache.project.pyproject import project_config
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ class SetuptoolsProject:
     @contextmanager
     def _step(self) -> Iterator[BuildWazcache]:
         """Read the project and give our step of `build`, which does not run. Writes no file."""
-        with in_project_root(self.root), TemporaryDirectory(prefix="wazcache-") as folder:
+        with in_project_root(self.root), TemporaryFolder() as folder:
             logging.disable(logging.INFO)  # setuptools announces its steps
             try:
                 from hatch_wazcache.frontends.setuptools.build_step import build_wazcache
