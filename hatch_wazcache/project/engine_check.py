@@ -152,7 +152,8 @@ class _Check(NamedTuple):
                 f"{place_text(system.name, versions, pythons)}, but the artifacts are for wasmtime "
                 f"{installed}: {who_waits('users there', self.fallback)}"
             )
-        for lines in active.values():
+        distinct = {requirements_text(lines): lines for lines in active.values()}
+        for lines in distinct.values():
             if lines and admit(lines, installed) and (text := self._too_wide(lines)):
                 yield f"{requirement.where} says {text}"
 
