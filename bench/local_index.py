@@ -1,13 +1,14 @@
 """A folder of tiny wheels: wasmtime in each published version, and packages that require it.
 
-Installers resolve the packages from this folder alone. The wheels hold only metadata.
+Installers resolve the packages from this folder alone. The wheels hold only metadata; that of the
+companions is what a build writes.
 """
 
 from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,13 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from hatch_wazcache.engine.targets import native_target
+from hatch_wazcache.wheels.companion_files import (
+    companion_metadata,
+    companion_version,
+    file_prefix,
+    wheel_file,
+    write_version_0,
+)
 
 __all__ = ["WAYS", "Package", "packages", "write_index"]
 
@@ -65,43 +73,40 @@ def write_index(folder: Path, way: str) -> None:
     """Write the wheels of one way into an empty folder."""
     folder.mkdir(parents=True)
     for version in PUBLISHED:
-        _write_wheel(folder, "wasmtime", str(version))
+        _write(folder, "wasmtime", str(version))
     for package in packages():
         if way == "one major":
             pinned = [package.pin] if len(package.majors) > 1 else [str(package.requirement)]
-            _write_wheel(folder, package.name, "1.0.0", pinned)
+            _write(folder, package.name, "1.0.0", pinned)
         elif way == "companions":
             companion = f"{package.name}-wasmtime"
-            _write_wheel(folder, package.name, "1.0.0", [str(package.requirement), companion])
-            _write_wheel(folder, companion, "0")
+            _write(folder, package.name, "1.0.0", [str(package.requirement), companion])
+            write_version_0(companion, folder)
             for major in package.engines:
-                requires = [f"{package.name}==1.0.0", _one_major(major)]
+                metadata = companion_metadata(companion, package.name, "1.0.0", major, {})
                 tags = ".".join(native_target().platform_tags)
-                _write_wheel(folder, companion, f"{major}.1.0.0", requires, tags)
+                _write_wheel(folder, companion, companion_version(major, "1.0.0"), metadata, tags)
         else:  # artifacts for several engines in one wheel change no requirement
-            _write_wheel(folder, package.name, "1.0.0", [str(package.requirement)])
+            _write(folder, package.name, "1.0.0", [str(package.requirement)])
 
 
 def _one_major(major: int) -> str:
     return f"wasmtime>={major},<{major + 1}"
 
 
+def _write(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -> None:
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {line}" for line in requires]
+    _write_wheel(folder, name, version, "".join(f"{line}\n" for line in lines).encode())
+
+
 def _write_wheel(
-    folder: Path, name: str, version: str, requires: Sequence[str] = (), platform: str = "any"
+    folder: Path, name: str, version: str, metadata: bytes, platform: str = "any"
 ) -> None:
-    stem = f"{name.replace('-', '_')}-{version}"
-    info = f"{stem}.dist-info"
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-{platform}.whl", "w") as wheel:
-        wheel.writestr(f"{info}/METADATA", "\n".join(_metadata(name, version, requires)) + "\n")
-        tags = [f"Tag: py3-none-{tag}" for tag in platform.split(".")]
-        lines = ["Wheel-Version: 1.0", "Generator: bench", "Root-Is-Purelib: true", *tags]
-        wheel.writestr(f"{info}/WHEEL", "\n".join(lines) + "\n")
-        rows = [f"{name},," for name in (*wheel.namelist(), f"{info}/RECORD")]
-        wheel.writestr(f"{info}/RECORD", "\n".join(rows) + "\n")
-
-
-def _metadata(name: str, version: str, requires: Sequence[str]) -> Iterator[str]:
-    yield "Metadata-Version: 2.4"
-    yield f"Name: {name}"
-    yield f"Version: {version}"
-    yield from (f"Requires-Dist: {line}" for line in requires)
+    """Write a wheel that holds only its metadata."""
+    prefix, tag = file_prefix(name, version), f"py3-none-{platform}"
+    info = f"{prefix}.dist-info"
+    with zipfile.ZipFile(folder / f"{prefix}-{tag}.whl", "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", metadata)
+        wheel.writestr(f"{info}/WHEEL", wheel_file(tag))
+        wheel.writestr(f"{info}/RECORD", "")
