@@ -1,7 +1,8 @@
 """Hostile wheels, for as long as you like: each is audited and described quickly, without a crash.
 
 A good wheel is changed in one place at a time: metadata, RECORD, manifest, artifact, the archive's
-own bytes, or a count that multiplies. A failure prints the seed that repeats it.
+own bytes, or a count that multiplies. Some are a package or its companion, which are compared. A
+failure prints the seed that repeats it.
 
     python tests/fuzz/fuzz_wheels.py --seconds 3600
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from hatch_wazcache.audit.audit_wheel import audit_wheel
+from hatch_wazcache.audit.companion_comparison import compare_companions
 from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
@@ -194,6 +196,65 @@ def try_wheel(good: Path, folder: Path, seed: int) -> str:
     return change.__name__
 
 
+def binding(wheel: Wheel, rng: random.Random) -> None:
+    """Change what binds a package and its companion: METADATA, or a value of the manifest."""
+    name = MANIFEST if MANIFEST in wheel.members else f"demo_wasmtime/{MANIFEST}"
+    if rng.random() < 0.3:
+        lines = wheel.members[f"{wheel.info}/METADATA"].decode().split("\n")
+        lines[rng.randrange(len(lines))] += words(rng, REQUIREMENT)
+        wheel.members[f"{wheel.info}/METADATA"] = "\n".join(lines).encode()
+        return
+
+    def change(manifest: dict) -> None:
+        about, tables = asset(manifest), [manifest, asset(manifest), manifest["profiles"]]
+        tables += about["artifacts"]
+        tables += [manifest[field] for field in ("companion", "package") if field in manifest]
+        leaves = [value for table in tables for value in table.values() if isinstance(value, str)]
+        for table in rng.choices(tables, k=rng.randint(1, 3)):
+            fields = [*table, "companion", "package", "strip", "compiler", "profiles"]
+            table[rng.choice(fields)] = rng.choice([*VALUES, *leaves])
+
+    wheel.manifest(change, name)
+
+
+def try_companion(dist: Path, folder: Path, seed: int) -> str:
+    """Change a package or its companion, and compare the two.
+
+    Returns:
+        The kind of change.
+    """
+    rng = random.Random(seed)
+    paths = sorted(path for path in dist.iterdir() if "-0-" not in path.name)
+    changed = rng.randrange(2)
+    wheel = Wheel(paths[changed])
+    binding(wheel, rng)
+    paths[changed] = wheel.write(folder)
+    start = time.process_time()
+    audits = []
+    for path in paths:
+        with WheelReader(path) as opened:
+            audits.append((str(path), audit_wheel(opened)))
+            json.dumps(inspect_wheel(opened, Here(None, None, "")), default=vars)
+    for _, result in compare_companions(audits):
+        assert result.text
+        assert len(result.text) < 20_000
+    seconds = time.process_time() - start
+    assert seconds < SLOW, f"{seconds:.1f} s"
+    return try_companion.__name__
+
+
+def companions(folder: Path) -> Path:
+    """Make a package and its companion; return their folder."""
+    project = Project(folder / "project", folder / "cache")
+    text = PYPROJECT.replace("wasmtime>=48,<49", 'wasmtime>=44", "demo-wasmtime')
+    project.write("pyproject.toml", f'{text}\ncompanion = "demo-wasmtime"\nengines = ["48"]\n')
+    project.write("demo/__init__.py")
+    project.wasm("demo/a.wasm")
+    done = project.hatchling("-t", "wazcache")
+    assert done.status == 0, done.output
+    return project.root / "dist"
+
+
 def good_wheel(folder: Path) -> Path:
     project = Project(folder / "project", folder / "cache")
     project.write("pyproject.toml", PYPROJECT)
@@ -210,10 +271,13 @@ def main() -> int:
     seed, end = options.seed, time.monotonic() + options.seconds
     tried: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
-        good = good_wheel(Path(name))
+        good, dist = good_wheel(Path(name) / "good"), companions(Path(name) / "companions")
         while time.monotonic() < end:
             try:
-                tried[try_wheel(good, Path(name) / "changed", seed)] += 1
+                if seed % 4:
+                    tried[try_wheel(good, Path(name) / "changed", seed)] += 1
+                else:
+                    tried[try_companion(dist, Path(name) / "changed", seed)] += 1
             except Exception:  # noqa: BLE001
                 traceback.print_exc(file=sys.stdout)
                 print(f"FAILED with --seed {seed}")
