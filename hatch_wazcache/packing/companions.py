@@ -75,11 +75,10 @@ def companion_of(wheel: FinishedWheel) -> CompanionInfo:
             f"{wheel.path}: names no companion; build it again with the option companion, such as "
             f'companion = "{wheel.name}-wasmtime"'
         )
+    lines = wheel.fields.get("requires-dist", [])
     problems = [
-        f'the companion "{companion.name}" {problem}' if problem.startswith("must") else problem
-        for problem in companion_problems(
-            companion.name, wheel.name, wheel.fields.get("requires-dist", [])
-        )
+        f"the companion {companion.name}: {problem}"
+        for problem in companion_problems(companion.name, wheel.name, lines)
     ]
     if problem := version_problem(wheel.version):
         problems.append(problem)

@@ -6,6 +6,7 @@ Assets are unpacked into a temporary folder, in chunks, and their digests are ch
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
+from hatch_wazcache.util.temporary_files import write_file
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata
 from hatch_wazcache.wheels.untrusted_manifest import is_path
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from hatch_wazcache.wheels.manifest import Manifest, ManifestAsset
 
 __all__ = ["FinishedWheel", "unpack"]
+
+_CHUNK = 1 << 20
+"""Bytes."""
 
 
 class FinishedWheel:
@@ -140,6 +145,15 @@ class FinishedWheel:
                     except BrokenWheelError as error:
                         raise WazcacheError(f"{self.path}: {folder}/{name}: {error}") from error
                     break
+
+    def copy(self, path: Path) -> None:
+        """Copy the wheel to another file, completely or not at all.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        with self.path.open("rb") as file:
+            write_file(path, iter(partial(file.read, _CHUNK), b""))
 
     def close(self) -> None:
         self._reader.close()

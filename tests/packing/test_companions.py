@@ -201,6 +201,38 @@ def test_where_a_companion_cannot_be_made_there_is_no_package_either(owner: Proj
     assert "the wasmtime CLI is needed for the target aarch64-macos" in output
 
 
+def test_the_package_of_an_earlier_build_stays_where_a_companion_cannot_be_made(owner: Project):
+    before = build(owner)[PACKAGE].wheel
+    whole = before.read_bytes()
+    owner.write("demo/new.py")
+    owner.append('targets = ["aarch64-macos"]\n')
+    done = owner.run("hatchling", "build", "-t", "wazcache", WAZCACHE_WASMTIME=str(owner.root))
+    assert done.status == 1
+    assert before.read_bytes() == whole
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "argument"])
+def test_all_wheels_are_in_the_folder_that_hatchling_uses(owner: Project, how: str):
+    words, env = [], {}
+    if how == "argument":
+        words = ["-d", "made"]
+    elif how == "variable":
+        env = {"HATCH_BUILD_LOCATION": "made"}
+    else:
+        owner.append('[tool.hatch.build]\ndirectory = "made"\n')
+    done = owner.run("hatchling", "build", "-t", "wazcache", *words, **env)
+    assert done.status == 0, done.output
+    made = {path.name for path in (owner.root / "made").iterdir()}
+    assert made == {PACKAGE, COMPANION, VERSION_0}
+    assert not (owner.root / "dist").exists()
+
+
+def test_hooks_alone_make_no_wheels(owner: Project):
+    done = owner.run("hatchling", "build", "-t", "wazcache", "--hooks-only")
+    assert done.status == 0, done.output
+    assert not list((owner.root / "dist").glob("*"))
+
+
 def test_six_targets_at_once(owner: Project, wasmtime_cli: Path):
     owner.environment = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
     owner.append('targets = "all"\n')

@@ -9,10 +9,12 @@ With the option `companion` there is one such wheel, for `any`, and the companio
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hatchling.builders.config import BuilderConfig
+from hatchling.builders.constants import BuildEnvVars
 from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
@@ -21,6 +23,7 @@ from hatch_wazcache.engine.targets import TARGETS, find_targets
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook, stop
 from hatch_wazcache.project.fields import nearest_target
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.wheels.companion_files import version_problem
 
 if TYPE_CHECKING:
@@ -74,9 +77,14 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         """
         config = self._options()
         targets = self._targets(config, versions)
-        if config.companion is not None and not (hooks_only or clean_only):
+        if config.companion is not None and not clean_only:
             yield from self._build_with_companions(
-                config, targets, directory, clean, clean_hooks_after
+                config,
+                targets,
+                directory=directory,
+                hooks_only=hooks_only,
+                clean=clean,
+                clean_hooks_after=clean_hooks_after,
             )
             return
         first_build: Build | None = None
@@ -108,69 +116,86 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
             if first_build is not None:
                 first_build.close()
 
-    def _build_with_companions(  # noqa: D417
+    def _build_with_companions(
         self,
         config: Config,
         targets: tuple[Target, ...],
+        *,
         directory: str | None,
-        clean: bool | None,
-        clean_hooks_after: bool | None,
-    ) -> Generator[str, None, None]:
-        """Build the wheel for `any`, and its companions. If one of them fails, there is no wheel.
+        **arguments: bool | None,
+    ) -> list[str]:
+        """Build the wheel for `any` and its companions; return their paths.
+
+        The wheel is made in a temporary folder and moved last: there is no wheel whose companions
+        could not be made.
 
         Args:
             config: the options.
-            targets: the targets of the companions. The other arguments are those of `build`.
+            targets: the targets of the companions.
+            directory: the folder of the wheels; None for the configured one.
+            arguments: for hatchling's builder.
         """
         if problem := version_problem(self.metadata.version):
             stop(self.app, f"project.version: {problem}")
         builder = self._wheel_builder(TARGETS["any"])
         builder.stays_open = True
-        (wheel,) = builder.build(
-            directory=directory,
-            versions=["standard"],
-            clean=clean,
-            clean_hooks_after=clean_hooks_after,
-        )
-        build = builder.open_build
-        assert build is not None
-        try:
-            companions = self._make_companions(build, config, targets, Path(wheel))
-        except BaseException as error:
-            Path(wheel).unlink()
-            if isinstance(error, WazcacheError):
+        with TemporaryFolder() as folder:
+            made = list(builder.build(directory=folder, versions=["standard"], **arguments))
+            build = builder.open_build
+            assert build is not None
+            try:
+                if not made:  # only the hooks have run
+                    return []
+                final = Path(directory or self._configured_directory())
+                return self._make_companions(build, config, targets, Path(made[0]), final)
+            except WazcacheError as error:
                 stop(self.app, error)
-            raise
-        finally:
-            build.close()
-        yield wheel
-        yield from map(str, companions)
+            finally:
+                build.close()
 
     def _make_companions(
-        self, build: Build, config: Config, targets: tuple[Target, ...], path: Path
-    ) -> list[Path]:
-        """Make the companions of a wheel.
+        self,
+        build: Build,
+        config: Config,
+        targets: tuple[Target, ...],
+        path: Path,
+        directory: Path,
+    ) -> list[str]:
+        """Make the companions of a wheel, and move the wheel to them; return all paths.
 
         Args:
             build: the build of the wheel, still open.
             config: the options.
             targets: the targets of the companions.
             path: the wheel.
+            directory: the folder for all.
 
         Raises:
-            WazcacheError: a companion cannot be made.
+            WazcacheError: a companion cannot be made, or the wheel cannot be moved.
         """
         from hatch_wazcache.packing.companions import make_companions, say_what_to_publish
         from hatch_wazcache.packing.from_wheel import FinishedWheel
 
-        engines = build.entries.find_engines(config.engines)
+        engines, final = build.entries.find_engines(config.engines), directory / path.name
         with FinishedWheel(path) as wheel:
             companions = make_companions(
-                wheel, engines, targets, path.parent, build.entries, build.report
+                wheel, engines, targets, directory, build.entries, build.report
             )
+            try:
+                wheel.copy(final)
+            except OSError as error:
+                raise WazcacheError(
+                    f"{final}: cannot be written: {error.strerror or error}"
+                ) from error
         build.record_and_prune(targets)
         say_what_to_publish(companions, build.report)
-        return companions
+        return [str(final), *map(str, companions)]
+
+    def _configured_directory(self) -> str:
+        """Return the folder of the wheels, which hatchling takes from the same two places."""
+        location = os.environ.get(BuildEnvVars.LOCATION)
+        config = self.config
+        return config.normalize_build_directory(location) if location else config.directory
 
     def _wheel_builder(
         self, target: Target | None = None, first_build: Build | None = None
