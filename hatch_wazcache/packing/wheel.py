@@ -144,7 +144,8 @@ def say_if_too_large(size: int, report: Report) -> None:
         report.say(
             f"this wheel is too large for PyPI, which accepts {size_text(PYPI_LIMIT)} unless you "
             "ask for more (https://docs.pypi.org/project-management/storage-limits/); the options "
-            "strip and keep-wasm, and fewer profiles, CPU levels or systems, make it smaller"
+            "strip and keep-wasm, and fewer engines, profiles, CPU levels or systems, make it "
+            "smaller, and the option companion gives each engine a wheel of its own"
         )
 
 
