@@ -6,6 +6,7 @@ Assets are unpacked into a temporary folder, in chunks, and their digests are ch
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,13 +58,16 @@ class FinishedWheel:
             raise WazcacheError(f"{path}: {error}") from error
         try:
             self._read()
+            self._temporary = TemporaryFolder()
         except BrokenWheelError as error:
             self._reader.close()
             raise WazcacheError(f"{path}: {error}") from error
+        except OSError as error:
+            self._reader.close()
+            raise _cannot_unpack(error) from error
         except BaseException:
             self._reader.close()
             raise
-        self._temporary = TemporaryFolder()
         self.folder: Path = Path(self._temporary.name)
         """The folder for unpacked assets. It lasts until `close`."""
 
@@ -126,6 +130,8 @@ class FinishedWheel:
             path = unpack(self._reader, member, self.folder)
         except BrokenWheelError as error:
             raise WazcacheError(f"{where}: {error}") from error
+        except OSError as error:
+            raise _cannot_unpack(error) from error
         wasm = read_wasm(path, where)
         if (wasm.sha256, wasm.kind) != (asset.sha256, asset.kind):
             raise WazcacheError(f"{where}: is another file than the manifest describes")
@@ -164,6 +170,11 @@ class FinishedWheel:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _cannot_unpack(error: OSError) -> WazcacheError:
+    where = error.filename or tempfile.tempdir or "no temporary folder"
+    return WazcacheError(f"{where}: cannot be written: {error.strerror or error}; see TMPDIR")
 
 
 def unpack(wheel: WheelReader, member: str, folder: Path) -> Path:

@@ -12,7 +12,9 @@ from packaging.metadata import Metadata
 
 from hatch_wazcache.engine.targets import SYSTEMS, TARGETS
 from tests.support.commands import answer, refused, run
+from tests.support.disks import mounted
 from tests.support.doctored import Wheel
+from tests.support.marks import as_root
 from tests.support.projects import Built, Project, flat_setuptools_project, run_python
 from tests.support.wasm import ANSWER, tiny
 from tests.support.wheels import TARGET, members, unpack
@@ -451,3 +453,23 @@ def test_a_folder_that_cannot_be_written_is_one_message(owner: Project):
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"hatch-wazcache: {file / 'made'}: cannot be written")
+
+
+@as_root
+@pytest.mark.parametrize("place", ["TMPDIR", "-w"])
+def test_a_full_disk_is_one_message_and_leaves_nothing(owner: Project, tmp_path: Path, place: str):
+    owner.wasm("demo/big.wasm")
+    wheel = build(owner, "any")[PACKAGE].wheel
+    words = ["companion", wheel, "--engine", "48", "--targets", "native"]
+    assert run(owner, *words, "-w", tmp_path / "filled the cache").returncode == 0
+    full = tmp_path / "full"
+    with mounted(full, "size=16k"):
+        if place == "-w":
+            done = run(owner, *words, "-w", full)
+        else:
+            done = run(owner, *words, "-w", tmp_path / "made", TMPDIR=str(full))
+        left = list(full.iterdir())
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert left == []
+    assert not (tmp_path / "made").exists()
