@@ -76,7 +76,7 @@ def find_fetched(
             wheel
             for wheel in fetched_wheels(engines)
             if (wheel.distribution, wheel.system) == (name, system)
-            and requirement.specifier.contains(wheel.version)
+            and requirement.specifier.contains(wheel.version, prereleases=True)
             and (wheel.folder / main_file(name)).is_file()
             and not any(map(trust.problem_of, (engines, wheel.folder)))
         ]
@@ -195,6 +195,8 @@ def _fetch(
         f"without an index, put a wheel such as {_wheel_name(requirement)} into a folder, and set "
         f"{installer.variable} to the folder"
     )
+    if installer.name == "uv":
+        advice += "; uv does not read pip's configuration"
     try:
         installer.install(requirement, unpacked, lock)
     except InstallError as error:

@@ -147,8 +147,11 @@ def _reason(output: str) -> str:
     for line in filter(None, (line.strip(_FRAME) for line in output.splitlines())):
         network = re.search(r"connection broken by '(.*)': /", line)
         reason = network[1] if network else re.sub(r"^(error|cause|ERROR|WARNING): ", "", line)
-        if not reason.startswith(("Ignored the following", "No matching distribution")):
-            reasons.append(_shortened_versions(reason).rstrip(".:"))
+        reason = _shortened_versions(reason).rstrip(".:")
+        if reasons and line[0].islower() and not re.match("[a-z]+: ", line):
+            reasons[-1] += f" {reason}"  # older versions of uv break long lines
+        elif not reason.startswith(("Ignored the following", "No matching distribution")):
+            reasons.append(reason)
     text = "; ".join(dict.fromkeys(reasons))
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
 

@@ -307,7 +307,7 @@ def test_a_version_that_does_not_exist_is_named(installer: Installers, engines: 
     message = refused(engines)
     assert f"{installer.name} cannot fetch it: " in message
     assert "put a wheel such as wasmtime-48.*-py3-none-" in message
-    assert message.endswith(f"set {installer.name.upper()}_FIND_LINKS to the folder")
+    assert f"set {installer.name.upper()}_FIND_LINKS to the folder" in message
 
 
 def test_an_index_that_refuses_is_named(installer: Installers, engines: Path, monkeypatch):
@@ -323,13 +323,13 @@ def test_an_index_that_refuses_is_named(installer: Installers, engines: Path, mo
 def test_the_messages_of_older_versions_of_uv_become_one_line(uv: Installers, engines: Path):
     # As uv 0.4 writes them.
     words = "  \u00d7 No solution found when resolving dependencies:\n"
-    words += "  \u2570\u2500\u25b6 Because there is no version"
+    words += "  \u2570\u2500\u25b6 Because there is no version of\n      wasmtime, we can conclude"
     fake = uv.links / "uv"
     uv.links.mkdir()
     fake.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n", "utf-8")
     fake.chmod(0o700)
     os.environ["UV"] = str(fake)  # the fixture restores it
-    assert "dependencies; Because there is no version;" in refused(engines)
+    assert "resolving dependencies; Because there is no version of wasmtime, we" in refused(engines)
 
 
 def test_without_an_installer_the_message_says_how_to_get_one(engines: Path, monkeypatch):
