@@ -192,8 +192,8 @@ def _fetch(
             "build-system.requires"
         )
     advice = (
-        f"without an index, put a wheel such as {_wheel_name(requirement)} into a folder, and set "
-        f"{installer.variable} to the folder"
+        "if the index lacks this version, name another one; without an index, put a wheel such as "
+        f"{_wheel_name(requirement)} into a folder, and set {installer.variable} to the folder"
     )
     if installer.name == "uv":
         advice += "; uv does not read pip's configuration"

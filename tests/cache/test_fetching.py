@@ -18,6 +18,7 @@ from hatch_wazcache.cache.engines import can_fetch, fetch, find_fetched, verify_
 from hatch_wazcache.cache.fetched_wheel import system_name
 from hatch_wazcache.cache.location import mark_as_cache
 from hatch_wazcache.cache.maintenance import prune
+from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.engine.installed import wasmtime_at
 from hatch_wazcache.errors import WazcacheError
 from tests.support.disks import mounted
@@ -297,6 +298,24 @@ def test_a_folder_that_others_can_write_is_not_used(uv: Installers, engines: Pat
     assert find_fetched(engines, FOR_48) is None
     with pytest.raises(WazcacheError, match=r"can be written by others .*WAZCACHE_TRUST_DIR"):
         fetch(engines, FOR_48, NEED)
+
+
+@as_root
+def test_a_file_of_another_user_is_trusted_only_if_he_can_replace_the_project(
+    uv: Installers, engines: Path, tmp_path: Path
+):
+    wheel(uv.links)
+    folder = fetch(engines, FOR_48, NEED)
+    os.chown(folder / LIBRARY, 12345, -1)
+    project = tmp_path / "project"
+    project.mkdir()
+    root = engines.parent
+    assert "belongs to another user" in str(verify_fetched(folder, Trust(root, project)))
+    os.chown(project, 12345, -1)
+    assert verify_fetched(folder, Trust(root, project)) is None
+    assert "belongs to another user" in str(verify_fetched(folder))
+    assert fetch(engines, FOR_48, NEED) == folder
+    assert (folder / LIBRARY).stat().st_uid == 0
 
 
 # what cannot be fetched
