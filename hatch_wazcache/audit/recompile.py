@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.audit.audit_wheel import AuditResult
     from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.compile.compilers import WasmtimeCli
     from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.formats.artifact import ArtifactHeader
     from hatch_wazcache.report import Report
@@ -204,12 +205,16 @@ class Recompiler:
         """Compile the jobs that no earlier wheel had; return what cannot be compiled, and why."""
         problems: list[Finding] = []
         missing = [job for job in jobs if job.key.digest not in self._entries]
-        needing = [job for job in missing if job.needs_wasmtime_cli]
-        try:
-            wasmtime_clis = self._wasmtime_clis.checked(needing)
-        except WazcacheError as error:
-            problems = [Finding(job.label, str(error)) for job in needing]
-            wasmtime_clis, missing = {}, [job for job in missing if not job.needs_wasmtime_cli]
+        wasmtime_clis: dict[str, WasmtimeCli] = {}
+        for version in sorted({job.compiled_by for job in missing if job.needs_wasmtime_cli}):
+            needing = [
+                job for job in missing if job.needs_wasmtime_cli and job.compiled_by == version
+            ]
+            try:
+                wasmtime_clis |= self._wasmtime_clis.checked(needing)
+            except WazcacheError as error:
+                problems += [Finding(job.label, str(error)) for job in needing]
+                missing = [job for job in missing if job not in needing]
         try:
             make_entries(
                 missing,

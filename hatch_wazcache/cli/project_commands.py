@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hatch_wazcache.cache.items import EntryItem
+    from hatch_wazcache.cache.key import ArtifactKey
     from hatch_wazcache.cache.search import Difference
     from hatch_wazcache.packing.plan import Artifact, Asset, Plan
     from hatch_wazcache.report import Report
@@ -99,10 +101,11 @@ class _Verdict:
 
     def __init__(self, artifact: Artifact, items: Sequence[EntryItem]) -> None:
         self._artifact = artifact
-        self._item = next((item for item in items if item.key == artifact.key.digest), None)
+        self._key = _key(artifact, items)
+        self._item = next((item for item in items if item.key == self._key.digest), None)
         self._problem = self._broken()
         self.is_hit = self._item is not None and self._problem is None
-        self._inputs = artifact.key.inputs()
+        self._inputs = self._key.inputs()
         others = [item for item in items if item != self._item]
         self._nearest = search.nearest(others, self._inputs)
         self._unlike: list[Difference] = []
@@ -130,7 +133,7 @@ class _Verdict:
         return {
             "profile": self._artifact.profile.name,
             "target": self._artifact.system.name,
-            "key": self._artifact.key.digest,
+            "key": self._key.digest,
             "hit": self.is_hit,
             "problem": self._problem,
             "inputs": self._inputs,
@@ -138,12 +141,14 @@ class _Verdict:
         }
 
     def lines(self) -> list[str]:
-        label, key = self._artifact.job.label, self._artifact.key.digest[: search.SHORT]
+        label, key = self._artifact.job.label, self._key.digest[: search.SHORT]
         if self._item is not None and self._problem is None:
             entry = self._item.read()
             size, saved = size_text(entry.size), time_text(entry.seconds)
             used = ago_text(self._item.used)
-            return [f"{label}: hit: {key}, {size}, saves {saved}, used {used}"]
+            version = self._key.engine
+            by_cli = "" if self._key == self._artifact.key else f" by the wasmtime CLI {version}"
+            return [f"{label}: hit{by_cli}: {key}, {size}, saves {saved}, used {used}"]
         if self._problem is not None:
             return [f"{label}: miss: the entry is broken: {self._problem}"]
         if self._nearest is None:
@@ -153,6 +158,19 @@ class _Verdict:
             f"{label}: miss: {key}; the nearest entry, {nearest}, differs in",
             *(f"  {unlike.name}: {_values(unlike)}" for unlike in self._unlike),
         ]
+
+
+def _key(artifact: Artifact, items: Sequence[EntryItem]) -> ArtifactKey:
+    """Return the key of an artifact; with the version of another wasmtime CLI, if one made it."""
+    keys = {item.key for item in items}
+    major = f"{artifact.engine.major}."
+    versions = {item.engine for item in items if item.engine and item.engine.startswith(major)}
+    if artifact.key.digest not in keys and artifact.job.needs_wasmtime_cli:
+        for version in sorted(versions):
+            key = replace(artifact.key, engine=version)
+            if key.digest in keys:
+                return key
+    return artifact.key
 
 
 def _values(unlike: Difference) -> str:

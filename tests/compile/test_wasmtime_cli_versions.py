@@ -13,6 +13,7 @@ import pytest
 from hatch_wazcache.engine.targets import SYSTEMS, native_system
 from tests.support.audits import run
 from tests.support.cli_wheels import cli_wheel, only
+from tests.support.commands import run as command
 from tests.support.projects import Built, Project
 from tests.support.wasm import ANSWER
 
@@ -248,6 +249,8 @@ def test_a_patch_release_is_named_in_the_key_the_manifest_and_the_audit(
     }
     again = cross.build(WAZCACHE_WASMTIME=str(tools))
     assert "0 compiled, 1 found" in again.output
+    told = command(cross, "why", "a.wasm").stdout
+    assert told.startswith("demo/a.wasm: hit by the wasmtime CLI 48.0.1: ")
     done = run("audit", "--recompile", "--compiler", tools, built.wheel)
     assert "1 compiled again: 0 findings" in done.stdout
     releases.write(tools / "wasmtime", "48.0.0")

@@ -60,3 +60,19 @@ def test_a_build_makes_the_wheels_of_all_targets(
     environment["WAZCACHE_DIR"] = str(project.cache)
     audited = run(*words, python=project.python, **environment)
     assert "6 compiled again: 0 findings" in audited.stdout, audited.stdout + audited.stderr
+
+
+def test_each_of_several_engines_has_a_wasmtime_cli_of_its_own(project: Project):
+    project.requires("wasmtime>=47,<50")
+    project.append('engines = ["47", "48", "49"]\ncompiler = "pypi"\n')
+    project.environment = {"UV": str(Path(sys.executable).with_name("uv"))}
+    for said in ("3 compiled, 0 found", "0 compiled, 3 found"):
+        built = project.build(WAZCACHE_TARGET=FOREIGN)
+        assert built.status == 0, built.output
+        assert said in built.output
+    manifest = json.loads(built.read("demo/_wazcache.json"))
+    versions = [one["wasmtime"] for one in manifest["assets"]["a.wasm"]["artifacts"]]
+    assert versions == ["49.0.0", "48.0.0", "47.0.3"]
+    words = ["audit", "--recompile", "--compiler", "pypi", built.wheel]
+    audited = run(*words, WAZCACHE_DIR=str(project.cache), **project.environment)
+    assert "3 compiled again: 0 findings" in audited.stdout, audited.stdout + audited.stderr
