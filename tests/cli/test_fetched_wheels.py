@@ -13,8 +13,7 @@ from packaging.requirements import Requirement
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.fetched_wheel import system_name
 from hatch_wazcache.cache.statistics import BuildStatistics, record
-from tests.cli.test_cache_commands import tree
-from tests.support.commands import answer, entries, refused, run, said
+from tests.support.commands import answer, entries, refused, run, said, tree
 from tests.support.fetching import FILES, LIBRARY, Installers, wheel
 from tests.support.projects import Project
 from tests.support.wasm import tiny

@@ -75,6 +75,12 @@ def artifacts(project: Project) -> list[Path]:
     return sorted(project.cache.glob("wasmtime-*/*.zip"))
 
 
+def tree(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Return the files of a folder with their time stamps."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
 def break_(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-2000] ^= 1
