@@ -811,7 +811,7 @@ def _why_none() -> str:
     name = companion["name"]
     version = _version_of(name)
     if version is None:
-        return f"{name} is not installed, which has the artifacts"
+        return f"{name}, which has the artifacts, is not installed"
     if version == "0":
         wasmtime = _installed_wasmtime() or _version_of("wasmtime")
         fits = f"fits this package, {_system()} and wasmtime {wasmtime}"

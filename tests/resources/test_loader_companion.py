@@ -171,7 +171,7 @@ def test_of_two_companions_the_one_that_fits_is_taken(own_site: Path, tmp_path: 
 def test_no_companion_is_silent_and_status_names_it(own_site: Path):
     split(own_site)
     shutil.rmtree(own_site / FOLDER)
-    reason = "demo-wasmtime is not installed, which has the artifacts"
+    reason = "demo-wasmtime, which has the artifacts, is not installed"
     expected = ["42 42", "", reason, f"answer.wasm is not precompiled (strict): {reason}"]
     assert run(FALL_BACK, own_site) == expected
     (own_site / FOLDER / "demo/__pycache__").mkdir(parents=True)  # an uninstalled one
@@ -322,7 +322,7 @@ def test_an_import_system_that_fails_does_not_break_the_loader(own_site: Path, b
     split(own_site)
     shutil.rmtree(own_site / FOLDER)
     code = f"import sys\n{broken}\n{REASON}\nsys.meta_path[:] = []"
-    assert run(code, own_site) == ["demo-wasmtime is not installed, which has the artifacts"]
+    assert run(code, own_site) == ["demo-wasmtime, which has the artifacts, is not installed"]
 
 
 def test_a_companion_of_an_editable_package_is_refused_once_the_wasm_changes(own_site: Path):
