@@ -11,7 +11,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.audit.finding import Finding, Note
-from hatch_wazcache.engine.requirements import PYTHONS, admits_major, marker_environment
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.project.config import fitting_cpus
 
@@ -188,16 +187,10 @@ def _missing(
 
 def _admits(package: AuditResult, major: int, systems: Iterable[str]) -> bool:
     """Say whether a package's requirements admit a major version of wasmtime on some system."""
-    requirements = package.requirements
-    if requirements is None or not requirements.wasmtime.lines:
+    if package.requirements is None:
         return True
     try:
-        return any(
-            admits_major(lines, major)
-            for system in systems
-            for python in PYTHONS
-            for lines in requirements.wasmtime.on(marker_environment(SYSTEMS[system], python))
-        )
+        return package.requirements.wasmtime.admits(major, [SYSTEMS[name] for name in systems])
     except ValueError:  # the audit of the package reports it
         return True
 

@@ -44,6 +44,19 @@ class WasmtimeRequirements(NamedTuple):
         admitted = SpecifierSet(self.python)
         return any(admitted.contains(f"{version}.{patch}") for patch in (0, 99))
 
+    def admits(self, major: int, systems: Iterable[System]) -> bool:
+        """Say whether users of some of these systems can have a major version of wasmtime.
+
+        Raises:
+            ValueError: a marker compares what cannot be compared.
+        """
+        return not self.lines or any(
+            admits_major(lines, major)
+            for system in systems
+            for python in PYTHONS
+            for lines in self.on(marker_environment(system, python))
+        )
+
     def on(self, environment: Mapping[str, str]) -> list[list[Requirement]]:
         """Return the requirements that count in an environment.
 

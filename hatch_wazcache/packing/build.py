@@ -16,7 +16,7 @@ from hatch_wazcache.project.engine_check import check_engine, contradiction
 from hatch_wazcache.resources import loader_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
     from hatch_wazcache.engine.targets import Target
@@ -53,7 +53,7 @@ class Build:
         """The texts about the engine that were shown."""
         has_own = target.systems and not project.config.wheel_engines
         self._wasmtime = installed_wasmtime() if has_own else None
-        self._check_requirement(target)
+        self._check_requirement(target, project.config.wheel_engines)
         if not target.systems and project.config.wanted is None and first is None:
             self._explain_missing_artifacts()
         if first is None and (warning := project.check_python()):
@@ -79,12 +79,26 @@ class Build:
                 "artifacts"
             )
 
-    def _check_requirement(self, target: Target) -> None:
-        """Check that the users of a target get the wasmtime of this build; show each text once."""
+    def check_companions(self, targets: Iterable[Target]) -> None:
+        """Check that the users of each companion can have its wasmtime; show each text once.
+
+        Raises:
+            WazcacheError: no user of a target can have one of the engines.
+        """
+        for target in targets:
+            self._check_requirement(target, self.project.config.engines)
+
+    def _check_requirement(self, target: Target, engines: Sequence[str]) -> None:
+        """Check that the users of a target get the wasmtime of this build; show each text once.
+
+        Args:
+            target: the target of a wheel.
+            engines: the requirements of the option `engines`; empty for the installed wasmtime.
+        """
         if not target.systems:
             return
         project = self.project
-        if self._wasmtime is None and not project.config.wheel_engines:
+        if self._wasmtime is None and not engines:
             self._wasmtime = installed_wasmtime()  # the first target has no artifacts
         warnings, lines = _engine_warnings(project, self._wasmtime, target)
         problem = None
@@ -116,7 +130,7 @@ class Build:
         """
         self._targets += later
         for target in later:
-            self._check_requirement(target)
+            self._check_requirement(target, self.project.config.wheel_engines)
         plans = [self.plan, *map(self._plan, later)]
         jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
         if self.project.config.keep_wasm:

@@ -115,6 +115,7 @@ def make_companions(
             cannot be written.
     """
     about = companion_of(wheel)
+    _check_engines(wheel, engines, targets)
     sources = [_source(wheel, manifest, about.folder) for manifest in wheel.manifests]
     companions = [
         _Companion(engine, target, _plan(wheel, sources, engine, target, about.cpu))
@@ -134,6 +135,30 @@ def make_companions(
         raise WazcacheError(
             f"{error.filename or directory}: cannot be written: {error.strerror or error}"
         ) from error
+
+
+def _check_engines(
+    wheel: FinishedWheel, engines: Sequence[Engine], targets: Sequence[Target]
+) -> None:
+    """Refuse an engine that no user of the package can have: nothing would install its companion.
+
+    Raises:
+        WazcacheError: there is such an engine.
+    """
+    systems = [system for target in targets for system in target.systems]
+    for engine in engines:
+        try:
+            admitted = wheel.wasmtime.admits(engine.major, systems)
+        except ValueError as error:
+            raise WazcacheError(
+                f"{wheel.path}: has a requirement that cannot be evaluated ({error})"
+            ) from error
+        if not admitted and systems:
+            lines = ", ".join(dict.fromkeys(map(str, wheel.wasmtime.lines)))
+            raise WazcacheError(
+                f"{wheel.path}: requires {lines}, so no installer would choose its companion for "
+                f"wasmtime {engine.major}; leave that version out"
+            )
 
 
 def say_what_to_publish(made: Sequence[Path], report: Report) -> None:

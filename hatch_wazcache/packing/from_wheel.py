@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from hatch_wazcache.engine.requirements import WasmtimeRequirements
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.util.temporary_files import write_file
@@ -110,6 +112,22 @@ class FinishedWheel:
         """The time stamp of the first manifest: when the wheel was built, or a fixed time."""
         path = self.manifests[0].path
         return next(info.date_time for info in self._reader.infos if info.filename == path)
+
+    @cached_property
+    def wasmtime(self) -> WasmtimeRequirements:
+        """The requirements on wasmtime in METADATA.
+
+        Raises:
+            WazcacheError: METADATA has a requirement that is not valid.
+        """
+        try:
+            lines = map(Requirement, self.fields.get("requires-dist", []))
+            own = tuple(line for line in lines if canonicalize_name(line.name) == "wasmtime")
+        except (InvalidRequirement, RecursionError) as error:
+            raise WazcacheError(
+                f"{self.path}: {self._info}/METADATA: has a line that is not valid ({error})"
+            ) from error
+        return WasmtimeRequirements(own, tuple(self.fields.get("provides-extra", [])))
 
     def unpack(self, manifest: Manifest, asset: ManifestAsset) -> tuple[Path, Wasm]:
         """Unpack an asset.

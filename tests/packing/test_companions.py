@@ -203,6 +203,14 @@ def test_where_a_companion_cannot_be_made_there_is_no_package_either(owner: Proj
     assert "the wasmtime CLI is needed for the target aarch64-macos" in output
 
 
+def test_an_engine_that_no_user_can_have_is_refused(owner: Project):
+    text = (owner.root / "pyproject.toml").read_text("utf-8")
+    owner.write("pyproject.toml", text.replace("wasmtime>=44", "wasmtime>=49"))
+    output = fails(owner)
+    assert "tool.hatch.build.hooks.wazcache.engines[0]: users of x86_64-linux cannot have" in output
+    assert "leave 48 out of engines, or admit it" in output
+
+
 def test_the_package_of_an_earlier_build_stays_where_a_companion_cannot_be_made(owner: Project):
     before = build(owner)[PACKAGE].wheel
     whole = before.read_bytes()
@@ -453,6 +461,16 @@ def test_a_folder_that_cannot_be_written_is_one_message(owner: Project):
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"hatch-wazcache: {file / 'made'}: cannot be written")
+
+
+def test_an_engine_that_the_package_does_not_admit_is_refused(
+    wheel: Wheel, owner: Project, tmp_path: Path
+):
+    name = f"{wheel.info}/METADATA"
+    wheel.members[name] = wheel.members[name].replace(b"wasmtime>=44", b"wasmtime<48,>=44")
+    message = refusal(owner, wheel.write(tmp_path))
+    assert "requires wasmtime<48,>=44, so no installer would choose its companion for" in message
+    assert "wasmtime 48; leave that version out" in message
 
 
 @as_root

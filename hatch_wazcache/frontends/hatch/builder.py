@@ -176,6 +176,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         from hatch_wazcache.packing.companions import make_companions, say_what_to_publish
         from hatch_wazcache.packing.from_wheel import FinishedWheel
 
+        build.check_companions(targets)
         engines, final = build.entries.find_engines(config.engines), directory / path.name
         with FinishedWheel(path) as wheel:
             companions = make_companions(
