@@ -257,13 +257,13 @@ def _fall_back(
     Raises:
         OSError: the `.wasm` cannot be read.
     """
-    from _thread import allocate_lock
+    from threading import RLock
 
     wasm = _read(asset["wasm"]) if _has_changed(asset) else None
     digest = _sha256(wasm) if wasm else asset["sha256"]
     compiled = _compiled_with(engine_)
     # A forked child has another process number, so it never waits for a lock of its parent.
-    with _locks.setdefault((os.getpid(), digest), allocate_lock()):
+    with _locks.setdefault((os.getpid(), digest), RLock()):
         loaded = compiled.get((digest, kind))
         if loaded is not None and not _is_closed(loaded):
             return loaded
@@ -430,9 +430,21 @@ def _kept_folder() -> str:
     if not os.path.isabs(folder):
         raise OSError("there is no home directory")
     _check_writers(folder)  # before a folder is made in another user's
-    os.makedirs(folder, 0o700, exist_ok=True)
+    _make_private(folder)
     _check_writers(folder)
     return folder
+
+
+def _make_private(folder: str) -> None:
+    """Make a folder, and those above it, for this user alone, whatever the umask."""
+    if os.path.isdir(folder):
+        return
+    _make_private(os.path.dirname(folder))
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(folder):  # no other process has made it
+            raise
 
 
 def _check_writers(folder: str) -> None:
@@ -506,7 +518,9 @@ def _keep(name: str, path: str, code: bytes) -> None:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        _not_kept(name, f"{error}")
+        # On Windows nothing replaces a file that another process has kept meanwhile, and loaded.
+        if sys.platform != "win32" or not os.path.isfile(path):
+            _not_kept(name, str(error))
     finally:
         if temporary:
             _remove(temporary)

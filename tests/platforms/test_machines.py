@@ -95,12 +95,15 @@ def test_the_artifact_of_another_platform_is_refused_and_the_wasm_compiled(
     own = site / "gofmt" / f"gofmt.{machine.target}.cwasm"
     foreign = unpack(machines.wheel_for(other, wheels), tmp_path / other)
     shutil.copy(foreign / "gofmt" / f"gofmt.{other}.cwasm", own)
-    formatted, precompiled, artifact, reason, said = ask(machine, FORMAT, site, tmp_path)
+    cache = {"XDG_CACHE_HOME": machine.path(tmp_path / "cache")}
+    formatted, precompiled, artifact, reason, said = ask(machine, FORMAT, site, tmp_path, **cache)
     assert formatted == FORMATTED
     assert (precompiled, artifact) == (False, None)
     assert f"{own.name}: " in reason
     assert len(said) == 1
     assert "gofmt.wasm is compiled now, which takes time" in said[0]
+    formatted, *_, said = ask(machine, FORMAT, site, tmp_path, **cache)
+    assert (formatted, said) == (FORMATTED, []), "the first start has kept what it compiled"
 
 
 def test_wheels_of_other_platforms_have_nothing_for_this_one(

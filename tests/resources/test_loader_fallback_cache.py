@@ -65,10 +65,12 @@ def test_an_artifact_that_loads_touches_no_cache_and_imports_nothing_for_it(
     assert not any(tmp_path.rglob("*"))
 
 
-def test_the_file_is_private_whatever_the_umask(site: Path, tmp_path: Path):
-    load(site, tmp_path, f"import os; os.umask(0o022)\n{LOAD_AND_SHOW_WARNINGS}")
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_file_and_folders_are_private_whatever_the_umask(umask: int, site: Path, tmp_path: Path):
+    load(site, tmp_path, f"import os; os.umask({umask})\n{LOAD_AND_SHOW_WARNINGS}")
     (file,) = kept(tmp_path)
-    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert {folder.stat().st_mode & 0o777 for folder in (file.parent, file.parents[1])} == {0o700}
 
 
 @pytest.mark.parametrize("other", ["44.0.0", "50.0.1"])
@@ -258,7 +260,7 @@ def test_a_link_of_this_user_is_followed(site: Path, tmp_path: Path):
 
 
 HOMES = {
-    "no folder": ({"HOME": os.devnull, "XDG_CACHE_HOME": ""}, "Not a directory"),
+    "no folder": ({"HOME": os.devnull, "XDG_CACHE_HOME": ""}, "File exists"),
     "a path that is too long": ({"XDG_CACHE_HOME": "/" + "x" * 5000}, "File name too long"),
     "a relative one, and a home that is none": (
         {"HOME": "nowhere", "XDG_CACHE_HOME": "cache"},
