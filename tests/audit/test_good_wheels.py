@@ -62,7 +62,7 @@ def test_a_good_wheel_of_every_kind_has_no_finding_compiled_again_or_not(
     done = run("audit", "--recompile", built.wheel)
     if "keep-wasm" in options:
         assert done.returncode == 1
-        assert f"{ARTIFACT}: its .wasm is not in the wheel" in done.stderr
+        assert f"{ARTIFACT}: the .wasm of a.wasm is not in the wheel" in done.stderr
     else:
         assert done.returncode == 0, done.stderr
         assert done.stdout.endswith("compiled again: 0 findings\n")
