@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_artifact", "check_asset", "read_headers"]
 
-# The settings that the artifacts of every wasmtime name: Cranelift's flag, and its value without
-# the setting. wasmtime does not check these when it loads an artifact.
-_FLAGS = {
-    "cranelift-debug-verifier": ("enable_verifier", False),
-    "cranelift-nan-canonicalization": ("enable_nan_canonicalization", False),
-    "cranelift-opt-level": ("opt_level", "speed"),
-    "native-unwind-info": ("unwind_info", True),
-}
-
 
 def read_headers(
     wheel: WheelReader, manifests: Iterable[Manifest]
@@ -150,17 +141,11 @@ def _compare_cpu(header: ArtifactHeader, artifact: ManifestArtifact) -> Iterator
 def _compare_settings(
     header: ArtifactHeader, settings: Mapping[str, SettingValue], profile: str
 ) -> Iterator[tuple[str, str]]:
-    in_header = {
-        name: (header.flags.get(flag), default) for name, (flag, default) in _FLAGS.items()
-    }
-    in_header["address-map"] = header.address_map, True
-    for name, (value, default) in in_header.items():
-        listed = settings.get(name, default)
-        if value not in (None, listed):
-            yield (
-                f"is compiled with {name} = {json.dumps(value)}",
-                f"{json.dumps(listed)} (profile {profile})",
-            )
+    for name, found, listed in header.differing_settings(settings):
+        yield (
+            f"is compiled with {name} = {json.dumps(found)}",
+            f"{json.dumps(listed)} (profile {profile})",
+        )
 
 
 def _flags(uses: str, flags: frozenset[str]) -> str:

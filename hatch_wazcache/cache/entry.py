@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from hatch_wazcache.cache.key import digest_of
 from hatch_wazcache.formats.zip_members import LOCAL_HEADER, Deflated, add_compressed
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def read_entry(path: Path, key: str) -> Entry:
         key: the key that it must have.
 
     Raises:
-        BrokenEntryError: it is not an entry, or has another key.
+        BrokenEntryError: it is not an entry, or has another key or other inputs; or it is the
+            entry of a `.wasm`, and its data has another digest than that.
         FileNotFoundError: there is no such file.
         OSError: it cannot be read.
     """
@@ -209,6 +211,10 @@ def read_entry(path: Path, key: str) -> Entry:
         raise BrokenEntryError(f"{path} is not an entry: {error}") from error
     if entry.key != key:
         raise BrokenEntryError(f"{path} is the entry of another key, {entry.key}")
+    if digest_of(entry.inputs) != key:
+        raise BrokenEntryError(f"{path} has the inputs of another key")
+    if "engine" not in entry.inputs and entry.inputs.get("wasm") != entry.sha256:
+        raise BrokenEntryError(f"{path} is the entry of another .wasm, {entry.sha256}")
     if entry.stream_offset + entry.stream_size > size:
         raise BrokenEntryError(f"{path} is cut short")
     return entry

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.cache.artifact_check import artifact_problem
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
 from hatch_wazcache.cache.fetched_wheel import FetchedWheel, fetched_wheels, move_aside
 
@@ -89,12 +90,13 @@ class EntryItem(Item):
     def problem(self, trust: Trust) -> str | None:
         del trust  # `CacheDirectory` checks it for each entry that it finds
         try:
-            self.read().verify()
+            entry = self.read()
+            entry.verify()
+            return None if self.engine is None else artifact_problem(entry)
         except FileNotFoundError:
             return None
         except (BrokenEntryError, OSError) as error:
             return str(error) if os.path.lexists(self.path) else None
-        return None
 
     def remove(self) -> bool:
         """Remove the file, or an empty folder of this name; say whether it is gone."""

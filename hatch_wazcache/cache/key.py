@@ -13,7 +13,7 @@ from hatch_wazcache.formats.zip_members import KEPT_BY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ArtifactKey", "SourceKey"]
+__all__ = ["ArtifactKey", "SourceKey", "digest_of"]
 
 _SCHEMA = 1
 """Raise it by one when older entries must become misses."""
@@ -50,7 +50,7 @@ class ArtifactKey:
 
     @cached_property
     def digest(self) -> str:
-        return _digest(self.inputs())
+        return digest_of(self.inputs())
 
     @property
     def compiler_triple(self) -> str | None:
@@ -85,13 +85,14 @@ class SourceKey:
 
     @cached_property
     def digest(self) -> str:
-        return _digest(self.inputs())
+        return digest_of(self.inputs())
 
     def inputs(self) -> dict[str, object]:
         """Return the inputs of the digest, as an entry stores them."""
         return {"schema": _SCHEMA, "wasm": self.wasm, "deflate": KEPT_BY}
 
 
-def _digest(inputs: Mapping[str, object]) -> str:
+def digest_of(inputs: Mapping[str, object]) -> str:
+    """Return the digest of a key's inputs, hexadecimal."""
     text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from hatch_wazcache.formats.sections import Kind
@@ -41,6 +41,17 @@ _MOST_SECTIONS = 1000
 _LARGEST_SECTION = 1 << 16
 
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "macosx": "macos", "windows": "windows"}
+
+
+# The settings that the artifacts of every wasmtime name: Cranelift's flag, and its value without
+# the setting. wasmtime does not check these when it loads an artifact.
+_SETTINGS: dict[str, tuple[str, FlagValue]] = {
+    "cranelift-debug-verifier": ("enable_verifier", False),
+    "cranelift-nan-canonicalization": ("enable_nan_canonicalization", False),
+    "cranelift-opt-level": ("opt_level", "speed"),
+    "native-unwind-info": ("unwind_info", True),
+    "address-map": ("", True),
+}
 
 
 class BrokenArtifactError(Exception):
@@ -72,6 +83,20 @@ class ArtifactHeader(NamedTuple):
     def cpu_flags(self) -> frozenset[str]:
         """Cranelift's names of the CPU features that it uses."""
         return frozenset(name for name, value in self.flags.items() if name[:4] == "has_" and value)
+
+    def differing_settings(
+        self, settings: Mapping[str, FlagValue]
+    ) -> Iterator[tuple[str, FlagValue, FlagValue]]:
+        """Yield each named setting that differs: its name, its value here, and its value there.
+
+        Args:
+            settings: the settings that the compiler got, by their names in the options.
+        """
+        for name, (flag, default) in _SETTINGS.items():
+            value = self.address_map if name == "address-map" else self.flags.get(flag)
+            listed = settings.get(name, default)
+            if value not in (None, listed):
+                yield name, value, listed
 
     def made_by(self, engine: str) -> bool:
         """Say whether an engine of this version may have made it, by its major version."""

@@ -14,6 +14,7 @@ import pytest
 
 from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache.entry import write_entry
+from hatch_wazcache.cache.key import digest_of
 from tests.support.commands import answer, artifacts, break_, entries, refused, run, said, tree
 from tests.support.marks import NO_MOUNT, as_root
 from tests.support.projects import Project
@@ -130,15 +131,21 @@ def test_an_ambiguous_or_unknown_key_names_the_candidates(filled: Project):
 
 
 @pytest.mark.parametrize(
-    "inputs", [{"x": "y"}, {}, {"wasm": 3, "cpu": [1], "settings": "x", "strip": 7}]
+    "inputs",
+    [
+        {"engine": [], "x": "y"},
+        {"engine": "48.0.0"},
+        {"engine": 3, "wasm": 3, "cpu": [1], "settings": "x", "strip": 7},
+    ],
 )
 def test_odd_inputs_of_an_entry_end_in_no_traceback(filled: Project, inputs: dict[str, object]):
-    path = artifacts(filled)[0]
-    key = path.stem
+    key = digest_of(inputs)
+    path = artifacts(filled)[0].with_name(f"{key}.zip")
     with path.open("wb") as file:
         write_entry(file, key, inputs, "artifact.cwasm", b"data", 1.0)
-    for words in (["list"], ["show", key], ["why", "a.wasm"], ["clear", "--dry-run"], ["verify"]):
+    for words in (["list"], ["show", key], ["why", "a.wasm"], ["clear", "--dry-run"]):
         said(filled, *words)
+    assert path.name in said(filled, "verify", status=3)
 
 
 def test_show_of_a_broken_entry(filled: Project):

@@ -16,6 +16,7 @@ import pytest
 
 from hatch_wazcache.cache import statistics
 from hatch_wazcache.cache.entry import read_entry, write_entry
+from hatch_wazcache.cache.key import digest_of
 from hatch_wazcache.util.terminal import printable
 from tests.support.commands import QUICK, answer, entries, run, said
 from tests.support.paths import ROOT
@@ -209,6 +210,7 @@ def test_control_characters_in_the_cache_never_reach_the_terminal(filled: Projec
     entry = next(filled.cache.glob("wasmtime-*/*.zip"))
     planted = read_entry(entry, entry.stem)
     inputs = {**planted.inputs, "cpu": ESCAPE, "settings": {ESCAPE: ESCAPE}}
+    entry = entry.with_name(f"{digest_of(inputs)}.zip")
     with entry.open("wb") as file:
         write_entry(file, entry.stem, inputs, "artifact.cwasm", b"data", 1.0)
     build = statistics.BuildStatistics(time.time(), ESCAPE, 1, 0, 0.5, 0.0, (entry.stem,))

@@ -43,6 +43,7 @@ from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry, writ
 from hatch_wazcache.cache.key import ArtifactKey, SourceKey
 from hatch_wazcache.formats.zip_members import Deflated
 from hatch_wazcache.util import temporary_files
+from tests.support.entries import artifact_of
 
 CHUNK = 1 << 20
 SLACK = 1 << 14
@@ -52,14 +53,18 @@ TICK = 0.1
 SLOW = 5.0
 """Seconds that no single file may take, on a busy machine too."""
 
-KEYS = [
-    SourceKey("0" * 64),
-    SourceKey("1" * 64),
-    ArtifactKey("0" * 64, "48.0.0", "x86_64-linux", "t", "baseline", (), {}),
-    ArtifactKey("0" * 64, "48.0.0", "x86_64-linux", "t", "baseline", (), {"consume-fuel": True}),
-    ArtifactKey("0" * 64, "50.0.0", "aarch64-linux", "t", "baseline", (), {}),
+SOURCES = [b"", b"x"]
+GNU = "x86_64-unknown-linux-gnu"
+ARM = "aarch64-unknown-linux-gnu"
+KEYS: list[SourceKey | ArtifactKey] = [
+    *(SourceKey(hashlib.sha256(source).hexdigest()) for source in SOURCES),
+    ArtifactKey("0" * 64, "48.0.0", "x86_64-linux", GNU, "baseline", (), {}),
+    ArtifactKey("0" * 64, "48.0.0", "x86_64-linux", GNU, "baseline", (), {"consume-fuel": True}),
+    ArtifactKey("0" * 64, "50.0.0", "aarch64-linux", ARM, "baseline", (), {}),
 ]
-DATA = [b"", b"x", os.urandom(3000) + bytes(3000), b"wasm" * 20_000, os.urandom(70_000)]
+CODE = [os.urandom(3000) + bytes(3000), b"wasm" * 20_000, os.urandom(70_000)]
+DATA = SOURCES + [artifact_of(key, code) for key, code in zip(KEYS[2:], CODE, strict=True)]
+INPUTS = {key.digest: key.inputs() for key in KEYS}
 
 
 def entry_of(number: int) -> bytes:
@@ -70,7 +75,7 @@ def entry_of(number: int) -> bytes:
 
 
 ENTRIES = [entry_of(number) for number in range(len(KEYS))]
-STREAMS = [Deflated.of(data).compressed for data in DATA]
+STREAMS = [Deflated.of(data, to_keep=True).compressed for data in DATA]
 
 
 def signed(fields: str) -> bytes:
@@ -82,7 +87,7 @@ def describe(key: str, data: bytes, stream: bytes, **others: object) -> dict[str
     """Say of an entry what its `entry.json` says, but for what is given otherwise."""
     return {
         "key": key,
-        "inputs": {},
+        "inputs": INPUTS[key],
         "name": "artifact.cwasm",
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),

