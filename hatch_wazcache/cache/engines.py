@@ -214,7 +214,9 @@ def _fetch(
         ) from error
     what = f"{wheel.name} {wheel.version}"
     if problem := _unfit(unpacked, wheel.name, wheel.version, wheel.requires_python, requirement):
-        raise WazcacheError(f"{need} {installer.name} has fetched {what}, which {problem}")
+        raise WazcacheError(
+            f"{need} {installer.name} has fetched {what}, which {problem}; name another version"
+        )
     _set_modes(unpacked, wheel.name)
     final = unpacked.with_name(folder_name(wheel.name, wheel.version, system_name()))
     if final.is_dir() and not final.is_symlink():
@@ -255,7 +257,7 @@ def _unfit(
     if not (unpacked / main_file(name)).is_file():
         return (
             f"has no {main_file(name)}: there is no wheel of this version for "
-            f"{system_name().replace('_musl', ' with musl')}; choose another version"
+            f"{system_name().replace('_musl', ' with musl')}"
         )
     return None
 

@@ -563,6 +563,23 @@ def test_a_wheel_that_the_cache_cannot_store_lasts_for_the_build(
     assert warnings == [f"the cache {root} cannot be written: {reason}; new artifacts are not kept"]
 
 
+@as_root
+def test_a_wheel_for_which_there_is_no_room_is_one_message(uv: Installers, tmp_path: Path):
+    wheel(uv.links, files={**FILES, LIBRARY: b"\x0048.0.0\0" + bytes(1 << 20)})
+    full = tmp_path / "full"
+    with mounted(full, "size=300k"):
+        done = subprocess.run(
+            [sys.executable, "-c", FETCH, full / "cache"],
+            env={**os.environ, "TMPDIR": str(full)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        ours = ("CACHEDIR.TAG", ".gitignore", "lock", "engines/.lock")
+        assert names(full) <= {f"cache/{name}" for name in ours}
+    line = done.stderr.splitlines()[-1]
+    assert f"{FOR_48} is needed for a test, but there is no room for it: " in line
+    assert line.endswith(": No space left on device; see TMPDIR")
+    assert len(done.stdout.splitlines()) == 1  # the warning about the cache
+
+
 def test_a_cache_that_is_not_trusted_is_not_used_for_wheels(uv: Installers, tmp_path: Path):
     wheel(uv.links)
     warnings: list[str] = []
