@@ -206,7 +206,7 @@ def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
     )
     yield from (f"note: {note}" for note in inspection.notes)
     if inspection.is_version_0:
-        yield "a companion of version 0: it stands in where no other version fits"
+        yield "version 0 of a companion: installers choose it where no other version fits"
     elif not inspection.packages:
         yield "no package in it has a manifest of hatch-wazcache"
     for package in inspection.packages:

@@ -828,8 +828,8 @@ def _why_none() -> str:
         return f"{name}, which has the artifacts, is not installed"
     if version == "0":
         wasmtime = _installed_wasmtime() or _version_of("wasmtime")
-        fits = f"fits this package, {_system()} and wasmtime {wasmtime}"
-        return f"{name} 0 is installed, which is empty; no other version {fits}"
+        fits = f"this package, {_system()} and wasmtime {wasmtime}"
+        return f"{name} 0 is installed, which is empty: the installer found none for {fits}"
     return f"{name} {version} is installed, but its files are not found"
 
 

@@ -395,7 +395,7 @@ def test_inspect_shows_what_binds_the_two(dist: Path):
     shown = run("inspect", dist / PACKAGE, dist / COMPANION, dist / VERSION_0).stdout
     assert "demo: no artifacts, loader demo/_wazcache.py, companion demo-wasmtime\n" in shown
     assert "demo_wasmtime/demo: for wasmtime 48.0.0, companion of demo 1.0\n" in shown
-    assert "a companion of version 0: it stands in where no other version fits\n" in shown
+    assert "version 0 of a companion: installers choose it where no other version fits\n" in shown
 
 
 def test_inspect_tries_the_artifacts_of_a_companion(dist: Path):

@@ -183,7 +183,7 @@ def test_the_empty_companion_is_silent_and_status_names_it(own_site: Path):
     shutil.rmtree(own_site / FOLDER)
     installed(own_site, "0")
     reason = (
-        "demo-wasmtime 0 is installed, which is empty; no other version fits this package, "
+        "demo-wasmtime 0 is installed, which is empty: the installer found none for this package, "
         f"{TARGET} and wasmtime 48.0.0"
     )
     expected = ["42 42", "", reason, f"answer.wasm is not precompiled (strict): {reason}"]

@@ -1,4 +1,4 @@
-"""The workflow docs/recipes/companions.yml makes the companions that an index lacks."""
+"""Companions from a published wheel: by the workflow docs/recipes/companions.yml, and by hand."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from tests.support.paths import ROOT
 from tests.support.projects import IsolatedProject
 
 RECIPE = (ROOT / "docs" / "recipes" / "companions.yml").read_text("utf-8")
+
+
+PAGE = (ROOT / "docs" / "wasmtime-versions.md").read_text("utf-8")
 
 
 def step(name: str) -> str:
@@ -92,6 +95,36 @@ def test_the_workflow_makes_the_companions_of_a_new_wasmtime_once(
     assert "nothing to do" in run("Compare")
     assert not output.exists()
     assert loads_precompiled(index, tmp_path / "user") == ["48.1.0.0", "True"]
+
+
+def test_the_command_says_what_the_page_shows(index: Path, own_wheel: Path, tmp_path: Path):
+    (block,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    words = ["install", "-q", "--find-links", own_wheel.parent, "hatch-wazcache"]
+    subprocess.run([venv / "bin" / "python", "-m", "pip", *words], check=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PIP_FIND_LINKS": str(index),
+        "PIP_NO_INDEX": "1",
+        "WAZCACHE_DIR": str(tmp_path / "another cache"),
+    }
+    said = ""
+    for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        said += f"$ {command}\n{done.stdout}"
+    assert alike(said.replace(str(tmp_path), "/home/me")) == alike(block)
+
+
+def alike(text: str) -> str:
+    """Take out of an output what differs from one machine to the next."""
+    text = re.sub(r".*still compiling.*\n", "", text)
+    return re.sub(r"[\d.]+ (s|MB)\b", "N", text)
 
 
 def loads_precompiled(index: Path, venv: Path) -> list[str]:
