@@ -1,8 +1,8 @@
 """Hostile wheels, for as long as you like: each is audited and described quickly, without a crash.
 
 A good wheel is changed in one place at a time: metadata, RECORD, manifest, artifact, the archive's
-own bytes, or a count that multiplies. Some are a package or its companion, which are compared. A
-failure prints the seed that repeats it.
+own bytes, or a count that multiplies. Some are a package or its companion: they are compared, or
+companions are planned. A failure prints the seed that repeats it.
 
     python tests/fuzz/fuzz_wheels.py --seconds 3600
 """
@@ -25,7 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from hatch_wazcache.audit.audit_wheel import audit_wheel
 from hatch_wazcache.audit.companion_comparison import compare_companions
 from hatch_wazcache.audit.inspection import Here, inspect_wheel
+from hatch_wazcache.engine.installed import installed_wasmtime
+from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.packing.companions import make_companions
+from hatch_wazcache.packing.from_wheel import FinishedWheel
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 from tests.support.audits import ARTIFACT, MANIFEST, artifact, asset
 from tests.support.doctored import SECTION, Wheel, sections
@@ -243,6 +247,41 @@ def try_companion(dist: Path, folder: Path, seed: int) -> str:
     return try_companion.__name__
 
 
+class _Planned:
+    """Entries that stop before the first compilation."""
+
+    def make(self, jobs: list) -> None:
+        raise WazcacheError(f"{len(jobs)} artifacts are planned")
+
+
+def try_making(dist: Path, folder: Path, seed: int) -> str:
+    """Change a package, and plan its companions.
+
+    Returns:
+        The kind of change.
+    """
+    rng = random.Random(seed)
+    (path,) = dist.glob("demo-*.whl")
+    wheel = Wheel(path)
+    binding(wheel, rng)
+    path = wheel.write(folder)
+    if rng.random() < 0.2:
+        change_archive(path, rng)
+    engines, targets = [installed_wasmtime().engine()], [native_target()]
+    message = ""
+    start = time.process_time()
+    try:
+        with FinishedWheel(path) as opened:
+            make_companions(opened, engines, targets, folder / "made", _Planned(), None)
+    except WazcacheError as error:
+        message = str(error)
+    assert 0 < len(message) < 20_000
+    assert not (folder / "made").exists()
+    seconds = time.process_time() - start
+    assert seconds < SLOW, f"{seconds:.1f} s"
+    return try_making.__name__
+
+
 def companions(folder: Path) -> Path:
     """Make a package and its companion; return their folder."""
     project = Project(folder / "project", folder / "cache")
@@ -274,10 +313,13 @@ def main() -> int:
         good, dist = good_wheel(Path(name) / "good"), companions(Path(name) / "companions")
         while time.monotonic() < end:
             try:
+                changed = Path(name) / "changed"
                 if seed % 4:
-                    tried[try_wheel(good, Path(name) / "changed", seed)] += 1
+                    tried[try_wheel(good, changed, seed)] += 1
+                elif seed % 8:
+                    tried[try_companion(dist, changed, seed)] += 1
                 else:
-                    tried[try_companion(dist, Path(name) / "changed", seed)] += 1
+                    tried[try_making(dist, changed, seed)] += 1
             except Exception:  # noqa: BLE001
                 traceback.print_exc(file=sys.stdout)
                 print(f"FAILED with --seed {seed}")
