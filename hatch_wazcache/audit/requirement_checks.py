@@ -18,7 +18,6 @@ from hatch_wazcache.engine.requirements import (
     WasmtimeRequirements,
     admits_major,
     admits_other_majors,
-    for_majors,
     for_one_major,
     marker_environment,
     place_text,
@@ -204,10 +203,13 @@ def _check_system(
             f"{major}: they never load there",
         )
     if wide and not unfit:
+        first, last = min(majors), max(majors)
         known = ", ".join(map(str, sorted(majors)))
+        has_gaps = last - first >= len(majors)
         yield Note(
             member,
             f"requires {' or '.join(wide)}, which admits other major versions than the artifacts' "
-            f"({known}): users with another one compile the .wasm themselves; build for more of "
-            f'them (options engines, companion), or require "{for_majors(majors)}" instead',
+            f"({known}): users with another one wait for the compiler at their first start; build "
+            "for more of them (options engines, companion)"
+            + ("" if has_gaps else f', or require "wasmtime>={first},<{last + 1}" instead'),
         )

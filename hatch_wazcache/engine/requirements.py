@@ -19,7 +19,6 @@ __all__ = [
     "WasmtimeRequirements",
     "admits_major",
     "admits_other_majors",
-    "for_majors",
     "for_one_major",
     "marker_environment",
     "one_major",
@@ -150,17 +149,6 @@ def one_major(requirement: Requirement) -> int | None:
 def for_one_major(major: int | None) -> str:
     """Return the requirement that admits one major version of wasmtime; None for any."""
     return "wasmtime" if major is None else f"wasmtime>={major},<{major + 1}"
-
-
-def for_majors(majors: Iterable[int]) -> str:
-    """Return the requirement that admits these major versions of wasmtime, and no others.
-
-    Where they are very far apart, it also admits those between them.
-    """
-    known = sorted(majors)
-    first, last = known[0], known[-1]
-    gaps = sorted({*range(first, last)} - {*known}) if last - first < 100 else []
-    return ",".join([f"wasmtime>={first}", *(f"!={gap}.*" for gap in gaps), f"<{last + 1}"])
 
 
 def requirements_text(requirements: Iterable[Requirement]) -> str:
