@@ -10,10 +10,10 @@
 
 A wheel holds each `.wasm` file (an asset) and artifacts of it: machine code, compiled when the
 wheel was built. `load_module` and `load_component` ask wasmtime to load an artifact for this
-system, which takes a millisecond. wasmtime itself checks version, architecture, CPU and settings.
-If this package has a companion, a distribution with artifacts only, those are tried, too.
-If it refuses every artifact, the `.wasm` is compiled here, which is slow, and a warning gives the
-reason. The compiled code is kept in the user's cache folder, so the next start is fast.
+system, which takes a millisecond. wasmtime itself checks version, architecture, CPU and nearly all
+settings. If this package has a companion, a distribution with artifacts only, those are tried, too.
+If wasmtime refuses every artifact, the `.wasm` is compiled here, which is slow, and a warning gives
+the reason. The compiled code is kept in the user's cache folder, so the next start is fast.
 
     from wasmtime import Store
     from gofmt._wazcache import engine, load_module
@@ -71,7 +71,7 @@ _EMPTY = b"\0asm\1\0\0\0"
 _TWO_FUNCTIONS = _EMPTY + b"\1\4\1\x60\0\0\3\3\2\0\0\x0a\7\2\2\0\x0b\2\0\x0b"
 
 # Filled with setdefault, which needs no lock: a lock held during a fork stays locked in the child.
-_compiled: dict[str, Any] = {}
+_compiled: dict[str, Any] = {}  # one entry, which is by engine
 _digests: dict[tuple[Any, ...], str] = {}
 _engines: dict[tuple[str, bool], Any] = {}
 _installed: dict[str, str] = {}
@@ -405,7 +405,7 @@ def _kept_file(name: str, digest: str, kind: Any, engine_: Any) -> str | None:
 
 
 def _not_kept(name: str, problem: str) -> None:
-    if _is_first("not kept", "", problem):
+    if _is_first("not kept", problem):
         _warn(
             f"the compiled code of {name} cannot be kept, so the next start compiles it again: "
             f'{problem}. With fallback="compile" nothing is kept, and there is no such warning'
@@ -517,6 +517,7 @@ def _keep(name: str, path: str, code: bytes) -> None:
             os.fsync(opened)  # a crash of the system leaves no file of zeros under the name
         os.replace(temporary, path)
         temporary = None
+        _remove_oldest(path, len(code))
     except OSError as error:
         # On Windows nothing replaces a file that another process has kept meanwhile, and loaded.
         if sys.platform != "win32" or not os.path.isfile(path):
@@ -524,25 +525,23 @@ def _keep(name: str, path: str, code: bytes) -> None:
     finally:
         if temporary:
             _remove(temporary)
-    try:
-        _remove_oldest(path)
-    except OSError:  # another process has removed something
-        pass
 
 
-def _remove_oldest(newest: str) -> None:
+def _remove_oldest(newest: str, size: int) -> None:
     """Remove what was not used for the longest time, and what killed processes left behind."""
     import time
 
     kept = []
     with os.scandir(os.path.dirname(newest)) as entries:
         for entry in entries:
-            status = entry.stat(follow_symlinks=False)
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:  # another process has removed it
+                continue
             if entry.name.endswith(".cwasm") and entry.path != newest:
                 kept.append((status.st_mtime, status.st_size, entry.path))
             elif entry.name.endswith(".tmp") and time.time() - status.st_mtime > _DAY:
                 _remove(entry.path)
-    size = os.path.getsize(newest)
     for _, bytes_, path in sorted(kept, reverse=True):
         size += bytes_
         if size > _MOST_KEPT:
