@@ -266,7 +266,8 @@ class Entries:
         # Imported here, because a build with hits only does not need them.
         from hatch_wazcache.compile.make_entries import make_entries
 
-        engines = {job.engine: self._checked(job.engine) for job in jobs if job.engine is not None}
+        distinct = {job.engine for job in jobs if job.engine is not None}
+        engines = {engine: self._checked(engine) for engine in distinct}
         jobs = [job._replace(engine=job.engine and engines[job.engine]) for job in jobs]
         needing = [job for job in jobs if job.needs_wasmtime_cli]
         wasmtime_clis = self._wasmtime_clis.checked(needing) if needing else {}

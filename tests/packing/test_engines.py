@@ -204,6 +204,22 @@ def test_compilers_write_nothing_into_a_fetched_engine(two: Project):
     assert not [*folder.rglob("*.pyc")]
 
 
+_COUNTED = """
+import hatchling.build
+from hatch_wazcache.cache import unpacked_wheel
+check = unpacked_wheel.check_unpacked
+unpacked_wheel.check_unpacked = lambda *words: print("checked") or check(*words)
+hatchling.build.build_wheel("dist")
+"""
+
+
+def test_it_is_checked_once_in_a_build_that_compiles_and_never_in_one_that_does_not(two: Project):
+    for number in range(5):
+        two.write(f"demo/m{number}.wasm", tiny(str(number)))
+    assert two.run_python("-c", _COUNTED).output.count("checked") == 1
+    assert two.run_python("-c", _COUNTED).output.count("checked") == 0
+
+
 def test_without_a_cache_an_engine_lasts_for_one_build(two: Project, tmp_path: Path):
     blocked = tmp_path / "file"
     blocked.write_text("")
