@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from hatch_wazcache.util.environment import TRUST_DIR, read_variable
 
-__all__ = ["Trust"]
+__all__ = ["Trust", "trusted_users"]
 
 
 _CALLERS = ("SUDO_UID", "DOAS_USER", "PKEXEC_UID")
@@ -120,16 +120,22 @@ def _is_trusted_by_name(root: Path) -> bool:
     return Path(os.path.realpath(root)).is_relative_to(folder)
 
 
-def _writers(project: Path | None) -> _Writers:
+def trusted_users() -> set[int]:
+    """Return the users who can run code in this process anyway; not for Windows."""
     users = {0, os.geteuid()}
-    groups: set[int] = set()
-    everybody = False
     home = os.path.expanduser("~")
     # Under sudo, the home directory may belong to the user who called it, who is not trusted.
     is_called_by_another = any(name in os.environ for name in _CALLERS)
     if not is_called_by_another and os.path.isabs(home):
         with suppress(OSError):
             users.add(os.stat(home).st_uid)
+    return users
+
+
+def _writers(project: Path | None) -> _Writers:
+    users = trusted_users()
+    groups: set[int] = set()
+    everybody = False
     for folder in (project, *_parents(project)) if project else ():
         status = folder.stat()
         users.add(status.st_uid)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
+from hatch_wazcache.cache.trust import trusted_users
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     Project = HatchProject | SetuptoolsProject
 
 __all__ = ["Context"]
+
+_CODE = ("pyproject.toml", "setup.py", "setup.cfg", "hatch_build.py")
+"""The files of a project that run code, or name code to run."""
 
 
 class Context:
@@ -136,18 +140,35 @@ def _folders_to_search() -> Iterator[Path]:
     """Yield the working directory, and each folder above it whose project may be read.
 
     Reading a project can run its code. A user who works below /tmp has not chosen to run the code
-    of another user's project in /tmp. The owner of the working directory counts as the user: a
-    container may show root the files of another user.
+    of another user's project in /tmp. git has the same rule.
+
+    Raises:
+        WazcacheError: the project in the working directory is another user's.
     """
     folder = Path.cwd()
+    if (owner := _other_owner(folder)) is not None:
+        raise WazcacheError(
+            f"{folder}: the project, or a part of it, belongs to another user (uid {owner}), whose "
+            "code could run; if you trust it, name it: --project ."
+        )
     yield folder
-    users = {0, folder.stat().st_uid}
-    if sys.platform != "win32":  # where all files belong to user 0
-        users.add(os.geteuid())
-    for parent in folder.parents:
-        with suppress(OSError):  # there is none
-            if (parent / "pyproject.toml").lstat().st_uid in users:
-                yield parent
+    yield from (parent for parent in folder.parents if _other_owner(parent) is None)
+
+
+def _other_owner(folder: Path) -> int | None:
+    """Return a user who is not trusted, and owns a project or a part of it; None if there is none.
+
+    Trusted are root, the user, the owner of the home directory, and the user who called sudo.
+    """
+    if sys.platform == "win32" or not (folder / "pyproject.toml").exists():
+        return None
+    users = {*trusted_users(), int(os.environ.get("SUDO_UID") or 0)}
+    for name in ("", *_CODE):
+        with suppress(FileNotFoundError):
+            for status in ((folder / name).lstat(), (folder / name).stat()):
+                if status.st_uid not in users:
+                    return status.st_uid
+    return None
 
 
 def _unread_table(folders: Iterable[Path]) -> str | None:

@@ -143,21 +143,59 @@ def test_a_plugin_that_is_not_installed_is_one_message(filled: Project):
     assert "Unknown version source: unknown" in refused(filled, "warm")
 
 
+def with_code(project: Project, ran: Path) -> Path:
+    """Let the project's own code run when its metadata is read, and write a file."""
+    pyproject = project.root / "pyproject.toml"
+    text = pyproject.read_text().replace('version = "1.0"', 'version = "1.0"\ndynamic = ["urls"]')
+    pyproject.write_text(text + "[tool.hatch.metadata.hooks.custom]\n")
+    (project.root / "hatch_build.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    return pyproject
+
+
 @as_root
 def test_the_code_of_another_users_project_further_up_does_not_run(
     project: Project, tmp_path: Path
 ):
     """Such as a project in /tmp, for a command in a folder below."""
-    pyproject = project.root / "pyproject.toml"
-    text = pyproject.read_text().replace('version = "1.0"', 'version = "1.0"\ndynamic = ["urls"]')
-    pyproject.write_text(text + "[tool.hatch.metadata.hooks.custom]\n")
-    (project.root / "hatch_build.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    pyproject = with_code(project, tmp_path / "ran")
     below = project.root / "below"
     below.mkdir()
     os.chown(pyproject, 1234, 1234)
     assert run(project, "prune", cwd=below).returncode == 0
     assert "name it with --project" in run(project, "why", "a.wasm", cwd=below).stderr
     assert not (tmp_path / "ran").exists()
-    os.chown(below, 1234, 1234)  # as in a container, where root sees the files of one user
-    run(project, "why", "a.wasm", cwd=below)
+    os.chown(below, 1234, 1234)
+    assert "name it with --project" in run(project, "why", "a.wasm", cwd=below).stderr
+    assert not (tmp_path / "ran").exists()
+    run(project, "why", "a.wasm", "--project", "..", cwd=below)
     assert (tmp_path / "ran").exists()
+
+
+@as_root
+@pytest.mark.parametrize("part", [".", "pyproject.toml", "hatch_build.py", "setup.py"])
+def test_the_code_of_another_users_project_runs_only_if_it_is_named(
+    project: Project, tmp_path: Path, part: str
+):
+    with_code(project, tmp_path / "ran")
+    for name in ("setup.py", "hatch_build.py"):
+        project.write(name, f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    os.chown(project.root / part, 1234, 1234)
+    for words in (["why", "a.wasm"], ["warm"], ["prune"]):
+        message = run(project, *words).stderr
+        assert "belongs to another user (uid 1234)" in message
+        assert "--project ." in message
+    assert not (tmp_path / "ran").exists()
+    run(project, "why", "a.wasm", SUDO_UID="1234")
+    assert (tmp_path / "ran").exists()
+    (tmp_path / "ran").unlink()
+    run(project, "why", "a.wasm", "--project", ".")
+    assert (tmp_path / "ran").exists()
+
+
+@as_root
+def test_a_project_of_the_owner_of_the_home_directory_is_read(project: Project, tmp_path: Path):
+    """In a container job of GitHub, root has the home directory and the files of another user."""
+    os.chown(project.root, 1234, 1234)
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", 1234, 1234)
+    assert run(project, "why", "a.wasm", HOME=str(tmp_path / "home")).returncode == 0
