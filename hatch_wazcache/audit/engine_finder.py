@@ -24,16 +24,22 @@ _NEEDED_FOR = "compiling artifacts again"
 class EngineFinder:
     """Finds an engine for each version; each wheel of wasmtime is looked for once."""
 
-    def __init__(self, cache: Callable[[], CacheDirectory], notes: Notes) -> None:
+    def __init__(
+        self, cache: Callable[[], CacheDirectory], notes: Notes, say: Callable[[str], None]
+    ) -> None:
         """Look for nothing yet.
 
         Args:
             cache: opens the cache for fetched wheels. It is called if an engine is not installed.
             notes: remember the versions of engines.
+            say: called before something is fetched.
         """
         self._cache = cache
         self._notes = notes
+        self._say = say
         self._found: list[Engine] = []
+        self._fetched: dict[str, Engine | None] = {}
+        """The engine of each requirement that was looked for; None if it cannot be fetched."""
         self._problems: dict[str, str] = {}
         """Why a requirement cannot be fetched."""
 
@@ -69,7 +75,9 @@ class EngineFinder:
         if engine := self._installed():
             yield engine
         for line in [f"wasmtime=={version}"] * exact + [for_one_major(int(major))]:
-            if engine := self._fetched(line):
+            if line not in self._fetched:
+                self._fetched[line] = self._fetch(line)
+            if engine := self._fetched[line]:
                 yield engine
 
     def _installed(self) -> Engine | None:
@@ -79,14 +87,14 @@ class EngineFinder:
         except WazcacheError:
             return None
 
-    def _fetched(self, line: str) -> Engine | None:
+    def _fetch(self, line: str) -> Engine | None:
         """Return the engine of a fetched wheel, with every file checked; None if there is none."""
-        if line in self._problems:
-            return None
         try:
             cache, requirement = self._cache(), Requirement(line)
             folder = cache.find_wheel(requirement)
-            if folder is not None:
+            if folder is None:
+                self._say(f"fetching {requirement}")
+            else:
                 requirement = Requirement(f"wasmtime=={wasmtime_at(folder).version}")
             folder = cache.fetch_wheel(requirement, _NEEDED_FOR)
             return wasmtime_at(folder).engine(self._notes)
