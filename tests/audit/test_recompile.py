@@ -103,7 +103,11 @@ def test_an_engine_that_cannot_be_fetched_is_one_problem_for_all_its_artifacts(
     path = wheel.write(tmp_path)
     done = run("audit", "--recompile", path, python=environment_with("50.0.1"), **offline(tmp_path))
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    *fetching, line = done.stderr.splitlines()
+    assert fetching == [
+        "wazcache: fetching wasmtime==48.0.0",
+        "wazcache: fetching wasmtime<49,>=48",
+    ]
     begin = f"hatch-wazcache: {path}: {ARTIFACT}: is compiled by wasmtime 48.0.0: wasmtime"
     assert line.startswith(begin)
     assert "needed for compiling artifacts again" in line
