@@ -90,13 +90,13 @@ class Report:
     def begins(self, label: str, target: str) -> None:
         self.say(f"{label}: compiling for {target}")
 
-    def goes_on(self, label: str, seconds: float) -> None:
-        self.say(f"{label}: still compiling, {seconds:.0f} s")
+    def goes_on(self, label: str, target: str, seconds: float) -> None:
+        self.say(f"{label}: still compiling for {target}, {seconds:.0f} s")
 
-    def is_compiled(self, label: str, seconds: float, size: int) -> None:
+    def is_compiled(self, label: str, target: str, seconds: float, size: int) -> None:
         self.compiled += 1
         self.spent += seconds
-        self.say(f"{label}: compiled in {time_text(seconds)}, {size_text(size)}")
+        self.say(f"{label}: compiled for {target} in {time_text(seconds)}, {size_text(size)}")
 
     def is_found(self, seconds: float) -> None:
         self.found += 1

@@ -75,7 +75,7 @@ def _check(options: Namespace) -> _Options:
         return Field(where, value, {}, Path.cwd(), problems)
 
     # In "wasmtime>=51,<52", the comma is part of the requirement.
-    engines = [engine for text in options.engine for engine in re.split(r",(?=\d)", text)]
+    engines = [engine for text in options.engine for engine in re.split(r",\s*(?=\d)", text)]
     targets = read_targets(field("--targets", options.targets.split(",")))
     if targets and not any(target.systems for target in targets):
         problems.wrong("--targets", options.targets, "targets with wasmtime")

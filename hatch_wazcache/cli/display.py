@@ -94,21 +94,21 @@ class _LiveReport(Report):
     def __init__(self, progress: Progress, *, strict: bool) -> None:
         super().__init__(self._print, self._print, strict=strict)
         self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[tuple[str, str], TaskID] = {}
 
     def _print(self, line: str) -> None:
         self._progress.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def begins(self, label: str, target: str) -> None:
         text = _escaped(f"{label}: compiling for {target}")
-        self._tasks[label] = self._progress.add_task(text, total=None)
+        self._tasks[label, target] = self._progress.add_task(text, total=None)
 
-    def goes_on(self, label: str, seconds: float) -> None:
+    def goes_on(self, label: str, target: str, seconds: float) -> None:
         """Show nothing: the changing line already shows the time."""
 
-    def is_compiled(self, label: str, seconds: float, size: int) -> None:
-        self._progress.remove_task(self._tasks.pop(label))
-        super().is_compiled(label, seconds, size)
+    def is_compiled(self, label: str, target: str, seconds: float, size: int) -> None:
+        self._progress.remove_task(self._tasks.pop((label, target)))
+        super().is_compiled(label, target, seconds, size)
 
 
 def _progress(text: str) -> Progress | None:

@@ -156,8 +156,10 @@ class _Scheduler:
             event = self._pool.wait(_POLL if jobs else _LONG)
             if isinstance(event, Outcome):
                 self._end(event)
-            elif isinstance(event, StillRunning) and event.task.job.compiles:
-                self._report.goes_on(event.task.job.label, event.seconds)
+            elif isinstance(event, StillRunning):
+                job = event.task.job
+                if isinstance(job.key, ArtifactKey):
+                    self._report.goes_on(job.label, job.key.target, event.seconds)
 
     def _begin_some(self, jobs: list[Job]) -> list[Job]:
         """Start the jobs for which there is room; return the jobs that have to wait."""
@@ -228,8 +230,9 @@ class _Scheduler:
                     job.key, outcome.written, running.draft, outcome.problem
                 )
                 self._entries[job.key.digest] = entry
-                if job.compiles:
-                    self._report.is_compiled(job.label, entry.seconds, entry.size)
+                if isinstance(job.key, ArtifactKey):
+                    target = job.key.target
+                    self._report.is_compiled(job.label, target, entry.seconds, entry.size)
         except (BrokenEntryError, OSError) as error:
             self.failures.append(_failure(job, f"its entry cannot be read back: {error}"))
         finally:

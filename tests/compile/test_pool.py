@@ -83,7 +83,7 @@ def refused(project: Project, built: Built, *told: str) -> None:
         asset, words = text.split(": ", 1)
         assert f"{asset}: cannot be compiled for {FOREIGN}" in failure
         assert words in failure
-    assert built.output.count(": compiled in ") == len(INNOCENT), built.output
+    assert built.output.count(": compiled for ") == len(INNOCENT), built.output
     assert nothing_is_left(project)
     for path in (project.root / "demo").glob("*.wasm"):
         if path.stem not in INNOCENT:

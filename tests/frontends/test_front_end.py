@@ -138,7 +138,7 @@ def test_each_asset_has_a_line_when_it_begins_and_one_when_it_is_done(project: P
     *lines, last = said(project.build())
     for asset in ("demo/a.wasm", "demo/b.wasm"):
         begins = one_of(f"wazcache: {asset}: compiling for {TARGET}", lines)
-        done = one_of(rf"wazcache: {asset}: compiled in \d+\.\d s, \d+\.\d kB", lines)
+        done = one_of(rf"wazcache: {asset}: compiled for {TARGET} in \d+\.\d s, \d+\.\d kB", lines)
         assert lines.index(begins.string) < lines.index(done.string)
     assert len(lines) == 4
     assert re.fullmatch(
@@ -190,7 +190,7 @@ def test_each_profile_of_an_asset_has_lines_of_its_own(project: Project):
     lines = said(project.build())
     for profile in ("default", "metered"):
         one_of(rf"wazcache: demo/a\.wasm \(profile {profile}\): compiling for {TARGET}", lines)
-        one_of(rf"wazcache: demo/a\.wasm \(profile {profile}\): compiled in .*", lines)
+        one_of(rf"wazcache: demo/a\.wasm \(profile {profile}\): compiled for .*", lines)
 
 
 def test_a_terminal_that_cannot_show_a_name_gets_it_escaped(project: Project):
