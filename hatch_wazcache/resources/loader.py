@@ -437,14 +437,16 @@ def _kept_folder() -> str:
 
 def _make_private(folder: str) -> None:
     """Make a folder, and those above it, for this user alone, whatever the umask."""
-    if os.path.isdir(folder):
-        return
-    _make_private(os.path.dirname(folder))
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(folder):  # no other process has made it
-            raise
+    missing = []
+    while not os.path.isdir(folder) and os.path.dirname(folder) != folder:  # there may be no drive
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(missing):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):  # no other process has made it
+                raise
 
 
 def _check_writers(folder: str) -> None:
