@@ -79,7 +79,7 @@ class Recompiler:
         root = Path(self._folder.name)
         self._cache = CacheDirectory(root / "cache", report.trouble)
         cache = self._wheel_cache() if compiler == "pypi" else self._cache
-        self._wasmtime_clis = WasmtimeClis(compiler, "--compiler", cache, self._timeout)
+        self._wasmtime_clis = WasmtimeClis(compiler, "--compiler", cache, self._timeout, report.say)
         self._engines = EngineFinder(self._wheel_cache, self._cache.notes, report.say)
         self._sources = root / "sources"
         self._sources.mkdir()

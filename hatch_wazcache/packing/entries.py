@@ -260,7 +260,7 @@ class Entries:
 
         options = self._options
         option = f"{options.location}.compiler" if options.location else "--compiler"
-        return WasmtimeClis(options.compiler, option, self.cache, options.timeout)
+        return WasmtimeClis(options.compiler, option, self.cache, options.timeout, self._report.say)
 
     def _compile(self, jobs: list[Job], *, again: bool = False) -> None:
         # Imported here, because a build with hits only does not need them.
@@ -271,12 +271,6 @@ class Entries:
         jobs = [job._replace(engine=job.engine and engines[job.engine]) for job in jobs]
         needing = [job for job in jobs if job.needs_wasmtime_cli]
         wasmtime_clis = self._wasmtime_clis.checked(needing) if needing else {}
-        own = {job.engine.version for job in needing if job.engine}
-        for version in wasmtime_clis.keys() - own:
-            self._report.say(
-                f"{wasmtime_clis[version].path} is version {version}: it compiles the same code as "
-                f"the wasmtime-py of this major version, and its artifacts name {version}"
-            )
         make_entries(
             jobs,
             self.by_key,
