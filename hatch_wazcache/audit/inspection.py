@@ -13,7 +13,7 @@ from hatch_wazcache.audit.load_check import why_not_loaded
 from hatch_wazcache.audit.requirement_checks import check_requirements, read_requirements
 from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
-from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.errors import WasmtimeError, WazcacheError
 from hatch_wazcache.wheels.metadata import parse_name
 from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
@@ -59,6 +59,8 @@ class Here:
         name = system.name if system else None
         try:
             return cls(name, installed_wasmtime().version, "")
+        except WasmtimeError as error:
+            return cls(name, None, error.problem)  # its advice is for a build
         except WazcacheError as error:
             return cls(name, None, str(error))
 
