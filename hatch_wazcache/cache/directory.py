@@ -56,7 +56,8 @@ class CacheDirectory:
         Raises:
             WazcacheError: the path is not a directory.
         """
-        self.root = root
+        self.root = Path(os.path.realpath(root))
+        """Without links, so that a link that changes meanwhile cannot mix two directories."""
         self._warn = warn
         self._warned = False
         self._aside = EntriesAside()
@@ -68,12 +69,13 @@ class CacheDirectory:
         """Whether a wheel was fetched, so that the cache may have grown too large."""
         self._swept = False
         self.renew_lease()
-        self._trust = Trust(root, project)
+        self._named = Trust(root, project)
+        self._trust = Trust(self.root, project)
         self.distrusted: str | None = None
         """Why others could put native code into the directory; None if they cannot."""
         self.usable = self._prepare()
         """Whether the directory can be read, and is trusted."""
-        self.notes = Notes(root if self.usable else None)
+        self.notes = Notes(self.root if self.usable else None)
 
     def renew_lease(self) -> None:
         """Begin with no lease: in a fork, it is the parent's."""
@@ -82,7 +84,7 @@ class CacheDirectory:
     def _prepare(self) -> bool:
         try:
             make_directory(self.root)
-            self.distrusted = self._trust.problem()
+            self.distrusted = self._named.problem() or self._trust.problem()
             if self.distrusted:
                 self._report_once(self.distrusted)
                 return False

@@ -98,16 +98,18 @@ class Context:
             return self.found.config().cache_dir or default_directory()
         return Path(os.path.abspath(given)) if given else default_directory()
 
-    @property
+    @cached_property
     def trusted_cache(self) -> Path:
-        """The cache's directory, for a command that reads entries or removes them.
+        """The cache's directory without links, for a command that reads entries or removes them.
 
         Raises:
             WazcacheError: others can write to it, or as for `cache`.
             OSError: it cannot be read.
         """
+        real = Path(os.path.realpath(self.cache))
         self.check_cache()
-        return self.cache
+        maintenance.exists(real, self.root_of_project)  # a link may have changed meanwhile
+        return real
 
     def check_cache(self) -> bool:
         """Say whether the cache exists.

@@ -201,3 +201,23 @@ def test_a_cache_below_another_users_folder_is_not_used(project: Project):
     built = project.build(WAZCACHE_DIR=str(folder / "cache"))
     assert built.status == 0, built.output
     assert f"who owns {folder} (uid 1234)" in built.output
+
+
+# links
+
+
+def test_a_link_that_changes_does_not_mix_two_caches(tmp_path: Path, entry: Path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir(mode=0o700)
+    link = tmp_path / "link"
+    link.symlink_to("first")
+    cache, warnings = cache_at(link)
+    publish(cache, entry)
+    link.unlink()
+    link.symlink_to("second")
+    assert cache.get(KEY) is not None
+    publish(cache, entry)
+    cache.close()
+    assert cache.path(KEY).is_relative_to(tmp_path / "first")
+    assert [*(tmp_path / "second").iterdir()] == []
+    assert warnings == []
