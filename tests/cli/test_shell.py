@@ -17,6 +17,7 @@ import pytest
 from hatch_wazcache.cache import statistics
 from hatch_wazcache.cache.entry import read_entry, write_entry
 from hatch_wazcache.cache.key import digest_of
+from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.util.terminal import printable
 from tests.support.commands import QUICK, answer, entries, run, said
 from tests.support.paths import ROOT
@@ -135,11 +136,25 @@ def test_a_terminal_shows_what_goes_on(filled: Project):
     shown = on_a_terminal(filled, "warm")
     assert "\x1b[" in shown
     assert "demo/a.wasm: compiling for" in shown
-    assert "wazcache: demo/a.wasm: compiled in" in shown
+    assert "wazcache: demo/a.wasm: compiled for" in shown
     assert "2 compiled, 0 found in the cache" in shown
     shown = on_a_terminal(filled, "verify")
     assert "100 %" in shown
     assert "4 entries checked" in shown
+
+
+def test_a_terminal_shows_the_targets_that_an_asset_is_compiled_for_side_by_side(
+    filled: Project, wasmtime_cli: Path
+):
+    text = filled.pyproject.replace("wasmtime>=48,<49", 'wasmtime>=48,<49", "demo-wasmtime')
+    filled.write("pyproject.toml", f'{text}companion = "demo-wasmtime"\n')
+    wheel = filled.build(WAZCACHE_TARGET="any").wheel
+    shutil.rmtree(filled.cache)
+    filled.environment = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
+    shown = on_a_terminal(filled, "companion", str(wheel), "--engine", "48", "-w", "made")
+    for system in SYSTEMS:
+        assert f"demo/a.wasm (wasmtime 48.0.0): compiled for {system} in" in shown
+    assert "6 companions" in shown
 
 
 def test_a_terminal_without_rich_gets_plain_lines(filled: Project):
