@@ -14,7 +14,6 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from hatch_wazcache.cache.fetched_wheel import (
@@ -22,17 +21,16 @@ from hatch_wazcache.cache.fetched_wheel import (
     FetchedWheel,
     fetched_wheels,
     folder_name,
-    is_musl,
     main_file,
     move_aside,
     remove_leftovers,
     system_name,
     unfinished,
+    wheel_name,
 )
 from hatch_wazcache.cache.location import is_cache, make_directory
 from hatch_wazcache.cache.lock import lock_file, shared
 from hatch_wazcache.cache.trust import Trust
-from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from packaging.requirements import Requirement
+
+    from hatch_wazcache.cache.unpacked_wheel import UnpackedWheel
 
 __all__ = [
     "can_fetch",
@@ -57,7 +57,7 @@ def find_fetched(
 ) -> Path | None:
     """Find the folder of the newest fetched wheel that satisfies a requirement, and mark it used.
 
-    Its files are not checked: that is what `fetch` and `verify_fetched` are for.
+    Only the sizes of its files are checked: `fetch` and `verify_fetched` check everything.
 
     Args:
         engines: the folder `engines` of the cache.
@@ -70,22 +70,14 @@ def find_fetched(
     if not engines.is_dir():
         return None  # and make no lock, which would keep a new cache from its CACHEDIR.TAG
     trust = trust or Trust(engines.parent)
-    name, system = canonicalize_name(requirement.name), system_name()
     with shared(engines.parent):
-        fit = [
-            wheel
-            for wheel in fetched_wheels(engines)
-            if (wheel.distribution, wheel.system) == (name, system)
-            and requirement.specifier.contains(wheel.version, prereleases=True)
-            and (wheel.folder / main_file(name)).is_file()
-            and not any(map(trust.problem_of, (engines, wheel.folder)))
-        ]
-        if not fit:
+        if trust.problem_of(engines):
             return None
-        folder = max(fit, key=lambda wheel: wheel.version).folder
-        with suppress(OSError):
-            os.utime(folder)
-    return folder
+        for wheel in _candidates(engines, requirement):
+            if not trust.problem_of(wheel.folder) and _looks_whole(wheel.folder):
+                _mark_used(wheel.folder)
+                return wheel.folder
+    return None
 
 
 def fetch(
@@ -120,11 +112,12 @@ def fetch(
         raise WazcacheError(trust.with_advice(f"the cache's folder {engines} {problem}"))
     with lock_file(engines / LOCK) as lock:
         remove_leftovers(engines, is_locked=lock >= 0)
-        while found := find_fetched(engines, requirement, trust):
-            problem = verify_fetched(found, trust)
+        for wheel in _candidates(engines, requirement):
+            problem = verify_fetched(wheel.folder, trust)
             if problem is None:  # another process has just fetched it
-                return found
-            _remove_broken(found)
+                _mark_used(wheel.folder)
+                return wheel.folder
+            _remove_broken(wheel.folder)
             say(f"{problem}; fetching it again")
         unpacked = unfinished(engines)
         unpacked.mkdir(mode=0o700)
@@ -132,6 +125,34 @@ def fetch(
             return _fetch(unpacked, requirement, needed_for, trust, lock)
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def _candidates(engines: Path, requirement: Requirement) -> list[FetchedWheel]:
+    """Return the fetched wheels that satisfy a requirement here, by their names; newest first."""
+    name, system = canonicalize_name(requirement.name), system_name()
+    fit = [
+        wheel
+        for wheel in fetched_wheels(engines)
+        if (wheel.distribution, wheel.system) == (name, system)
+        and requirement.specifier.contains(wheel.version, prereleases=True)
+    ]
+    return sorted(fit, key=lambda wheel: wheel.version, reverse=True)
+
+
+def _looks_whole(folder: Path) -> bool:
+    """Say whether the files have the sizes of RECORD. After a power cut, some may be empty."""
+    from hatch_wazcache.cache.unpacked_wheel import BrokenFolderError, check_unpacked
+
+    try:
+        name = check_unpacked(folder, digests=False).name
+    except (BrokenFolderError, OSError):
+        return False
+    return (folder / main_file(name)).is_file()
+
+
+def _mark_used(folder: Path) -> None:
+    with suppress(OSError):
+        os.utime(folder)
 
 
 def verify_fetched(folder: Path, trust: Trust | None = None) -> str | None:
@@ -193,7 +214,7 @@ def _fetch(
         )
     advice = (
         "if the index lacks this version, name another one; without an index, put a wheel such as "
-        f"{_wheel_name(requirement)} into a folder, and set {installer.variable} to the folder"
+        f"{wheel_name(requirement)} into a folder, and set {installer.variable} to the folder"
     )
     if installer.name == "uv":
         advice += "; uv does not read pip's configuration"
@@ -213,7 +234,7 @@ def _fetch(
             f"{need} the wheel that {installer.name} has fetched is broken: {error}; {advice}"
         ) from error
     what = f"{wheel.name} {wheel.version}"
-    if problem := _unfit(unpacked, wheel.name, wheel.version, wheel.requires_python, requirement):
+    if problem := _unfit(unpacked, wheel, requirement):
         raise WazcacheError(
             f"{need} {installer.name} has fetched {what}, which {problem}; name another version"
         )
@@ -243,20 +264,18 @@ def _remove_broken(folder: Path) -> None:
     shutil.rmtree(move_aside(folder), ignore_errors=True)
 
 
-def _unfit(
-    unpacked: Path, name: str, version: str, requires_python: str, requirement: Requirement
-) -> str | None:
+def _unfit(unpacked: Path, wheel: UnpackedWheel, requirement: Requirement) -> str | None:
     """Say why a wheel cannot be used, as the end of a sentence; None if it can."""
     python = ".".join(map(str, sys.version_info[:3]))
-    if name != canonicalize_name(requirement.name) or not requirement.specifier.contains(
-        version, prereleases=True
+    if wheel.name != canonicalize_name(requirement.name) or not requirement.specifier.contains(
+        wheel.version, prereleases=True
     ):
         return "is another one"
-    if not SpecifierSet(requires_python).contains(python, prereleases=True):
-        return f"requires Python {requires_python}, but this is Python {python}"
-    if not (unpacked / main_file(name)).is_file():
+    if not wheel.requires_python.contains(python, prereleases=True):
+        return f"requires Python {wheel.requires_python}, but this is Python {python}"
+    if not (unpacked / main_file(wheel.name)).is_file():
         return (
-            f"has no {main_file(name)}: there is no wheel of this version for "
+            f"has no {main_file(wheel.name)}: there is no wheel of this version for "
             f"{system_name().replace('_musl', ' with musl')}"
         )
     return None
@@ -270,16 +289,3 @@ def _set_modes(unpacked: Path, name: str) -> None:
     for path in unpacked.rglob("*"):
         is_program = path == unpacked / main_file(name)
         path.chmod(0o700 if path.is_dir() or is_program else 0o600)
-
-
-def _wheel_name(requirement: Requirement) -> str:
-    """Return the file name of a wheel that would satisfy a requirement, for a message."""
-    exact = next((one.version for one in requirement.specifier if one.operator == "=="), None)
-    least = next((one.version for one in requirement.specifier if one.operator == ">="), "")
-    version = exact or f"{least.partition('.')[0]}.*"
-    wanted = "musllinux" if is_musl() else "manylinux"
-    tags = native_target().platform_tags
-    tag = next((tag for tag in tags if tag.startswith(wanted)), tags[0])
-    if requirement.name != "wasmtime":
-        tag = f"*{tag[-6:]}"  # its wheels have other tags in each version
-    return f"{requirement.name.replace('-', '_')}-{version}-py3-none-{tag}.whl"

