@@ -261,7 +261,8 @@ def _write(
     finally:
         made.abandon()
     report.say(f"{final.name} ({size_text(size)})")
-    say_if_too_large(size, report)
+    smaller = "the option strip, and fewer profiles or CPU levels, make it smaller"
+    say_if_too_large(size, smaller, report)
     return final
 
 

@@ -129,23 +129,26 @@ def report_wheel(build: Build, name: str, size: int) -> None:
         size: bytes.
     """
     build.report.is_done(f"{name} ({size_text(size)})")
-    say_if_too_large(size, build.report)
+    smaller = (
+        "the options strip and keep-wasm, and fewer engines, profiles, CPU levels or systems, make "
+        "it smaller, and the option companion gives each engine a wheel of its own"
+    )
+    say_if_too_large(size, smaller, build.report)
 
 
-def say_if_too_large(size: int, report: Report) -> None:
+def say_if_too_large(size: int, smaller: str, report: Report) -> None:
     """Say that PyPI refuses a wheel of this size, if it does.
 
     Args:
         size: bytes.
+        smaller: how to make it smaller.
         report: shows the line.
     """
     if size > PYPI_LIMIT:
         # Not a warning, which `strict` would turn into an error: the limit can be raised.
         report.say(
             f"this wheel is too large for PyPI, which accepts {size_text(PYPI_LIMIT)} unless you "
-            "ask for more (https://docs.pypi.org/project-management/storage-limits/); the options "
-            "strip and keep-wasm, and fewer engines, profiles, CPU levels or systems, make it "
-            "smaller, and the option companion gives each engine a wheel of its own"
+            f"ask for more (https://docs.pypi.org/project-management/storage-limits/); {smaller}"
         )
 
 

@@ -243,6 +243,28 @@ def test_hooks_alone_make_no_wheels(owner: Project):
     assert not list((owner.root / "dist").glob("*"))
 
 
+_WITH_A_LOW_LIMIT = """
+import sys
+from hatch_wazcache.packing import wheel
+wheel.PYPI_LIMIT = 2000
+sys.argv[1:] = ["build", "-t", "wazcache"]
+from hatchling.cli import hatchling
+hatchling()
+"""
+
+
+def test_a_line_says_which_companion_is_too_large_for_pypi(owner: Project):
+    owner.wasm("demo/big.wasm")
+    built = owner.run_python("-c", _WITH_A_LOW_LIMIT, WAZCACHE_STRICT="1")
+    assert built.status == 0, built.output
+    lines = built.output.splitlines()
+    at = next(
+        number for number, line in enumerate(lines) if line.startswith(f"wazcache: {COMPANION}")
+    )
+    assert "this wheel is too large for PyPI, which accepts 2.0 kB unless" in lines[at + 1]
+    assert "fewer profiles or CPU levels, make it smaller" in lines[at + 1]
+
+
 def test_six_targets_at_once(owner: Project, wasmtime_cli: Path):
     owner.environment = {"WAZCACHE_WASMTIME": str(wasmtime_cli)}
     owner.append('targets = "all"\n')
