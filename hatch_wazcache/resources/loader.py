@@ -826,7 +826,9 @@ def _why_none() -> str:
     name = companion["name"]
     version = _version_of(name)
     if version is None:
-        return f"{name}, which has the artifacts, is not installed"
+        freezer = _freezer(_folder_of(name))
+        where = f"in this program; {freezer}" if freezer else "installed"
+        return f"{name}, which has the artifacts, is not {where}"
     if version == "0":
         wasmtime = _installed_wasmtime() or _version_of("wasmtime")
         fits = f"this package, {_system()} and wasmtime {wasmtime}"
@@ -835,6 +837,10 @@ def _why_none() -> str:
 
 
 # The companion
+
+
+def _folder_of(companion: str) -> str:
+    return companion.replace("-", "_").replace(".", "_")
 
 
 def _companion_places() -> Iterator[_Place]:
@@ -849,7 +855,7 @@ def _companion_places() -> Iterator[_Place]:
     root = _own_place()
     for _ in package:
         root = root._replace(folder=os.path.dirname(root.folder))
-    top = companion["name"].replace("-", "_").replace(".", "_")
+    top = _folder_of(companion["name"])
     beside = root._replace(folder=os.path.join(root.folder, top, *package))
     yield beside
     from importlib.util import find_spec
@@ -1035,7 +1041,9 @@ def _manifest() -> dict[str, Any]:
         try:
             _manifests[path] = _read_manifest(_own_place(), path)
         except (OSError, ValueError) as error:
-            raise LoadError(f"{path} cannot be read ({error}); {_who_left_it_out()}") from None
+            package = __name__.rpartition(".")[0]
+            who = _freezer(package) or "hatch-wazcache writes it when it builds this package"
+            raise LoadError(f"{path} cannot be read ({error}); {who}") from None
     return _manifests[path]
 
 
@@ -1048,9 +1056,8 @@ def _read_manifest(place: _Place, path: str) -> dict[str, Any]:
     return manifest
 
 
-def _who_left_it_out() -> str:
-    """Say which program should have put a file here, and how to call that program."""
-    package = __name__.rpartition(".")[0]
+def _freezer(package: str) -> str:
+    """Say which freezer left the files of a package out, and how to call it; empty if none did."""
     options = {
         "PyInstaller": f"--collect-data {package}, or install hatch-wazcache beside it, "
         "which has a hook",
@@ -1062,7 +1069,7 @@ def _who_left_it_out() -> str:
     elif getattr(sys, "frozen", False):
         freezer = "PyInstaller" if hasattr(sys, "_MEIPASS") else "cx_Freeze"
     else:
-        return "hatch-wazcache writes it when it builds this package"
+        return ""
     return f"{freezer} left it out: call it with {options[freezer]}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.companion_sites import split
 from tests.support.environments import environment_of
 from tests.support.marks import needs_c_compiler
 from tests.support.projects import Project
@@ -34,10 +35,11 @@ def program(project: Project, tmp_path: Path) -> Path:
     return path
 
 
-def freeze(python: Path, program: Path, *words: str | Path) -> None:
+def freeze(python: Path, program: Path, *words: str | Path, also: Path | None = None) -> None:
+    paths = [str(program.parent / "site"), *([str(also)] if also else [])]
     done = subprocess.run(
         [python, "-m", *words],
-        cwd=program.parent, env={**os.environ, "PYTHONPATH": str(program.parent / "site")},
+        cwd=program.parent, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
@@ -107,6 +109,30 @@ def test_cx_freeze_needs_no_option(program: Path):
     python = environment_of("cx_Freeze", WASMTIME, with_ours=False)
     freeze(python, program, "cx_Freeze", "build", f"--script={program.name}", "--build-exe=made")
     assert output(program.parent / "made" / program.stem) == "True True\n"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_pyinstaller_takes_the_companion_too(program: Path, elsewhere: bool):
+    other = program.parent / "other"
+    split(program.parent / "site", other if elsewhere else None)
+    freeze(
+        environment_of("pyinstaller", WASMTIME), program, "PyInstaller", program.name, also=other
+    )
+    assert output(program.parent / "dist" / program.stem / program.stem) == "True True\n"
+
+
+def test_a_companion_that_a_freezer_left_out_is_named_with_the_option(program: Path):
+    split(program.parent / "site")
+    python = environment_of("cx_Freeze", WASMTIME, with_ours=False)
+    words = ["cx_Freeze", "build", f"--script={program.name}", "--build-exe=made"]
+    freeze(python, program, *words)
+    made = program.parent / "made" / program.stem
+    assert (
+        "demo-wasmtime, which has the artifacts, is not in this program; cx_Freeze left it out: "
+        "call it with --packages=demo_wasmtime"
+    ) in output(made)
+    freeze(python, program, *words, "--packages=demo_wasmtime")
+    assert output(made) == "True True\n"
 
 
 @needs_c_compiler
