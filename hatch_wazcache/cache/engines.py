@@ -213,9 +213,11 @@ def _fetch(
             "build-system.requires"
         )
     advice = (
-        "if the index lacks this version, name another one; without an index, put a wheel such as "
-        f"{wheel_name(requirement)} into a folder, and set {installer.variable} to the folder"
+        f"without an index, put a wheel such as {wheel_name(requirement)} into a folder, and set "
+        f"{installer.variable} to the folder"
     )
+    if canonicalize_name(requirement.name) == "wasmtime":  # no option names a version of the CLI
+        advice = f"if the index lacks this version, name another one; {advice}"
     if installer.name == "uv":
         advice += "; uv does not read pip's configuration"
     try:
