@@ -76,7 +76,7 @@ class Installers:
         """Let uv or pip be the installer."""
         self.name = name
         self._monkeypatch.setenv("UV", find_uv_bin() if name == "uv" else "")
-        path = [folder for folder in os.get_exec_path() if not Path(folder, "uv").exists()]
+        path = [folder for folder in os.get_exec_path() if not os.path.exists(f"{folder}/uv")]
         self._monkeypatch.setenv("PATH", os.pathsep.join(path))
 
     def offline(self, uv: str = "", pip: str = "") -> None:
