@@ -14,8 +14,9 @@ from hatch_wazcache.engine.targets import SYSTEMS, native_system
 from tests.support.audits import run
 from tests.support.cli_wheels import cli_wheel, only
 from tests.support.commands import run as command
-from tests.support.projects import Built, Project
+from tests.support.projects import Built, Project, run_python
 from tests.support.wasm import ANSWER
+from tests.support.wheels import unpack
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 
@@ -260,6 +261,18 @@ def test_a_patch_release_is_named_in_the_key_the_manifest_and_the_audit(
     releases.write(tools / "wasmtime", "48.0.0")
     done = run("audit", "--recompile", "--compiler", tools, built.wheel)
     assert "is version 48.0.0, and version 48.0.1 compiled the artifact" in done.stderr
+
+
+def test_an_artifact_of_a_patch_release_is_loaded(
+    project: Project, releases: Releases, tmp_path: Path
+):
+    program = releases.write(tmp_path / "tools" / "wasmtime", "48.0.1")
+    project.append("profiles.default.address-map = false\n")  # needs the CLI on this machine
+    built = project.build(WAZCACHE_WASMTIME=str(program))
+    assert compiled_by(built) == ["48.0.1"]
+    code = "from demo._wazcache import *; load_module('a.wasm', strict=True)"
+    ran = run_python(code, unpack(built.wheel, tmp_path / "site"))
+    assert ran.status == 0, ran.output
 
 
 def test_entries_of_the_engines_own_version_are_preferred(
