@@ -174,13 +174,15 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
         "Check wheels. Compare the tags with the headers of the artifacts, every digest with "
         "RECORD and the manifests, the .wasm files with the digests in the manifests, and the "
         "requirement on wasmtime with the artifacts. A header names only some of a profile's "
-        "settings; --recompile checks all of them. A note is not a finding."
+        "settings; --recompile checks all of them. If a package and its companions are given, they "
+        "are compared. A note is not a finding."
     )
     parser.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
     parser.add_argument(
         "--recompile",
         action="store_true",
-        help="compile every artifact again, with the installed wasmtime, and compare the bytes",
+        help="compile every artifact again, with the wasmtime that made it, and compare the bytes; "
+        "a version that is not installed is fetched",
     )
     parser.add_argument(
         "--compiler",
