@@ -249,7 +249,8 @@ def _is_name(value: object) -> bool:
 
 
 def _are_levels(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(level in _LEVELS for level in value)
+    """Say whether it is a list of different CPU levels."""
+    return isinstance(value, list) and 0 < len(value) == sum(one in value for one in _LEVELS)
 
 
 def _are_of(profiles: Mapping[str, Any]) -> Callable[[object], bool]:

@@ -89,6 +89,8 @@ def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: by
         (lambda m: m.update(companion={"name": "-"}), 'companion.name = "-": must be the name of'),
         (lambda m: m.update(companion={"name": "a", "cpu": []}), "companion.cpu = []: must be a l"),
         (lambda m: m.update(companion={"name": "a", "cpu": [[]]}), "companion.cpu = [[]]: must be"),
+        (lambda m: m.update(companion={"cpu": ["baseline"] * 2}), 'companion.cpu = ["baseline", '),
+        (lambda m: m.update(companion={"cpu": ["x87"]}), 'companion.cpu = ["x87"]: must be a '),
         (lambda m: m.update(package={}), "package.name is missing: must be the name of a distri"),
         (lambda m: m.update(package={"version": 1}), "package.version = 1: must be a version such"),
         (lambda m: m.update(package={"path": "/a"}), 'package.path = "/a": must be a path in the '),
