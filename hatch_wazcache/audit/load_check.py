@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.resources import loader_text
-from hatch_wazcache.util.child_process import import_path
+from hatch_wazcache.util.child_process import import_path, isolated
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _load_in_child(folder: str, profile: str) -> str | None:
     argument = json.dumps([folder, profile, import_path()])
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _CHILD, argument],
+            [*isolated(sys.executable), "-c", _CHILD, argument],
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,

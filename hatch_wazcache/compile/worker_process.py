@@ -12,7 +12,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.util.child_process import clean_environment, import_path, kill_tree
+from hatch_wazcache.util.child_process import (
+    clean_environment,
+    import_path,
+    isolated,
+    kill_tree,
+)
 
 if TYPE_CHECKING:
     import queue
@@ -55,7 +60,7 @@ class WorkerProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         with _starting:
             self._process = subprocess.Popen(
-                [python, "-I", "-S", "-X", "utf8", "-c", _BOOT, json.dumps(import_path())],
+                [*isolated(python), "-c", _BOOT, json.dumps(import_path())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

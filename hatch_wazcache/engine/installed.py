@@ -231,14 +231,14 @@ def _ask_for_library(version: str, package: Path) -> Path:
     import json
     import subprocess
 
-    from hatch_wazcache.util.child_process import import_path, python_executable
+    from hatch_wazcache.util.child_process import import_path, isolated, python_executable
 
     python = python_executable()
     if python is None:
         raise WazcacheError(f"wasmtime {version} is installed without its library in {package}")
     path = json.dumps([str(package.parent), *import_path()])
     done = subprocess.run(
-        [python, "-I", "-S", "-c", _FIND_LIBRARY, path],
+        [*isolated(python), "-c", _FIND_LIBRARY, path],
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,

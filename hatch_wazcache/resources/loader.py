@@ -706,11 +706,11 @@ def _from_file_or_memory(place: _Place, file: str, kind: Any, engine_: Any) -> A
     import wasmtime
 
     path = place.path(file)
-    if os.path.isfile(path) and not _is_short_of_files():
+    # wasmtime reads a path as UTF-8. In some locales, Python reads it in another way.
+    is_utf8 = os.fsencode(path) == path.encode("utf-8", "surrogatepass")
+    if is_utf8 and os.path.isfile(path) and not _is_short_of_files():
         try:
             return kind.deserialize_file(engine_, path)
-        except UnicodeEncodeError:
-            pass  # wasmtime needs a path in UTF-8
         except wasmtime.WasmtimeError as error:
             if "memory executable" not in str(error):  # a file system mounted noexec
                 raise

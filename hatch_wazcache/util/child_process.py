@@ -70,6 +70,15 @@ def import_path() -> list[str]:
     return [os.getcwd() if entry == "" else str(entry) for entry in sys.path]
 
 
+def isolated(python: str) -> list[str]:
+    """Return the words that start a Python without site-packages and without `PYTHON…` variables.
+
+    It encodes paths as this process does, which may be in UTF-8 mode, or in another encoding.
+    """
+    is_utf8 = sys.getfilesystemencoding() == "utf-8"
+    return [python, "-I", "-S", "-X", f"utf8={is_utf8:d}"]
+
+
 def kill_tree(process: subprocess.Popen[Any]) -> None:
     """Kill a process that leads its own session, and its descendants."""
     if sys.platform == "win32":

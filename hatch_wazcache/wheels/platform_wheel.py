@@ -42,6 +42,9 @@ _LARGEST_IN_MEMORY = 8 << 20
 _ROOM_FOR_THE_REST = 4 << 20
 """The bytes to reserve on the disk for the base wheel's members."""
 
+_PLENTY = 10
+"""Room is reserved on a disk that has this many times as much."""
+
 _FILE_MODE = 0o100644
 _CHUNK = 1 << 20
 
@@ -118,9 +121,17 @@ class PlatformWheel:
         Args:
             size: bytes of all heavy members; the base wheel's members are small.
         """
-        if hasattr(os, "posix_fallocate"):
-            with suppress(OSError):  # a full disk fails the writing, too
-                os.posix_fallocate(self._file.fileno(), 0, size + _ROOM_FOR_THE_REST)
+        if not hasattr(os, "posix_fallocate"):
+            return
+        size += _ROOM_FOR_THE_REST
+        with suppress(OSError):
+            disk = os.fstatvfs(self._file.fileno())
+            if disk.f_bavail * disk.f_frsize < size * _PLENTY:
+                return  # others need room too: the base wheel may be on the same disk
+            try:
+                os.posix_fallocate(self._file.fileno(), 0, size)
+            except OSError:  # there is a quota, or others were faster
+                self._file.truncate(0)  # ext4 keeps the part that it has reserved
 
     def add_member(
         self,

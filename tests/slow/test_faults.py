@@ -520,6 +520,24 @@ def test_a_cache_that_is_deleted_in_mid_build_costs_time_at_most(
     assert_sound(project)
 
 
+@as_root
+def test_a_build_on_a_nearly_full_disk_takes_only_the_room_that_it_needs(
+    project: Project, tmp_path: Path
+):
+    project.write("demo/data.bin", os.urandom(2_000_000))
+    wheel = project.build().wheel.read_bytes()
+    room = len(wheel) + 2_000_000 + 300_000  # for the wheel, hatchling's wheel, and folders
+    with mounted(tmp_path / "disk", f"size={room}"):
+        (tmp_path / "disk" / "tmp").mkdir()
+        built = project.hatchling(
+            "-t", "wheel", "-d", str(tmp_path / "disk" / "dist"),
+            TMPDIR=str(tmp_path / "disk" / "tmp"),
+        )  # fmt: skip
+        assert built.status == 0, built.output
+        (made,) = (tmp_path / "disk" / "dist").iterdir()
+        assert made.read_bytes() == wheel
+
+
 def test_what_was_written_before_the_cache_was_deleted_is_not_lost(
     directory: CacheDirectory, warnings: list[str]
 ):
