@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "COPIED_CLASSIFIERS",
-    "COPIED_FIELDS",
     "companion_metadata",
     "companion_version",
     "file_prefix",
@@ -34,10 +32,10 @@ __all__ = [
     "write_version_0",
 ]
 
-COPIED_FIELDS = ("License-Expression", "License", "License-File", "Requires-Python")
+_COPIED_FIELDS = ("License-Expression", "License", "License-File", "Requires-Python")
 """The fields of METADATA that a companion has from its package."""
 
-COPIED_CLASSIFIERS = ("License ::", "Private ::")
+_COPIED_CLASSIFIERS = ("License ::", "Private ::")
 """The beginnings of the classifiers that a companion has from its package."""
 
 _GENERATOR = "hatch-wazcache"
@@ -100,12 +98,12 @@ def companion_metadata(
         f"Version: {companion_version(major, version)}",
         f"Summary: The WebAssembly of {package} {version}, compiled for wasmtime {major}",
     ]
-    for field in COPIED_FIELDS:
+    for field in _COPIED_FIELDS:
         lines += [f"{field}: {_line(value)}" for value in fields.get(field.lower(), ())]
     lines += [
         f"Classifier: {_line(value)}"
         for value in fields.get("classifier", ())
-        if value.startswith(COPIED_CLASSIFIERS)
+        if value.startswith(_COPIED_CLASSIFIERS)
     ]
     lines += [
         f"Requires-Dist: {package}=={version}",
