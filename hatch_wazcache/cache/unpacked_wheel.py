@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 from email.parser import HeaderParser
-from importlib.metadata import PathDistribution
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -86,13 +85,12 @@ def check_unpacked(folder: Path, *, digests: bool = True) -> UnpackedWheel:
 
 def _read_metadata(info: Path) -> UnpackedWheel:
     """Read the METADATA of a .dist-info folder."""
-    text = PathDistribution(info).read_text("METADATA")
-    metadata = HeaderParser().parsestr(text or "")
-    name, version = metadata.get("Name"), metadata.get("Version")
     try:
+        metadata = HeaderParser().parsestr((info / "METADATA").read_text("utf-8"))
+        name, version = metadata.get("Name"), metadata.get("Version")
         python = SpecifierSet(metadata.get("Requires-Python", ""))
         return UnpackedWheel(canonicalize_name(str(name)), str(Version(str(version))), python)
-    except (InvalidSpecifier, InvalidVersion) as error:
+    except (UnicodeDecodeError, InvalidSpecifier, InvalidVersion) as error:
         raise BrokenFolderError(f"its METADATA cannot be used: {error}") from error
 
 

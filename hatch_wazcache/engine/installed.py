@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -164,7 +165,9 @@ def wasmtime_at(folder: Path) -> InstalledWasmtime:
     from importlib.metadata import distributions
 
     distribution = next(iter(distributions(name="wasmtime", path=[str(folder)])), None)
-    wasmtime = None if distribution is None else _describe(distribution)
+    wasmtime = None
+    with suppress(UnicodeDecodeError):  # a damaged file
+        wasmtime = None if distribution is None else _describe(distribution)
     if wasmtime is None:
         raise WazcacheError(f"{folder} holds no wasmtime for this machine; delete the folder")
     return wasmtime
