@@ -1,11 +1,19 @@
-"""Links between the pages of the docs lead to files and headings that exist."""
+"""Links in the docs lead to files and headings that exist, and the options in them are right."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
+
+from hatch_wazcache.project.options import read_config
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from tests.support.paths import ROOT
 
@@ -44,3 +52,25 @@ def test_the_pages_have_many_links():
     found = [anchor for page in PAGES for _path, anchor in links(page)]
     assert len(found) > 40
     assert len([anchor for anchor in found if anchor]) > 15
+
+
+def tables(page: Path) -> list[tuple[str, dict]]:
+    """Return the tables of options in the TOML of a page."""
+    found = []
+    text = page.read_text("utf-8")
+    for block in re.findall(r"^ *```toml\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+        tool = tomllib.loads(block).get("tool", {})
+        hook = tool.get("hatch", {}).get("build", {}).get("hooks", {}).get("wazcache")
+        found += [(block, table) for table in (hook, tool.get("wazcache")) if table]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_options_in_examples_are_right(page: Path):
+    for block, table in tables(page):
+        config = read_config(table, "tool.wazcache", {}, ROOT)
+        assert config.companion is None or f'"{config.companion}"]' in block
+
+
+def test_the_pages_have_many_examples():
+    assert sum(len(tables(page)) for page in PAGES) > 8
