@@ -280,6 +280,16 @@ def test_a_wheel_that_a_power_cut_has_torn_is_not_found(uv: Installers, engines:
     assert find_fetched(engines, FOR_48) == folder
 
 
+@pytest.mark.parametrize("name", ["METADATA", "RECORD"])
+def test_a_wheel_with_unreadable_metadata_is_not_found(uv: Installers, engines: Path, name: str):
+    wheel(uv.links)
+    folder = fetch(engines, FOR_48, NEED)
+    damaged = folder / "wasmtime-48.0.0.dist-info" / name
+    damaged.write_bytes(b"\xff" * damaged.stat().st_size)
+    assert find_fetched(engines, FOR_48) is None
+    assert fetch(engines, FOR_48, NEED) == folder
+
+
 def test_a_renamed_wheel_is_not_taken_for_another_version(uv: Installers, engines: Path):
     wheel(uv.links)
     renamed = fetch(engines, FOR_48, NEED).rename(engines / f"wasmtime-48.0.1-{system_name()}")
