@@ -1,4 +1,4 @@
-"""One wheel for several versions of wasmtime: the cost of one more, cold, warm and in megabytes."""
+"""One wheel for several versions of wasmtime, compared with a wheel for one."""
 
 from __future__ import annotations
 
@@ -36,26 +36,24 @@ def engines_rows(projects: Projects, *, quick: bool) -> Iterator[Row]:
         projects.build("ours")
         assert projects.wheel("ours").read_bytes() == first, "another build makes other bytes"
         sizes[count] = len(first) / _MB
-    for temper, build, rounds in (
-        ("cold", partial(_cold, projects), 3),
-        ("warm", partial(projects.build, "ours"), 3 if quick else 9),
+    row = partial(Row, 11, projects.input.name)
+    for temper, build, rounds, most in (
+        ("cold", partial(_cold, projects), 3, None),
+        ("warm", partial(projects.build, "ours"), 3 if quick else 9, 2.0),
     ):
         took = alternately(
             rounds, {str(count): partial(_after, project, count, build) for count in counts}
         )
         one = took["1", "whole"]
         for count in counts[1:]:
-            ours, what = took[str(count), "whole"], f"{count} engines, {temper}"
-            more = ours.less(one).times(1 / (count - 1))
-            unit = "s for each engine more"
-            row = partial(Row, 11, projects.input.name, what, ours, f"one engine, {temper}", one)
-            yield row(more, "s", figure_unit=unit)
+            ours = took[str(count), "whole"]
+            what = f"{count} engines, {temper}"
+            yield row(what, ours, f"one engine, {temper}", one, ours.over(one), "s", None, most)
     one_size = Sample((sizes[1],))
     for count in counts[1:]:
         ours = Sample((sizes[count],))
-        more = ours.less(one_size).times(1 / (count - 1))
-        row = partial(Row, 11, projects.input.name, f"{count} engines, the wheel", ours)
-        yield row("one engine", one_size, more, "MB", figure_unit="MB for each engine more")
+        what = f"{count} engines, the wheel"
+        yield row(what, ours, "one engine, the wheel", one_size, ours.over(one_size), "MB")
     projects.options()
 
 
