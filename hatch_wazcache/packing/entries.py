@@ -129,7 +129,7 @@ class Entries:
             self.unchecked.add(found)
             return found
         self._report.say(f"fetching {requirement}")
-        return self.cache.fetch_wheel(requirement, self._needed_for)
+        return self.cache.fetch_wheel(requirement, self._needed_for, self._report.say)
 
     @property
     def _needed_for(self) -> str:

@@ -480,7 +480,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from hatch_wazcache.cache.directory import CacheDirectory
 cache = CacheDirectory(Path(sys.argv[1]), print)
-print(cache.fetch_wheel(Requirement("wasmtime>=48,<49"), "a test").name)
+say = lambda text: print(text, file=sys.stderr, flush=True)
+print(cache.fetch_wheel(Requirement("wasmtime>=48,<49"), "a test", say).name)
 """
 
 
@@ -497,13 +498,18 @@ def slow_uv(uv: Installers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", FETCH, root], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", FETCH, root],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def test_two_builds_at_once_fetch_once(slow_uv: Path, engines: Path):
     builds = [start(engines.parent) for _ in range(3)]
-    said = [build.communicate()[0] for build in builds]
-    assert said == [f"wasmtime-48.0.0-{system_name()}\n"] * 3
+    said = [build.communicate() for build in builds]
+    assert [out for out, _ in said] == [f"wasmtime-48.0.0-{system_name()}\n"] * 3
+    waiting = "waiting for another build that fetches wheels\n"
+    assert sorted(errors for _, errors in said) == ["", waiting, waiting]
     assert slow_uv.read_text() == "started\n"
 
 
