@@ -200,7 +200,7 @@ def _add_companion(parser: argparse.ArgumentParser) -> None:
         "wheel, which was built with the option companion; so it can be a wheel that was "
         "published long ago. Prints the paths of the wheels."
     )
-    parser.add_argument("wheel", metavar="WHEEL", help="the package's wheel, for any target")
+    parser.add_argument("wheel", metavar="WHEEL", help="a wheel of the package")
     parser.add_argument(
         "--engine",
         "--engines",
