@@ -87,6 +87,18 @@ class Report:
             'For artifacts on every system: targets = "all"'
         )
 
+    def is_no_wheel_to_publish(self, target: str, how: str) -> None:
+        """Say that a wheel has artifacts although the project has a companion.
+
+        Args:
+            target: the target of the wheel.
+            how: how to make the wheels to publish.
+        """
+        self.say(
+            f"this wheel has the artifacts for {target} in itself, for use from source. For the "
+            f"wheels to publish, the package for all systems and its companions: {how}"
+        )
+
     def begins(self, label: str, target: str) -> None:
         self.say(f"{label}: compiling for {target}")
 

@@ -176,6 +176,17 @@ def test_the_plain_wheel_holds_its_artifacts_itself_and_names_the_companion(owne
     assert "companion" in json.loads(built.read("demo/_wazcache.json"))
 
 
+def test_the_plain_wheel_is_not_the_one_to_publish_and_the_build_says_so(owner: Project):
+    line = f"this wheel has the artifacts for {TARGET} in itself, for use from source"
+    built = owner.build()
+    assert built.output.count(line) == 1
+    assert "companions: `hatch build -t wazcache`" in built.output
+    assert "users of other systems" not in built.output
+    assert line not in owner.build(WAZCACHE_TARGET="any").output
+    assert line not in owner.editable().output
+    assert line not in build(owner)[PACKAGE].output
+
+
 @pytest.mark.parametrize(
     ("version", "why"), [("1!2.0", "it has an epoch"), ("2.0+local", "it has a local part")]
 )
@@ -324,8 +335,11 @@ def test_a_project_of_setuptools_uses_the_command_on_its_wheel_for_any(tmp_path:
     text_of_license = '[project]\nlicense = {text = "first\\n\\nsecond"}'
     project.write("pyproject.toml", text.replace("[project]", text_of_license))
     project.append('companion = "demo-wasmtime"\nengines = ["48"]\n')
+    how = "WAZCACHE_TARGET=any, then `hatch-wazcache companion` with that wheel"
+    assert how in project.build().output
     built = project.build(WAZCACHE_TARGET="any")
     assert built.status == 0, built.output
+    assert how not in built.output
     made = companion(project, built.wheel, "--engine", "48", "--targets", "native")
     assert [path.name for path in made] == [COMPANION, VERSION_0]
     assert members(Built(0, "", made[0])) == {

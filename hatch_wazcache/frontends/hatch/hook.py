@@ -178,9 +178,12 @@ class WazcacheBuildHook(_Interface):
     def _name_missing_wheels(self) -> None:
         """Say which systems get no wheel, if the options do not say it."""
         options = self.table.options
-        if self.has_native_files or self.target is not None or options.targets_given:
+        if self.has_native_files or self.target is not None:
             return
-        if options.other_targets:
+        if options.companion is not None:
+            if options.target.systems:
+                self._report.is_no_wheel_to_publish(options.target.name, f"`{_BUILD_ALL}`")
+        elif options.other_targets and not options.targets_given:
             self._report.is_for_one_system(options.target.name, _BUILD_ALL)
 
     @cached_property
