@@ -510,9 +510,9 @@ def _keep(name: str, path: str, code: bytes) -> None:
     """Write compiled code to its file, whole or not at all. If that fails, warn."""
     import tempfile
 
-    temporary = None
+    folder, temporary = os.path.dirname(path), None
     try:
-        opened, temporary = tempfile.mkstemp(".tmp", "", os.path.dirname(path))
+        opened, temporary = tempfile.mkstemp(".tmp", "", folder)
         with open(opened, "wb") as file:
             file.write(code)
             file.flush()
@@ -523,7 +523,8 @@ def _keep(name: str, path: str, code: bytes) -> None:
     except OSError as error:
         # On Windows nothing replaces a file that another process has kept meanwhile, and loaded.
         if sys.platform != "win32" or not os.path.isfile(path):
-            _not_kept(name, str(error))
+            # Not the name of the temporary file: it would make each warning another one.
+            _not_kept(name, f"{error.filename2 or folder}: {error.strerror}")
     finally:
         if temporary:
             _remove(temporary)

@@ -21,9 +21,13 @@ LOAD_AND_SHOW_WARNINGS = f"print(*warned(lambda: {LOAD}), sep='|')"
 NOBODY = 65534
 
 
+def kept_folder(folder: Path) -> Path:
+    """The folder of compiled code in the cache folder of `home(folder)`."""
+    return folder / "cache/wazcache-fallback"
+
+
 def kept(folder: Path) -> list[Path]:
-    """The files with compiled code in the cache folder of `home(folder)`."""
-    return sorted((folder / "cache/wazcache-fallback").glob("*"))
+    return sorted(kept_folder(folder).glob("*"))
 
 
 def load(site: Path, folder: Path, code: str = LOAD_AND_SHOW_WARNINGS, **env: str) -> list[str]:
@@ -216,7 +220,7 @@ HOSTILE = {
 def test_a_cache_folder_that_is_not_this_users_alone_is_a_warning_and_no_cache(
     trouble: str, site: Path, tmp_path: Path
 ):
-    folder = tmp_path / "cache/wazcache-fallback"
+    folder = kept_folder(tmp_path)
     folder.mkdir(0o700, parents=True)
     make, reason = HOSTILE[trouble]
     make(folder)
@@ -281,6 +285,20 @@ def test_without_a_home_there_is_a_warning_and_no_cache(kind: str, site: Path, t
 def test_a_cache_folder_that_cannot_be_written_is_a_warning(site: Path, tmp_path: Path):
     (tmp_path / "cache").mkdir(0o500)
     check_not_kept(load(site, tmp_path), "Permission denied")
+
+
+@as_ordinary_user
+def test_a_folder_that_cannot_be_written_is_one_warning_for_all_assets(site: Path, tmp_path: Path):
+    kept_folder(tmp_path).mkdir(0o500, parents=True)
+    code = f"""
+        def load():
+            {LOAD}
+            load_module('data/deep/b.wasm')
+        print(*(line for line in warned(load) if "kept" in line), sep='|')
+        """
+    answer, warning = load(site, tmp_path, code)
+    assert answer == "42"
+    assert f"{kept_folder(tmp_path)}: Permission denied" in warning
 
 
 @as_ordinary_user
