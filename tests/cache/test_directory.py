@@ -151,7 +151,7 @@ def build_at_once(project: Project, copies: int) -> list[str]:
 def test_two_builds_at_once_compile_each_asset_once(project: Project):
     project.wasm("demo/b.wasm", "source-map__mappings.wasm")
     outputs = build_at_once(project, 4)
-    assert sum(output.count(": compiled in") for output in outputs) == 2, outputs
+    assert sum(output.count(": compiled for") for output in outputs) == 2, outputs
     wheels = {p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl")}
     assert len(wheels) == 1
 
@@ -160,7 +160,7 @@ def test_two_builds_at_once_compile_each_small_module_once(project: Project):
     for number in range(100):
         project.write(f"demo/m{number}.wasm", tiny(f"{number}"))
     outputs = build_at_once(project, 2)
-    assert sum(output.count(": compiled in") for output in outputs) == 101, outputs
+    assert sum(output.count(": compiled for") for output in outputs) == 101, outputs
     first, second = (p.read_bytes() for p in project.root.parent.glob("copy*/dist/*.whl"))
     assert first == second
 
@@ -176,7 +176,7 @@ def test_an_entry_that_a_power_cut_has_torn_is_made_again(project: Project, left
     entry.write_bytes(torn)
     built = project.build(WAZCACHE_STRICT="1")  # it is nobody's mistake
     assert built.status == 0, built.output
-    assert ": compiled in" in built.output
+    assert ": compiled for" in built.output
     assert built.wheel.read_bytes() == expected
     assert entry.read_bytes() != torn
     assert zipfile.ZipFile(entry).testzip() is None

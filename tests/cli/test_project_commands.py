@@ -122,7 +122,7 @@ def test_warm_makes_the_entries_of_a_build_and_nothing_else(filled: Project):
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(rf"2 compiled, 0 found in the cache: {filled.cache}\n", done.stdout)
     assert "wazcache: demo/a.wasm: compiling for" in done.stderr
-    assert "wazcache: demo/a.wasm: compiled in" in done.stderr
+    assert "wazcache: demo/a.wasm: compiled for" in done.stderr
     assert filled.tree() == before
     assert not (filled.root / "dist").exists()
     assert "0 compiled, 2 found in the cache" in filled.build().output

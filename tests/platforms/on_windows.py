@@ -197,7 +197,7 @@ def test_4_builds_at_once_compile_each_asset_once(project: Path):
     builds = [begin(copy, "build", "-t", "wheel") for copy in copies]
     outputs = [build.communicate(timeout=300)[0] for build in builds]
     assert [build.returncode for build in builds] == [0] * 4, outputs
-    assert sum(output.count(": compiled in") for output in outputs) == 2, outputs
+    assert sum(output.count(": compiled for") for output in outputs) == 2, outputs
     assert "warning" not in "".join(outputs)
     wheels = {next(copy.glob("dist/*.whl")).read_bytes() for copy in copies}
     assert len(wheels) == 1

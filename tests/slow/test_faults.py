@@ -117,7 +117,7 @@ def test_8_builds_at_once_compile_each_asset_once(project: Project):
     builds = [begin(copy) for copy in projects]
     built = [end(copy, build) for copy, build in zip(projects, builds, strict=True)]
     assert [b.status for b in built] == [0] * 8, built
-    assert sum(b.output.count(": compiled in") for b in built) == 3, built
+    assert sum(b.output.count(": compiled for") for b in built) == 3, built
     assert len({b.wheel.read_bytes() for b in built}) == 1
     assert_sound(project)
 
@@ -141,7 +141,7 @@ def test_prune_and_clear_in_the_middle_of_4_builds_cost_none_of_them_anything(pr
             assert built.wheel.read_bytes() == expected
             assert "warning" not in built.output
             for asset in ("demo/a.wasm", "demo/b.wasm"):
-                assert built.output.count(f"{asset}: compiled in") <= 1, built.output
+                assert built.output.count(f"{asset}: compiled for") <= 1, built.output
     assert pruned, "the prunes came to nothing"
     assert in_use, "no prune came into the middle of a build"
     assert_sound(project)
