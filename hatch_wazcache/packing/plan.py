@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import Wasm, read_again
 from hatch_wazcache.packing.find_assets import find_assets
 from hatch_wazcache.packing.names import alike_names, check_name, collisions, long_names
+from hatch_wazcache.project.companion import shared_folder
 from hatch_wazcache.project.packages import Packages
 
 if TYPE_CHECKING:
@@ -180,6 +182,8 @@ def make_plan(
         for cpu in config.cpus_for(system)
     ]
     problems += _name_problems(assets, artifacts, target, layout)
+    paths = chain(layout.files.values(), (asset.distribution for asset in assets))
+    problems += shared_folder(config, paths)
     if problems:
         raise WazcacheError("\n".join(dict.fromkeys(problems)))
     return Plan(tuple(assets), tuple(artifacts))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.project.config import Config
 
-__all__ = ["check_companion", "companion_problems"]
+__all__ = ["check_companion", "companion_problems", "shared_folder"]
 
 
 def check_companion(
@@ -40,6 +40,26 @@ def check_companion(
     problems = companion_problems(config.companion, project, [*dependencies, *extras])
     if lines := [f"{where}: {problem}" for problem in problems]:
         raise WazcacheError("\n".join(lines))
+
+
+def shared_folder(config: Config, paths: Iterable[str]) -> Iterator[str]:
+    """Yield a problem if the project has files in the folder that its companions have, too.
+
+    Args:
+        config: the options.
+        paths: the paths in the project's wheel.
+    """
+    if config.companion is None:
+        return
+    from hatch_wazcache.wheels.manifest import CompanionInfo
+
+    folder = CompanionInfo(config.companion, ()).folder
+    prefix = f"{folder}/".casefold()  # Windows and macOS do not tell A from a
+    if any(path.casefold().startswith(prefix) for path in paths):
+        yield (
+            f"{config.location}.companion = {toml_value(config.companion)}: must be another name: "
+            f"the companion's files are in the folder {folder}, and the project has files there"
+        )
 
 
 def companion_problems(companion: str, project: str, dependencies: Iterable[str]) -> Iterator[str]:

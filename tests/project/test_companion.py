@@ -65,6 +65,22 @@ def test_a_version_of_the_companion_is_refused(project: Project, line: str):
     assert 'must be "demo-wasmtime", without a version' in built.output
 
 
+@pytest.mark.parametrize("name", ["Demo", "demo"])
+def test_the_files_of_a_companion_have_a_folder_of_their_own(project: Project, name: str):
+    """The distribution is called demo-app, so that the companion may have the folder's name."""
+    with_companion(project, '"wasmtime>=48,<49"')
+    text = (project.root / "pyproject.toml").read_text("utf-8")
+    text = text.replace("demo-wasmtime", name).replace('name = "demo"', 'name = "demo-app"')
+    text = text.replace('"wasmtime>=48,<49"', f'"wasmtime>=48,<49", "{name}"')
+    project.write("pyproject.toml", f'{text}[tool.hatch.build.targets.wheel]\ninclude = ["demo"]\n')
+    built = project.build()
+    assert built.status == 1
+    assert (
+        f'.companion = "{name}": must be another name: the companion\'s files are in the folder '
+        f"{name}, and the project has files there"
+    ) in built.output
+
+
 def test_the_project_is_not_its_own_companion(project: Project):
     with_companion(project, '"wasmtime>=48,<49"')
     project.write(
