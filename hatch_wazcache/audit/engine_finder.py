@@ -74,7 +74,11 @@ class EngineFinder:
         yield from tuple(self._found)
         if engine := self._installed():
             yield engine
-        for line in [f"wasmtime=={version}"] * exact + [for_one_major(int(major))]:
+        any_patch = for_one_major(int(major))
+        lines = [f"wasmtime=={version}", any_patch] if exact else [any_patch]
+        if exact and self._has(any_patch):
+            lines.reverse()  # the version of an engine is not always that of its wheel
+        for line in lines:
             if line not in self._fetched:
                 self._fetched[line] = self._fetch(line)
             if engine := self._fetched[line]:
@@ -86,6 +90,13 @@ class EngineFinder:
             return installed_wasmtime().engine(self._notes)
         except WazcacheError:
             return None
+
+    def _has(self, line: str) -> bool:
+        """Say whether a wheel that satisfies a requirement was already fetched."""
+        try:
+            return self._cache().find_wheel(Requirement(line)) is not None
+        except WazcacheError:
+            return False
 
     def _fetch(self, line: str) -> Engine | None:
         """Return the engine of a fetched wheel, with every file checked; None if there is none."""
