@@ -11,7 +11,7 @@ from hatch_wazcache.resources.pyinstaller import files_of_loaders
 # By default PyInstaller looks for lib*.so, and so misses _libwasmtime.so.
 binaries = collect_dynamic_libs("wasmtime", search_patterns=["_libwasmtime.*", "_wasmtime.dll"])
 
-# `CompilationCache` looks up the version of wasmtime.
+# `CompilationCache` and the fallback of a loader look up the version of wasmtime.
 datas = copy_metadata("wasmtime")
 
 
