@@ -29,6 +29,9 @@ _SCRIPTS = ("bin", "Scripts")
 _SCRIPT = re.compile(rf"(\.\./\.\./)?({'|'.join(_SCRIPTS)})/[^/\\]+")
 
 
+_DEEPEST = 50
+
+
 class BrokenFolderError(Exception):
     """A folder that does not hold exactly the files of its RECORD; the text says why."""
 
@@ -94,17 +97,22 @@ def _read_metadata(info: Path) -> UnpackedWheel:
         raise BrokenFolderError(f"its METADATA cannot be used: {error}") from error
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, depth: int = 0) -> Iterator[tuple[str, Path]]:
     """Yield every file with its path in RECORD.
 
     Raises:
-        BrokenFolderError: there is something other than files and folders, such as a link.
+        BrokenFolderError: there is something other than files and folders, such as a link; or the
+            folders are too deep.
     """
+    if depth > _DEEPEST:
+        raise BrokenFolderError(f"it has more than {_DEEPEST} folders in each other")
     with os.scandir(folder) as found:
         for one in sorted(found, key=lambda one: one.name):
             path = folder / one.name
             if one.is_dir(follow_symlinks=False):
-                yield from ((f"{one.name}/{name}", inner) for name, inner in _files(path))
+                yield from (
+                    (f"{one.name}/{name}", inner) for name, inner in _files(path, depth + 1)
+                )
             elif one.is_file(follow_symlinks=False):
                 yield one.name, path
             else:

@@ -10,6 +10,7 @@ import pytest
 
 from hatch_wazcache.cache.entry import BrokenEntryError, read_entry
 from tests.fuzz import fuzz_cache as fuzz
+from tests.fuzz import fuzz_fetched
 from tests.fuzz.fuzz_cache import BOMB, DATA, KEYS, deflated, describe, pack, signed
 
 KEY = KEYS[2].digest
@@ -97,3 +98,8 @@ def test_the_name_inside_an_entry_decides_nothing(tmp_path: Path, name: str):
     path = write(tmp_path / "deep" / "entry.zip", describe(KEY, DATA[2], STREAM, name=name))
     assert b"".join(read_entry(path, KEY).data()) == DATA[2]
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["deep", "entry.zip"]
+
+
+def test_a_hostile_fetched_wheel_is_checked_without_a_crash(tmp_path: Path):
+    for seed in range(25):
+        fuzz_fetched.try_folder(tmp_path / "engines", seed)
