@@ -32,7 +32,7 @@ from hatch_wazcache.compile.worker import main
 main()
 """
 
-_starting = threading.Lock()
+_starting = threading.RLock()
 """Held while a process starts. A fork at that moment would inherit the pipe on which Popen waits,
 and Popen would wait until the fork has ended."""
 
