@@ -206,9 +206,9 @@ def test_compilers_write_nothing_into_a_fetched_engine(two: Project):
 
 _COUNTED = """
 import hatchling.build
-from hatch_wazcache.cache import unpacked_wheel
-check = unpacked_wheel.check_unpacked
-unpacked_wheel.check_unpacked = lambda *words: print("checked") or check(*words)
+from hatch_wazcache.cache import engines
+check = engines.verify_fetched
+engines.verify_fetched = lambda *words: print("checked") or check(*words)
 hatchling.build.build_wheel("dist")
 """
 
