@@ -79,12 +79,18 @@ class WasmtimeClis:
         sure that it compiles the same.
 
         Raises:
-            WazcacheError: there is no CLI. The message says which jobs need it and how to get it.
+            WazcacheError: there is no CLI. The message says which jobs need it and how to get it;
+                it has a line for each engine without one.
         """
-        versions = {}
+        versions, problems = {}, []
         for engine, needing in _by(lambda job: job.engine, jobs).items():
             assert engine is not None  # the jobs compile
-            versions[engine] = self._version(needing, engine)
+            try:
+                versions[engine] = self._version(needing, engine)
+            except WazcacheError as error:
+                problems.append(str(error))
+        if problems:
+            raise WazcacheError("\n".join(problems))
         return [
             job.by_version(versions[job.engine]) if job.engine and job.needs_wasmtime_cli else job
             for job in jobs

@@ -161,6 +161,17 @@ def test_the_commands_know_the_engines(two: Project):
     assert f"{TABLE}.engines: {OLDER} is neither installed here nor fetched" in message
 
 
+def test_every_engine_without_its_wasmtime_cli_is_named_at_once(two: Project, tmp_path: Path):
+    """For another system, each engine needs the CLI of its own version."""
+    foreign = "aarch64-macos" if TARGET != "aarch64-macos" else "x86_64-linux"
+    built = two.build(WAZCACHE_TARGET=foreign, WAZCACHE_WASMTIME=str(tmp_path), PATH=os.defpath)
+    assert built.status != 0
+    lines = [line for line in built.output.splitlines() if "wasmtime CLI is needed" in line]
+    assert len(lines) == 2
+    for version in ("47.0.0", "48.0.0"):
+        assert any(f"; get version {version} from " in line for line in lines)
+
+
 # where engines come from
 
 
