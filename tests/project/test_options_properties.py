@@ -16,7 +16,8 @@ NAMES = [option.name for option in OPTIONS]
 
 TEXTS = st.text() | st.sampled_from(
     ["native", "all", "baseline", "default", "src/*.wasm", "../a", "~nobody/a", "5 GiB", "a\0b",
-     "9" * 400, "wasmtime>=48", "wasmtime @ https://example.org/a.whl", "loader.py"]
+     "9" * 400, "48", "wasmtime==48.*", "wasmtime>=48", "wasmtime @ https://example.org/a.whl",
+     "loader.py"]
 )  # fmt: skip
 KEYS = st.sampled_from([*NAMES, *SETTINGS, "path", "profiles"]) | st.text()
 SCALARS = st.booleans() | st.integers() | st.floats() | st.datetimes() | st.times() | TEXTS
