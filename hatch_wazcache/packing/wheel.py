@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import stat
 import time
 from contextlib import contextmanager
@@ -93,6 +95,7 @@ def finish_wheel(
         WazcacheError: the base wheel is not a wheel, or the wheel cannot be written.
     """
     with _writing(final):
+        _put_companion_first(build, wheel, base)
         size = wheel.finish(base, final, left_out, build.report.say)
     report_wheel(build, final.name, size)
 
@@ -108,7 +111,28 @@ def complete_wheel(
     Args, Raises: as for `finish_wheel`.
     """
     with _writing(wheel.path.parent):
+        _put_companion_first(build, wheel, base)
         return wheel.complete(base, left_out, build.report.say)
+
+
+def _put_companion_first(build: Build, wheel: PlatformWheel, base: Path) -> None:
+    """Add METADATA with the requirement on the companion as the first one, if it is not yet."""
+    companion = build.project.config.companion
+    if companion is None:
+        return
+    import zipfile
+
+    from hatch_wazcache.wheels.companion_files import requires_first
+
+    with zipfile.ZipFile(base) as archive:
+        for info in archive.infolist():
+            if re.fullmatch(r"[^/]+\.dist-info/METADATA", info.filename):
+                before = archive.read(info)
+                after = requires_first(before, companion)
+                if after != before:
+                    sha256, mode = hashlib.sha256(after).hexdigest(), info.external_attr >> 16
+                    data, date_time = Deflated.of(after), info.date_time
+                    wheel.add_member(info.filename, data, sha256, date_time=date_time, mode=mode)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -27,6 +28,7 @@ __all__ = [
     "companion_metadata",
     "companion_version",
     "file_prefix",
+    "requires_first",
     "version_problem",
     "wheel_file",
     "write_version_0",
@@ -41,6 +43,7 @@ _COPIED_CLASSIFIERS = ("License ::", "Private ::")
 _GENERATOR = "hatch-wazcache"
 """Without a version: the same artifacts give the same wheel, whichever release packs them."""
 
+_REQUIRES = b"Requires-Dist:"
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o100644
 
@@ -115,6 +118,35 @@ def companion_metadata(
         f"It holds the WebAssembly of {package}, compiled: so {package} starts without a compiler.",
     ]
     return _text(lines)
+
+
+def requires_first(metadata: bytes, name: str) -> bytes:
+    """Move the requirement on a companion before the other requirements of its package.
+
+    uv decides about requirements in their order. If it comes to wasmtime first, it takes the newest
+    one, and version 0 beside it, although the one before has a companion. hatchling sorts them.
+
+    Args:
+        metadata: the package's METADATA.
+        name: the companion's name.
+    """
+    head, blank, rest = metadata.partition(b"\n\n")
+    lines = head.split(b"\n")
+    mine = [line for line in lines if _requires(line, name)]
+    others = [line for line in lines if line not in mine]
+    first = next((n for n, line in enumerate(others) if line.startswith(_REQUIRES)), len(others))
+    return b"\n".join([*others[:first], *mine, *others[first:]]) + blank + rest
+
+
+def _requires(line: bytes, name: str) -> bool:
+    """Say whether a line of METADATA requires a project."""
+    if not line.startswith(_REQUIRES):
+        return False
+    try:
+        required = Requirement(line[len(_REQUIRES) :].decode().strip()).name
+    except (InvalidRequirement, UnicodeDecodeError):
+        return False
+    return canonicalize_name(required) == canonicalize_name(name)
 
 
 def wheel_file(tag: str, *, pure: bool = False) -> bytes:

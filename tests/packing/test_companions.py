@@ -15,7 +15,13 @@ from tests.support.commands import answer, refused, run
 from tests.support.disks import mounted
 from tests.support.doctored import Wheel
 from tests.support.marks import as_root
-from tests.support.projects import Built, Project, flat_setuptools_project, run_python
+from tests.support.projects import (
+    Built,
+    Project,
+    SetuptoolsProject,
+    flat_setuptools_project,
+    run_python,
+)
 from tests.support.wasm import ANSWER, tiny
 from tests.support.wheels import TARGET, members, unpack
 
@@ -133,6 +139,20 @@ def test_the_two_manifests_name_each_other(owner: Project):
         assert mine["assets"][name]["artifacts"] == []
         (artifact,) = asset["artifacts"]
         assert (artifact["wasmtime"], artifact["target"]) == ("48.0.0", TARGET)
+
+
+@pytest.mark.parametrize("kind", [Project, SetuptoolsProject])
+def test_the_package_requires_its_companion_first(tmp_path: Path, kind: type[Project]):
+    """uv decides in this order; hatchling sorts, and setuptools keeps the order of the project."""
+    project = kind(tmp_path / "project", tmp_path / "cache")
+    text = project.pyproject.replace('wasmtime>=48,<49"', 'wasmtime>=44", "zoo-wasmtime"')
+    project.write("pyproject.toml", f'{text}companion = "zoo-wasmtime"\n')
+    project.write("demo/__init__.py")
+    project.write("demo/a.wasm", ANSWER)
+    built = project.build(WAZCACHE_TARGET="any")
+    members(built)  # compares it with RECORD
+    required = list(map(str, metadata(built, "demo-1.0").requires_dist))
+    assert required == ["zoo-wasmtime", "wasmtime>=44"]
 
 
 def test_importing_the_companion_does_nothing(owner: Project, tmp_path: Path):

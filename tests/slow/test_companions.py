@@ -179,6 +179,24 @@ def test_a_platform_without_companions_gets_version_0(index: Index, tmp_path: Pa
     assert " + demo-wasmtime==0\n" in done.stderr
 
 
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_name_behind_wasmtimes_in_the_alphabet_is_resolved_like_any_other(
+    tmp_path: Path, installer: str
+):
+    """hatchling sorts requirements, and uv decides about them in their order."""
+    project = Project(tmp_path / "project", tmp_path / "cache")
+    text = PYPROJECT.replace("demo-wasmtime", "zoo-wasmtime").replace(
+        '["47", "48", "49"]', '["48"]'
+    )
+    project.write("pyproject.toml", text)
+    project.write("demo/__init__.py")
+    project.write("demo/a.wasm", ANSWER)
+    made = Index(tmp_path / "wheels", project)
+    made.build()
+    installed = made.install(installer, tmp_path / "site", "demo")
+    assert (installed["zoo_wasmtime"], installed["wasmtime"]) == ("48.1.0", "48.0.0")
+
+
 def test_hatch_builds_companions_in_an_environment_of_its_own(isolated: IsolatedProject):
     isolated.write("pyproject.toml", PYPROJECT)
     folder = isolated.root.parent / "made by hatch"

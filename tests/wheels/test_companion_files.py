@@ -13,6 +13,7 @@ from hatch_wazcache.wheels.companion_files import (
     companion_metadata,
     companion_version,
     file_prefix,
+    requires_first,
     version_problem,
     wheel_file,
     write_version_0,
@@ -90,6 +91,18 @@ def test_the_wheel_file_lists_each_tag():
         "Tag: py3-none-android_26_x86_64",
         "Tag: py3-none-manylinux1_x86_64",
     ]
+
+
+def test_the_requirement_on_the_companion_comes_first():
+    metadata = (
+        b"Name: x\nRequires-Dist: attrs\nRequires-Dist: wasmtime>=44\nRequires-Dist: X.wasmtime\n"
+        b"Provides-Extra: a\n\nRequires-Dist: X.wasmtime\n"
+    )
+    assert requires_first(metadata, "x-wasmtime") == (
+        b"Name: x\nRequires-Dist: X.wasmtime\nRequires-Dist: attrs\nRequires-Dist: wasmtime>=44\n"
+        b"Provides-Extra: a\n\nRequires-Dist: X.wasmtime\n"
+    )
+    assert requires_first(metadata, "y-wasmtime") == metadata
 
 
 VERSION_0 = "9d7708ea662b395721162ffacb4e76a47a445c6c07aba4b666b73409b2270505"
