@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CPU_LEVELS",
+    "PROFILE_NAME",
     "SETTINGS",
     "Profile",
     "Setting",
@@ -20,6 +21,10 @@ __all__ = [
 ]
 
 SettingValue = bool | int | str
+
+
+PROFILE_NAME = r"[a-z0-9]+([_-][a-z0-9]+)*"
+"""The names that a profile can have: they are part of the names of files."""
 
 
 class Profile(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS, Profile
+from hatch_wazcache.engine.settings import CPU_LEVELS, PROFILE_NAME, SETTINGS, Profile
 from hatch_wazcache.engine.targets import SYSTEMS, TARGETS, Target, find_targets
 from hatch_wazcache.formats.strip import STRIP
 from hatch_wazcache.project.config import AssetPattern
@@ -49,7 +49,6 @@ __all__ = [
 
 CPUS = ("baseline", *CPU_LEVELS, "native")
 
-PROFILE_NAME = r"[a-z0-9]+([_-][a-z0-9]+)*"
 RESERVED_NAMES = (*TARGETS, *CPUS, "all")
 """Names that no profile may have: an artifact's file name holds target, CPU and profile."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.engine.settings import SETTINGS, Setting
+from hatch_wazcache.engine.settings import PROFILE_NAME, SETTINGS, Setting
 from hatch_wazcache.project import fields
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ PROFILES = {
     "type": "object",
     "minProperties": 1,
     "propertyNames": {
-        "pattern": f"^{fields.PROFILE_NAME}$",
+        "pattern": f"^{PROFILE_NAME}$",
         "not": {"enum": list(fields.RESERVED_NAMES)},
     },
     "additionalProperties": {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.engine.settings import CPU_LEVELS, SETTINGS
+from hatch_wazcache.engine.settings import CPU_LEVELS, PROFILE_NAME, SETTINGS
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.formats.strip import STRIP_ALLOWED, read_strip
 from hatch_wazcache.util.problems import Problems
@@ -118,6 +118,9 @@ class _Reader:
     ) -> Iterator[tuple[str, Settings]]:
         for name, settings in self._table(manifest, field, "").items():
             where = f"{field}[{_shown(name)}]"
+            if not re.fullmatch(PROFILE_NAME, name):
+                self.problems.add(f"{where}: must be named with a-z, 0-9, - and _")
+                continue
             if not isinstance(settings, Mapping):
                 self.problems.wrong(where, settings, "a table of settings")
                 continue

@@ -123,6 +123,8 @@ def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: by
             lambda m: m.update(compiler={"default": {"consume-fuel": True}}),
             'compiler["default"].consume-fuel: there is no such setting',
         ),
+        (lambda m: m["profiles"].update({"../x": {}}), 'profiles["../x"]: must be named with'),
+        (lambda m: m["profiles"].update({"\x1b": {}}), 'profiles["\\u001b"]: must be named with'),
         (lambda m: m.update(strip="name"), 'strip = "name": must be a list of "name", "debug"'),
         (lambda m: m.update(strip=["name", 1]), 'strip = ["name", 1]: must be a list of "name'),
         (lambda m: m.update(strip=["debug"] * 2), 'strip = ["debug", "debug"]: must be a list of'),
