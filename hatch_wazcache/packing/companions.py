@@ -30,6 +30,7 @@ from hatch_wazcache.wheels.companion_files import (
 )
 from hatch_wazcache.wheels.manifest import CompanionInfo, Manifest, PackageInfo
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel, wheel_tag
+from hatch_wazcache.wheels.untrusted_manifest import is_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -187,7 +188,8 @@ def _source(wheel: FinishedWheel, manifest: Manifest, folder: str) -> _Source:
         folder: the folder of the companion's files.
     """
     place = PurePosixPath(manifest.path)
-    if len(place.parts) < 2:
+    in_metadata = place.parts[0].endswith((".data", ".dist-info"))
+    if len(place.parts) < 2 or in_metadata or not is_path(manifest.path):
         raise WazcacheError(f"{wheel.path}: {place}: is not in a package")
     package = Package(f"{folder}/{place.parent}", wheel.folder, f"{place.stem}.py")
     assets = []

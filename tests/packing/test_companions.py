@@ -461,6 +461,26 @@ def test_no_name_in_a_wheel_becomes_a_path(wheel: Wheel, owner: Project, tmp_pat
     assert "../../a.wasm has no .wasm" in refusal(owner, wheel.write(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "folder", ["../demo", "/demo", "./demo", "demo/../..", "demo-1.0.dist-info", "demo-1.0.data/x"]
+)
+def test_no_folder_in_a_wheel_leads_out_of_the_companion(
+    wheel: Wheel, owner: Project, tmp_path: Path, folder: str
+):
+    wheel.members = {
+        f"{folder}/{name[5:]}" if name.startswith("demo/") else name: data
+        for name, data in wheel.members.items()
+    }
+    message = refusal(owner, wheel.write(tmp_path))
+    assert f"{folder}/_wazcache.json: is not in a package" in message
+
+
+def test_no_profile_in_a_wheel_becomes_a_path(wheel: Wheel, owner: Project, tmp_path: Path):
+    wheel.manifest(lambda manifest: manifest["profiles"].update({"../../evil": {}}))
+    message = refusal(owner, wheel.write(tmp_path))
+    assert 'profiles["../../evil"]: must be named with a-z, 0-9, - and _' in message
+
+
 def test_a_manifest_with_a_wrong_part_is_refused(wheel: Wheel, owner: Project, tmp_path: Path):
     wheel.manifest(lambda manifest: manifest["profiles"].update(other={"nonsense": True}))
     message = refusal(owner, wheel.write(tmp_path))
