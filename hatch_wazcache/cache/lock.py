@@ -26,7 +26,6 @@ if sys.platform != "win32":
 
 __all__ = ["exclusive", "lock_file", "lock_key", "shared"]
 
-
 _held: set[int] = set()
 """The descriptors of the files that this process has locked."""
 
@@ -63,13 +62,14 @@ def lock_file(
 
     Yields:
         The file's descriptor; -1 if it is not locked. A child process that inherits the descriptor
-        keeps the lock until it ends.
+        keeps the lock until it ends; a fork closes it.
     """
     descriptor, is_locked = -1, False
     if sys.platform != "win32":
         how = fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _held.add(descriptor)
             try:
                 fcntl.flock(descriptor, how | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -81,8 +81,19 @@ def lock_file(
     try:
         yield descriptor if is_locked else -1
     finally:
-        if descriptor >= 0:
+        if descriptor in _held:
+            _held.remove(descriptor)
             os.close(descriptor)
+
+
+def _close_in_fork() -> None:
+    """Close the files that other threads had locked: else the fork would keep them locked."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_fork)
 
 
 def lock_key(root: Path, digest: str) -> ExitStack | None:
