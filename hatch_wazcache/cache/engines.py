@@ -211,8 +211,8 @@ def _fetch(
     installer = find_installer(requirement, unpacked)
     if installer is None:
         raise WazcacheError(
-            f"{need} there is neither uv nor pip to fetch it; install uv, or add pip to "
-            "build-system.requires"
+            f"{need} there is neither uv nor pip to fetch it; install uv, or install pip for "
+            f"{sys.executable} (for an isolated build, add it to build-system.requires)"
         )
     advice = (
         f"without an index, put a wheel such as {wheel_name(requirement)} into a folder, and set "

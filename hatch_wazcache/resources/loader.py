@@ -788,20 +788,18 @@ def _for_other_wasmtimes(engines: list[str]) -> str:
         engines: the versions that compiled the artifacts.
     """
     installed = _installed_wasmtime() or _version_of("wasmtime") or "another"
-    newest_first = sorted(set(engines), key=lambda version: -int(_major(version)))
+    newest_first = sorted(dict.fromkeys(engines), key=lambda version: -int(_major(version)))
     # From wasmtime 38 on, only the major version counts.
     names = [v if int(_major(v)) < 38 else _major(v) for v in newest_first]
     text = f"compiled for wasmtime {_or(dict.fromkeys(names))}, installed is {installed}"
     package = __name__.rpartition(".")[0]
     if not package:  # run by `hatch-wazcache inspect`, which only asks
         return text
-    major = int(_major(newest_first[0]))
+    newest = names[0]
+    wanted = f"=={newest}" if "." in newest else f">={newest},<{int(newest) + 1}"
     companion = _manifest().get("companion")
     other = f"a version of {companion['name']}" if companion else f"a release of {package}"
-    return (
-        f"{text}; install wasmtime>={major},<{major + 1}, or {other} with artifacts for the "
-        "installed one"
-    )
+    return f"{text}; install wasmtime{wanted}, or {other} with artifacts for the installed one"
 
 
 def _or(words: Iterable[str]) -> str:

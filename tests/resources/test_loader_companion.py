@@ -27,6 +27,7 @@ from tests.support.loading import (
     run,
     several_engines,
 )
+from tests.support.manifests import with_new_fields
 from tests.support.marks import as_ordinary_user
 from tests.support.wheels import TARGET, unpack
 
@@ -62,6 +63,19 @@ def test_all_assets_load_from_a_companion_beside_the_package(own_site: Path):
         print('demo_wasmtime' in sys.modules, 'importlib.metadata' in sys.modules)
         """
     assert run(code, own_site) == ["42", "42", str(folder / ARTIFACT), "False False"]
+
+
+def test_optional_fields_of_a_later_release_are_ignored(own_site: Path):
+    """A package and its companion may come from different releases of hatch-wazcache."""
+    folder = split(own_site)
+    change_manifest(own_site, with_new_fields)
+    change_companion(folder, with_new_fields)
+    code = """
+        print(call(load_module('answer.wasm', strict=True)))
+        load_component('c.wasm', strict=True)
+        print(status('answer.wasm').artifact)
+        """
+    assert run(code, own_site) == ["42", str(folder / ARTIFACT)]
 
 
 def test_a_companion_elsewhere_on_the_path_is_found(own_site: Path, tmp_path: Path):

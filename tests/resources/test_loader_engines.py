@@ -104,6 +104,13 @@ def test_one_reason_names_all_versions_and_what_to_install(own_site: Path):
     check_fall_back(run(FALL_BACK, own_site, environment_with("50.0.1")), reason, reason)
 
 
+def test_before_wasmtime_38_the_exact_version_is_the_one_to_install(own_site: Path):
+    several_engines(own_site, "36.0.0", "37.0.2")
+    (said,) = run("print(status('answer.wasm').reason)", own_site, environment_with("50.0.1"))
+    assert "compiled for wasmtime 37.0.2 or 36.0.0, installed is 50.0.1; " in said
+    assert "; install wasmtime==37.0.2, or a release of demo with artifacts for the " in said
+
+
 def test_a_refusal_of_the_fitting_artifact_is_the_reason_not_the_other_versions(own_site: Path):
     several_engines(own_site, "36.0.0", "50.0.0")
     other = own_site / f"demo/answer.{TARGET}.wasmtime36.0.0.cwasm"
@@ -112,7 +119,7 @@ def test_a_refusal_of_the_fitting_artifact_is_the_reason_not_the_other_versions(
     other.write_bytes(b"damaged")
     said = run("print(status('answer.wasm').reason)", own_site, environment_with("36.0.0"))
     assert said[0].startswith(f"{other.name}: it is damaged")
-    assert "wasmtime>=" not in said[0]
+    assert "install wasmtime" not in said[0]
 
 
 def test_files_that_are_refused_for_one_reason_are_listed_before_it(own_site: Path):

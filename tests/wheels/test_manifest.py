@@ -19,6 +19,7 @@ from hatch_wazcache.wheels.manifest import (
     read_editable_info,
 )
 from hatch_wazcache.wheels.untrusted_manifest import check_manifest
+from tests.support.manifests import with_new_fields
 
 ARTIFACT = ManifestArtifact(
     file="sub/a.x86_64-linux.cwasm",
@@ -101,6 +102,16 @@ def test_a_manifest_is_read_as_it_was_written():
     for manifest in (MANIFEST, other, in_package, in_companion, replace(MANIFEST, assets=())):
         assert check_manifest(manifest.to_bytes(), manifest.path) == (manifest, [])
     assert other.member("c.cwasm") == "a/b/c.cwasm"
+
+
+def test_optional_fields_of_a_later_release_are_ignored():
+    """Companions are made from wheels that another release may have built."""
+    in_package = replace(MANIFEST, companion=CompanionInfo("demo-wasmtime", ("baseline",)))
+    in_companion = replace(MANIFEST, package=PackageInfo("demo", "1.0", "demo/_wazcache.json"))
+    for manifest in (in_package, in_companion):
+        text = json.dumps(with_new_fields(json.loads(manifest.to_bytes())))
+        assert text.count('"new"') == 4
+        assert check_manifest(text.encode(), manifest.path) == (manifest, [])
 
 
 def test_what_an_editable_install_notes_is_read_as_it_was_written(tmp_path: Path):
