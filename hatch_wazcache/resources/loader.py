@@ -398,7 +398,7 @@ def _kept_file(name: str, digest: str, kind: Any, engine_: Any) -> str | None:
     try:
         folder = _kept_folder()
     except OSError as error:
-        _not_kept(name, str(error))
+        _not_kept(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return None
     key = f"{digest} {kind.__name__} {version} ".encode() + _fingerprint(engine_)
     return os.path.join(folder, f"{_sha256(key)}.cwasm")
