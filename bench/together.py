@@ -17,7 +17,7 @@ from packaging.version import Version
 from bench.local_index import ENGINES, WAYS, Package, packages, write_index
 from bench.rows import Row, Sample
 
-__all__ = ["Together", "together_rows"]
+__all__ = ["INSTALLERS", "Together", "together_rows"]
 
 Versions = Mapping[str, str]
 """The version of each package in a solution, by name."""
@@ -49,7 +49,7 @@ def together_rows(work: Path, *, quick: bool) -> Iterator[Row]:
     shutil.rmtree(index, ignore_errors=True)
     for way in WAYS:
         write_index(index / way, way)
-    for installer, resolve in {"uv": _uv, "pip": _pip}.items():
+    for installer, resolve in INSTALLERS.items():
         if quick and installer == "pip":
             continue
         found = {way: _together(index / way, way, resolve) for way in WAYS}
@@ -107,3 +107,7 @@ def _pip(index: Path, names: Sequence[str]) -> Versions | None:
         return None
     found = [item["metadata"] for item in json.loads(done.stdout)["install"]]
     return {metadata["name"]: metadata["version"] for metadata in found}
+
+
+INSTALLERS = {"uv": _uv, "pip": _pip}
+"""The resolvers: each takes a folder of wheels and names, and returns None for no solution."""
