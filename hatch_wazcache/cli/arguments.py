@@ -12,6 +12,7 @@ from hatch_wazcache.cli import (
     cache_commands,
     companion_command,
     maintenance_commands,
+    plan_command,
     project_commands,
     wheel_commands,
 )
@@ -81,6 +82,8 @@ def make_parser() -> argparse.ArgumentParser:
         project_commands.why,
         "say whether an asset is in the cache; if not, how it differs from the nearest entry",
     ).add_argument("asset", metavar="ASSET", help="a .wasm file of the project")
+    text = "show the wheels and artifacts that a build would make, and what the cache has of them"
+    _add_plan(add("plan", plan_command.plan, text))
     add("warm", project_commands.warm, "compile a project's assets without building a wheel")
     install = add(
         "install",
@@ -167,6 +170,22 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
         help="keep only entries that the last build of each project and target used, for CI",
     )
     _add_dry_run(parser)
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show what builds for all targets would make: the wheels with their names; the artifacts "
+        "with engine, system, CPU level and profile, and whether the cache has them; and the "
+        "wheels that are too large for PyPI. Sizes are those of the .wasm files and artifacts, "
+        "compressed, as far as the cache knows them. Nothing is compiled, fetched or written, and "
+        "no other build hook runs."
+    )
+    parser.add_argument(
+        "--matrix",
+        choices=["github"],
+        help="print one line of JSON instead, for strategy.matrix of GitHub's workflows: a job "
+        "for each target, with its `target`, and the `command` that makes its wheels",
+    )
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:

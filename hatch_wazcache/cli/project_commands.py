@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from hatch_wazcache.cli.display import ago_text, compiling
 from hatch_wazcache.cli.entries import input_text
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.packing.preview import stored_key
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hatch_wazcache.cache.items import EntryItem
-    from hatch_wazcache.cache.key import ArtifactKey
     from hatch_wazcache.cache.search import Difference
     from hatch_wazcache.packing.plan import Artifact, Asset, Plan
     from hatch_wazcache.report import Report
@@ -101,8 +100,9 @@ class _Verdict:
 
     def __init__(self, artifact: Artifact, items: Sequence[EntryItem]) -> None:
         self._artifact = artifact
-        self._key = _key(artifact, items)
-        self._item = next((item for item in items if item.key == self._key.digest), None)
+        by_key = {item.key: item for item in items}
+        self._key = stored_key(artifact, by_key)
+        self._item = by_key.get(self._key.digest)
         self._problem = self._broken()
         self.is_hit = self._item is not None and self._problem is None
         self._inputs = self._key.inputs()
@@ -158,19 +158,6 @@ class _Verdict:
             f"{label}: miss: {key}; the nearest entry, {nearest}, differs in",
             *(f"  {unlike.name}: {_values(unlike)}" for unlike in self._unlike),
         ]
-
-
-def _key(artifact: Artifact, items: Sequence[EntryItem]) -> ArtifactKey:
-    """Return the key of an artifact; with the version of another wasmtime CLI, if one made it."""
-    keys = {item.key for item in items}
-    major = f"{artifact.engine.major}."
-    versions = {item.engine for item in items if item.engine and item.engine.startswith(major)}
-    if artifact.key.digest not in keys and artifact.job.needs_wasmtime_cli:
-        for version in sorted(versions):
-            key = replace(artifact.key, engine=version)
-            if key.digest in keys:
-                return key
-    return artifact.key
 
 
 def _values(unlike: Difference) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
-__all__ = ["Build", "plan_build", "record", "warm"]
+__all__ = ["Build", "engine_warnings", "plan_build", "record", "warm"]
 
 
 class Build:
@@ -100,7 +100,7 @@ class Build:
         project = self.project
         if self._wasmtime is None and not engines:
             self._wasmtime = installed_wasmtime()  # the first target has no artifacts
-        warnings, lines = _engine_warnings(project, self._wasmtime, target)
+        warnings, lines = engine_warnings(project, self._wasmtime, target)
         problem = None
         if self._wasmtime is not None:
             problem = contradiction(project.requirement, self._wasmtime.version, target)
@@ -201,7 +201,7 @@ def plan_build(project: Project) -> Plan:
     if target.systems:
         has_own = not project.config.wheel_engines
         wasmtime = installed_wasmtime() if has_own else None
-        _engine_warnings(project, wasmtime, target)
+        engine_warnings(project, wasmtime, target)
         if wasmtime is not None:
             engines = [wasmtime.engine()]
         else:
@@ -211,7 +211,7 @@ def plan_build(project: Project) -> Plan:
     return make_plan(project.config, target, project.layout, engines, WasmReader())
 
 
-def _engine_warnings(
+def engine_warnings(
     project: Project, wasmtime: InstalledWasmtime | None, target: Target
 ) -> tuple[list[str], list[str]]:
     """Return warnings, and ordinary lines, about users who have another wasmtime.

@@ -14,7 +14,12 @@ from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.installed_requirements import admit, installed_version, parse
+from hatch_wazcache.project.installed_requirements import (
+    admit,
+    installed_version,
+    is_installed,
+    parse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
     from hatch_wazcache.project.config import Config
 
-__all__ = ["choose_engines", "fetched_engines", "to_fetch_with"]
+__all__ = ["choose_engines", "engine_at_hand", "fetched_engines", "to_fetch_with"]
 
 
 def choose_engines(
@@ -60,18 +65,33 @@ def fetched_engines(config: Config, root: Path) -> list[Engine]:
     Raises:
         WazcacheError: one is neither installed nor fetched.
     """
-
-    def fetched(requirement: Requirement) -> Path:
-        found = _find_fetched(config, root, requirement)
-        if found is None:
+    engines = []
+    for requirement in config.engines:
+        engine = engine_at_hand(requirement, config, root)
+        if engine is None:
             raise WazcacheError(
                 f"{config.location}.engines: {requirement} is neither installed here nor fetched; "
                 "a build fetches it, and so does `hatch-wazcache warm`"
             )
-        return found
-
-    engines = [wasmtime.engine() for wasmtime in choose_engines(config.engines, fetched)]
+        engines.append(engine)
     return sorted(engines, key=lambda engine: engine.major, reverse=True)
+
+
+def engine_at_hand(requirement: str, config: Config, root: Path) -> Engine | None:
+    """Return the engine of a requirement; None if a build would fetch it.
+
+    Args:
+        requirement: one of the option `engines`.
+        config: the options.
+        root: the project's root.
+
+    Raises:
+        WazcacheError: it does not fit this machine.
+    """
+    if is_installed([requirement]):
+        return installed_wasmtime().engine()
+    found = _find_fetched(config, root, parse(requirement))
+    return None if found is None else wasmtime_at(found).engine()
 
 
 def to_fetch_with(config: Config, root: Path) -> list[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
     from hatch_wazcache.packing.plan import Plan
+    from hatch_wazcache.packing.preview import Preview
     from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
@@ -73,6 +74,27 @@ class HatchProject:
         with self._one_message():
             self._builder.metadata.core.validate_fields()
         return self._builder.our_hook("").plan(self._builder.build_data())
+
+    def preview(self, cache: Path) -> Preview:
+        """Say what `hatch build -t wazcache` would make. Runs no other hook, and writes nothing.
+
+        Args:
+            cache: the folder of the cache.
+
+        Raises:
+            WazcacheError: an asset or an engine is not fit to build.
+        """
+        from hatch_wazcache.packing.preview import Release, make_preview
+
+        with self._one_message():
+            self._builder.metadata.validate_fields()
+            release = Release(self._builder.metadata.version, self._builder.get_default_tag())
+        project = self._builder.our_hook("").project(self._builder.build_data())
+        return make_preview(project, release, cache)
+
+    def build_command(self, config: Config, target: str) -> str:  # noqa: ARG002
+        """Return the command that makes the wheels of a target."""
+        return f"hatch build -t wazcache:{target}"
 
     def warm(self, report: Report) -> None:
         """Run the project's hooks and compile the artifacts. Makes no wheel.

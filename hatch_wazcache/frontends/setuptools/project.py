@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.frontends.setuptools.build_step import BuildWazcache
     from hatch_wazcache.packing.plan import Plan
+    from hatch_wazcache.packing.preview import Preview
     from hatch_wazcache.project.config import Config
     from hatch_wazcache.report import Report
 
@@ -53,6 +55,41 @@ class SetuptoolsProject:
 
         with self._step() as step:
             return plan_build(step.project())
+
+    def preview(self, cache: Path) -> Preview:
+        """Say what builds for all targets would make. Runs no step of a build; writes nothing.
+
+        Args:
+            cache: the folder of the cache.
+
+        Raises:
+            WazcacheError: an asset or an engine is not fit to build.
+        """
+        from hatch_wazcache.packing.preview import Release, make_preview
+
+        with self._step() as step:
+            tag = "-".join(step.get_finalized_command("bdist_wheel").get_tag())
+            release = Release(step.distribution.get_version(), tag)
+            return make_preview(step.project(), release, cache)
+
+    def build_command(self, config: Config, target: str) -> str:
+        """Return the command of a POSIX shell that makes the wheels of a target.
+
+        Raises:
+            WazcacheError: the options do not say for which wasmtime the companions are.
+        """
+        if config.companion is None:
+            return f"WAZCACHE_TARGET={target} python -m build --wheel"
+        if not config.engines:
+            raise WazcacheError(
+                f"{config.location}.companion: a matrix needs {config.location}.engines, the "
+                "versions of wasmtime to make companions for"
+            )
+        engines = " ".join(f"--engine {shlex.quote(engine)}" for engine in config.engines)
+        return (
+            "WAZCACHE_TARGET=any python -m build --wheel && hatch-wazcache companion "
+            f"dist/*-any.whl {engines} --targets {target} -w dist"
+        )
 
     def warm(self, report: Report) -> None:
         """Compile the artifacts of the files that are there now. Makes no wheel.
