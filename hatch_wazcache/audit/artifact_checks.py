@@ -40,10 +40,7 @@ def read_headers(
     headers: dict[str, ArtifactHeader] = {}
     unreadable: dict[str, Finding] = {}
     listed = {
-        manifest.member(artifact.file)
-        for manifest in manifests
-        for asset in manifest.assets
-        for artifact in asset.artifacts
+        manifest.member(artifact.file) for manifest in manifests for artifact in manifest.artifacts
     }
     for member in listed:
         if member not in wheel:

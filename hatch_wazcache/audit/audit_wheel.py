@@ -138,10 +138,7 @@ def _check_files(
 
 def _check_unlisted(wheel: WheelReader, manifests: Sequence[Manifest]) -> Iterator[Finding]:
     listed = {
-        manifest.member(artifact.file)
-        for manifest in manifests
-        for asset in manifest.assets
-        for artifact in asset.artifacts
+        manifest.member(artifact.file) for manifest in manifests for artifact in manifest.artifacts
     }
     for name in wheel.names:
         if name.endswith(".cwasm") and name not in listed:

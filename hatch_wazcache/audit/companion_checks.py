@@ -15,7 +15,7 @@ from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.engine.requirements import for_one_major
 from hatch_wazcache.project.companion import companion_problems
 from hatch_wazcache.wheels.companion_files import companion_version, version_problem
-from hatch_wazcache.wheels.manifest import CompanionInfo
+from hatch_wazcache.wheels.manifest import companion_folder
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
@@ -62,12 +62,7 @@ def check_companion(wheel: WheelReader, manifests: Sequence[Manifest]) -> Iterat
         member, fields = _metadata(wheel)
     except BrokenWheelError:
         return  # other checks report it
-    majors = {
-        artifact.major
-        for manifest in manifests
-        for asset in manifest.assets
-        for artifact in asset.artifacts
-    }
+    majors = {artifact.major for manifest in manifests for artifact in manifest.artifacts}
     yield from _check_places(wheel, fields, manifests)
     if len(majors) != 1:
         known = ", ".join(map(str, sorted(majors))) or "none"
@@ -152,7 +147,7 @@ def _check_places(
     wheel: WheelReader, fields: Mapping[str, list[str]], manifests: Sequence[Manifest]
 ) -> Iterator[Finding]:
     """Check that the loader finds the manifests: in a folder that has the companion's name."""
-    folder = CompanionInfo(next(iter(fields.get("name", [])), ""), ()).folder
+    folder = companion_folder(next(iter(fields.get("name", [])), ""))
     for manifest in manifests:
         if manifest.package is None:
             continue

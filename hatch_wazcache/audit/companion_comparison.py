@@ -106,12 +106,7 @@ def _version(text: str) -> str:
 
 def _companion(wheel: str, manifests: Iterable[Manifest]) -> _Companion:
     by_path = {one.package.path: one for one in manifests if one.package is not None}
-    artifacts = [
-        artifact
-        for manifest in by_path.values()
-        for asset in manifest.assets
-        for artifact in asset.artifacts
-    ]
+    artifacts = [artifact for manifest in by_path.values() for artifact in manifest.artifacts]
     return _Companion(
         wheel,
         by_path,

@@ -34,7 +34,7 @@ def check_tags(
     platforms = sorted({tag.platform for tag in tags})
     tag_by_system = {system: tag for tag in reversed(platforms) for system in _systems(tag)}
     for manifest in manifests:
-        majors = {one.major for asset in manifest.assets for one in asset.artifacts}
+        majors = {artifact.major for artifact in manifest.artifacts}
         for asset in manifest.assets:
             member_by_system: dict[str, str] = {}
             for artifact in asset.artifacts:

@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.unpacked_wheel import UnpackedWheel
 
 __all__ = [
-    "can_fetch",
     "fetch",
     "find_fetched",
     "verify_fetched",
@@ -187,13 +185,6 @@ def verify_fetched(folder: Path, trust: Trust | None = None) -> str | None:
     except OSError as error:
         return f"{folder} cannot be read: {error}"
     return None
-
-
-def can_fetch() -> bool:
-    """Say whether there is a uv or a pip to fetch with."""
-    from hatch_wazcache.cache.installers import find_uv
-
-    return find_uv() is not None or find_spec("pip") is not None
 
 
 def _fetch(

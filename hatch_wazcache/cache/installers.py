@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-__all__ = ["InstallError", "Installer", "find_installer", "find_uv"]
+__all__ = ["InstallError", "Installer", "can_fetch", "find_installer"]
 
 _TIMEOUT = 900.0
 """Seconds that one installation may need."""
@@ -107,7 +107,7 @@ def find_installer(requirement: Requirement, folder: Path) -> Installer | None:
         folder: the folder to unpack it into.
     """
     python = python_executable() or sys.executable
-    if uv := find_uv():
+    if uv := _find_uv():
         words = [uv, "pip", "install", "-q", "--python", python, "--no-compile-bytecode"]
         words += ["--link-mode", "copy", "--only-binary", requirement.name]
         return Installer("uv", tuple(words))
@@ -119,7 +119,12 @@ def find_installer(requirement: Requirement, folder: Path) -> Installer | None:
     return None
 
 
-def find_uv() -> str | None:
+def can_fetch() -> bool:
+    """Say whether there is a uv, or a pip in this Python."""
+    return _find_uv() is not None or find_spec("pip") is not None
+
+
+def _find_uv() -> str | None:
     """Return the path of the uv that runs this build, else of the one on PATH; None if none."""
     path = os.environ.get("UV", "")
     if os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK):

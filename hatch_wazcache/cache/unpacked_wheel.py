@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import os
@@ -15,7 +14,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from hatch_wazcache.util.digests import file_sha256
+from hatch_wazcache.util.digests import file_sha256, record_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +27,8 @@ _SCRIPTS = ("bin", "Scripts")
 
 _SCRIPT = re.compile(rf"(\.\./\.\./)?({'|'.join(_SCRIPTS)})/[^/\\]+")
 
-
 _DEEPEST = 50
+"""The most folders in each other: the search calls itself for each."""
 
 
 class BrokenFolderError(Exception):
@@ -150,6 +149,6 @@ def _check_file(name: str, path: Path, digest: str | None, size: str) -> None:
     if digest is None:
         return
     with path.open("rb") as file:
-        computed = base64.urlsafe_b64encode(bytes.fromhex(file_sha256(file)))
-    if digest != f"sha256={computed.rstrip(b'=').decode()}":
+        computed = record_digest(file_sha256(file))
+    if digest != computed:
         raise BrokenFolderError(f"{name} has another digest than RECORD says")

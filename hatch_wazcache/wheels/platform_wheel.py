@@ -7,7 +7,6 @@ system made. The new wheel has a temporary name until `finish` renames it.
 from __future__ import annotations
 
 import atexit
-import base64
 import csv
 import hashlib
 import io
@@ -27,14 +26,13 @@ from hatch_wazcache.formats.zip_members import (
     member_info,
 )
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.digests import record_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from hatch_wazcache.engine.targets import Target
-
-__all__ = ["PlatformWheel", "record_digest", "wheel_tag"]
+__all__ = ["PlatformWheel"]
 
 _LARGEST_IN_MEMORY = 8 << 20
 """The largest member of the base wheel, in bytes, that is deflated again, in memory."""
@@ -47,43 +45,6 @@ _PLENTY = 10
 
 _FILE_MODE = 0o100644
 _CHUNK = 1 << 20
-
-
-def wheel_tag(
-    earlier: str | None, target: Target, location: str, who: str = "another build hook"
-) -> str:
-    """Combine the target's platform tags with a Python and ABI tag.
-
-    Args:
-        earlier: the tag that the wheel already has, or None.
-        target: the target that the wheel is for.
-        location: the options' TOML path, for the message.
-        who: the part of the build that gave the wheel its tag, for the message.
-
-    Returns:
-        A tag for a wheel's name (PEP 425), which may be a compressed set of tags.
-
-    Raises:
-        WazcacheError: the earlier tag is not a tag, or is for another platform than the target.
-    """
-    platforms = ".".join(target.platform_tags)
-    if earlier is None:
-        return f"py3-none-{platforms}"
-    tagged = f'{location}: {who} tagged the wheel "{earlier}"'
-    parts = str(earlier).split("-")
-    if len(parts) != 3 or not all(parts):
-        raise WazcacheError(
-            f"{tagged}, which is not a wheel tag such as py3-none-any; correct that hook"
-        )
-    interpreter, abi, platform = parts
-    if platform == "any":
-        return f"{interpreter}-{abi}-{platforms}"
-    if not all(target.accepts(tag) for tag in platform.split(".")):
-        raise WazcacheError(
-            f"{tagged}, which does not fit the target {target.name}; its files are for another "
-            "platform, so build this target's wheel on that platform"
-        )
-    return earlier
 
 
 class PlatformWheel:
@@ -330,13 +291,3 @@ def _write_record(rows: Iterable[Sequence[str | int]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def record_digest(sha256: str) -> str:
-    """Return a digest as RECORD writes it.
-
-    Args:
-        sha256: hexadecimal.
-    """
-    encoded = base64.urlsafe_b64encode(bytes.fromhex(sha256))
-    return "sha256=" + encoded.decode("ascii").rstrip("=")

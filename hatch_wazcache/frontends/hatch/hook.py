@@ -203,15 +203,13 @@ class WazcacheBuildHook(_Interface):
             WazcacheError: all problems of its options, one line each.
         """
         from hatch_wazcache.frontends.hatch.files import find_layout
+        from hatch_wazcache.project.companion import check_companion
         from hatch_wazcache.project.project import Project
 
         layout = find_layout(self.build_config, build_data)
         core = self.metadata.core
         options, requirement = self.table.options, self.table.requirement
-        if options.companion is not None:
-            from hatch_wazcache.project.companion import check_companion
-
-            check_companion(options, core.name, core.dependencies, core.optional_dependencies)
+        check_companion(options, core.name, core.dependencies, core.optional_dependencies)
         return Project(core.name, options, layout, requirement, core.requires_python)
 
     @contextmanager

@@ -17,7 +17,7 @@ from hatch_wazcache.packing.wheel import (
     finish_wheel,
     report_wheel,
 )
-from hatch_wazcache.wheels.platform_wheel import wheel_tag
+from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

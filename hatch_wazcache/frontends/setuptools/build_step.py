@@ -193,14 +193,12 @@ class BuildWazcache(Command):
         Raises:
             WazcacheError: nobody would get its companions.
         """
+        from hatch_wazcache.project.companion import check_companion
         from hatch_wazcache.project.project import Project
 
         name, layout = self.distribution.get_name(), self.files.layout()
         read: Any = self.distribution
-        if self.config.companion is not None:
-            from hatch_wazcache.project.companion import check_companion
-
-            check_companion(self.config, name, read.install_requires, read.extras_require)
+        check_companion(self.config, name, read.install_requires, read.extras_require)
         return Project(name, self.config, layout, self.requirement, self._requires_python)
 
     @cached_property

@@ -146,7 +146,7 @@ class _BdistWheel(bdist_wheel):
         return self._tag
 
     def _platform_tag(self, config: Config) -> tuple[str, str, str]:
-        from hatch_wazcache.wheels.platform_wheel import wheel_tag
+        from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
         who = "setuptools, or --plat-name,"
         tag = wheel_tag("-".join(super().get_tag()), config.target, config.location, who)

@@ -1,0 +1,49 @@
+"""The tag in the name of a platform wheel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from hatch_wazcache.engine.targets import Target
+
+__all__ = ["wheel_tag"]
+
+
+def wheel_tag(
+    earlier: str | None, target: Target, location: str, who: str = "another build hook"
+) -> str:
+    """Combine the target's platform tags with a Python and ABI tag.
+
+    Args:
+        earlier: the tag that the wheel already has, or None.
+        target: the target that the wheel is for.
+        location: the options' TOML path, for the message.
+        who: the part of the build that gave the wheel its tag, for the message.
+
+    Returns:
+        A tag for a wheel's name (PEP 425), which may be a compressed set of tags.
+
+    Raises:
+        WazcacheError: the earlier tag is not a tag, or is for another platform than the target.
+    """
+    platforms = ".".join(target.platform_tags)
+    if earlier is None:
+        return f"py3-none-{platforms}"
+    tagged = f'{location}: {who} tagged the wheel "{earlier}"'
+    parts = str(earlier).split("-")
+    if len(parts) != 3 or not all(parts):
+        raise WazcacheError(
+            f"{tagged}, which is not a wheel tag such as py3-none-any; correct that hook"
+        )
+    interpreter, abi, platform = parts
+    if platform == "any":
+        return f"{interpreter}-{abi}-{platforms}"
+    if not all(target.accepts(tag) for tag in platform.split(".")):
+        raise WazcacheError(
+            f"{tagged}, which does not fit the target {target.name}; its files are for another "
+            "platform, so build this target's wheel on that platform"
+        )
+    return earlier
