@@ -22,7 +22,7 @@ from hatch_wazcache.packing.plan import make_plan
 from hatch_wazcache.project.installed_requirements import is_installed, is_wasmtime, parse
 from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.companion_files import companion_version, file_prefix, version_problem
-from hatch_wazcache.wheels.platform_wheel import wheel_tag
+from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
