@@ -94,7 +94,7 @@ def finish_wheel(
     Raises:
         WazcacheError: the base wheel is not a wheel, or the wheel cannot be written.
     """
-    with _writing(final):
+    with _writing(f"{final}: cannot be written"):
         _put_companion_first(build, wheel, base)
         size = wheel.finish(base, final, left_out, build.report.say)
     report_wheel(build, final.name, size)
@@ -110,7 +110,7 @@ def complete_wheel(
 
     Args, Raises: as for `finish_wheel`.
     """
-    with _writing(wheel.path.parent):
+    with _writing(f"the wheel cannot be written to {wheel.path.parent}"):
         _put_companion_first(build, wheel, base)
         return wheel.complete(base, left_out, build.report.say)
 
@@ -136,12 +136,12 @@ def _put_companion_first(build: Build, wheel: PlatformWheel, base: Path) -> None
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn an error of the disk into a message that names the path."""
+def _writing(problem: str) -> Iterator[None]:
+    """Turn an error of the disk into a message."""
     try:
         yield
     except OSError as error:
-        raise WazcacheError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise WazcacheError(f"{problem}: {error.strerror or error}") from error
 
 
 def report_wheel(build: Build, name: str, size: int) -> None:
