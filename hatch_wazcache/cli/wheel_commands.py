@@ -15,10 +15,12 @@ from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.location import default_directory
+from hatch_wazcache.cli.compiler_options import compiler_option, timeout_option
 from hatch_wazcache.cli.display import compiling, table
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus, WazcacheError
-from hatch_wazcache.util.environment import CACHE_DIR, COMPILER, read_variable
+from hatch_wazcache.util.environment import CACHE_DIR, read_variable
+from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
         WheelInspection,
     )
     from hatch_wazcache.audit.recompile import Recompiler
-    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.report import Report
 
 __all__ = ["audit", "inspect"]
@@ -51,9 +52,13 @@ def audit(options: Namespace) -> Result:
         if options.recompile:
             from hatch_wazcache.audit.recompile import Recompiler
 
+            problems = Problems(str)
+            compiler = compiler_option(options.compiler, problems)
+            timeout = timeout_option(None, problems)
+            problems.raise_all()
             report = resources.enter_context(compiling(strict=False))
-            compiler, cache = _compiler(options.compiler), partial(_users_cache, report)
-            recompiler = resources.enter_context(Recompiler(report, compiler, cache))
+            cache = partial(_users_cache, report)
+            recompiler = resources.enter_context(Recompiler(report, compiler, timeout, cache))
         for name in options.wheels:
             audits.add(name)
         if recompiler is not None:
@@ -145,17 +150,6 @@ def _users_cache(report: Report) -> CacheDirectory:
     given = os.path.expanduser(read_variable(CACHE_DIR) or "")
     root = Path(os.path.abspath(given)) if given else default_directory()
     return CacheDirectory(root, report.trouble)
-
-
-def _compiler(named: str | None) -> Compiler:
-    given = named or read_variable(COMPILER)
-    if given == "pypi":
-        return "pypi"
-    try:
-        return Path(given).expanduser().absolute() if given else None
-    except RuntimeError as error:
-        where = "--compiler" if named else COMPILER
-        raise WazcacheError(f"{where} {given}: there is no such user") from error
 
 
 def _line(wheel: str, result: Finding | Note) -> str:

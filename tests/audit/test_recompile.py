@@ -140,7 +140,8 @@ def test_a_compiler_of_nobody_is_one_message(good: Path):
     for done, name in ((by_option, "--compiler"), (by_variable, "WAZCACHE_WASMTIME")):
         assert done.returncode == 1
         assert done.stderr == (
-            f"hatch-wazcache: {name} ~nobody.here/wasmtime: there is no such user\n"
+            f"hatch-wazcache: {name} = ~nobody.here/wasmtime: must be a path; there is no such "
+            "user\n"
         )
 
 
