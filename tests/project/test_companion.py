@@ -90,3 +90,13 @@ def test_the_project_is_not_its_own_companion(project: Project):
     built = project.build()
     assert built.status == 1
     assert '.companion = "Demo": must be another name than the project\'s own' in built.output
+
+
+def test_wasmtime_itself_is_no_companion(project: Project):
+    """Its companions would replace wasmtime for the users."""
+    with_companion(project, '"wasmtime"')
+    text = (project.root / "pyproject.toml").read_text("utf-8")
+    project.write("pyproject.toml", text.replace("demo-wasmtime", "Wasmtime"))
+    built = project.build()
+    assert built.status == 1
+    assert '.companion = "Wasmtime": must be another name than that of wasmtime' in built.output
