@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hatch_wazcache.frontends.hatch.project import HatchProject
+    from hatch_wazcache.frontends.other_project import OtherProject
     from hatch_wazcache.frontends.setuptools.project import SetuptoolsProject
 
-    Project = HatchProject | SetuptoolsProject
+    Project = HatchProject | SetuptoolsProject | OtherProject
 
 __all__ = ["Context"]
 
@@ -200,7 +201,12 @@ def _project_in(folder: Path) -> Project | None:
     pyproject = read_pyproject(folder)
     if unread_table(folder, pyproject):
         return None
-    if shared_table(pyproject) is not None and build_backend(pyproject) != HATCHLING:
+    backend = build_backend(pyproject)
+    if shared_table(pyproject) is not None and backend != HATCHLING:
+        from hatch_wazcache.frontends.other_project import OtherProject, runs_no_hook
+
+        if runs_no_hook(backend):
+            return OtherProject(folder, pyproject)
         from hatch_wazcache.frontends.setuptools.project import SetuptoolsProject
 
         return SetuptoolsProject(folder)

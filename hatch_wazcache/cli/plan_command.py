@@ -87,7 +87,10 @@ def _wheel(wheel: WheelPreview) -> dict[str, Any]:
         "size": wheel.size,
         "size_known": wheel.is_size_known,
         "over_limit": wheel.is_too_large,
-        "assets": [{"asset": one.asset.relative, "size": one.size} for one in wheel.assets],
+        "assets": [
+            {"asset": one.asset.relative, "path": one.asset.distribution, "size": one.size}
+            for one in wheel.assets
+        ],
         "artifacts": list(map(_artifact, wheel.artifacts)),
     }
 
@@ -96,6 +99,7 @@ def _artifact(one: ArtifactPreview) -> dict[str, Any]:
     artifact, entry = one.artifact, one.entry
     return {
         "asset": artifact.asset.relative,
+        "path": one.path,
         "engine": None if one.hit is None else artifact.engine.version,
         "engine_major": artifact.engine.major or None,
         "target": artifact.system.name,

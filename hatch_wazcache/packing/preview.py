@@ -22,6 +22,7 @@ from hatch_wazcache.packing.plan import make_plan
 from hatch_wazcache.project.installed_requirements import is_installed, is_wasmtime, parse
 from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.companion_files import companion_version, file_prefix, version_problem
+from hatch_wazcache.wheels.manifest import companion_folder
 from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class ArtifactPreview(NamedTuple):
     """An artifact of a wheel."""
 
     artifact: Artifact
+    path: str
+    """The path in the wheel."""
     entry: Entry | None
     """The cache's entry, with its description checked but not its data."""
 
@@ -150,10 +153,17 @@ class _Store:
     def __init__(self, cache: Path) -> None:
         self._items = {item.key: item for item in entries(cache)}
 
-    def artifact(self, artifact: Artifact) -> ArtifactPreview:
-        if not artifact.engine.distribution_version:
-            return ArtifactPreview(artifact, None)
-        return ArtifactPreview(artifact, self._entry(stored_key(artifact, self._items).digest))
+    def artifact(self, artifact: Artifact, folder: str = "") -> ArtifactPreview:
+        """Look an artifact up.
+
+        Args:
+            artifact: an artifact of a plan.
+            folder: the folder of a companion, with a slash at the end.
+        """
+        entry = None
+        if artifact.engine.distribution_version:
+            entry = self._entry(stored_key(artifact, self._items).digest)
+        return ArtifactPreview(artifact, f"{folder}{artifact.distribution}", entry)
 
     def asset(self, asset: Asset) -> AssetPreview:
         if asset.job.is_small:
@@ -266,7 +276,7 @@ class _Wheels:
         # As if the package's wheel held the artifacts, and named the engine: the keys are the same.
         config = config._replace(companion=None, engines=(f"wasmtime=={engine.version}",))
         plan = make_plan(config, target, layout, [engine], self._reader)
-        version = self._release.version
+        version, folder = self._release.version, f"{companion_folder(name)}/"
         return WheelPreview(
             name,
             companion_version(engine.major, version) if version and engine.major else None,
@@ -274,7 +284,7 @@ class _Wheels:
             target,
             engine,
             (),
-            tuple(map(self._store.artifact, plan.artifacts)),
+            tuple(self._store.artifact(one, folder) for one in plan.artifacts),
         )
 
 

@@ -61,6 +61,8 @@ def test_a_hit_has_the_size_that_it_has_in_the_wheel(filled: Project):
     infos = zipfile.ZipFile(built.wheel).infolist()
     ours = [info for info in infos if info.filename.endswith((".wasm", ".cwasm"))]
     assert len(ours) == 4
+    planned = [one["path"] for one in (*native["assets"], *native["artifacts"])]
+    assert sorted(info.filename for info in ours) == sorted(planned)
     assert native["size"] == sum(info.compress_size for info in ours)
 
 
@@ -192,6 +194,9 @@ def test_companions_are_wheels_of_the_plan(filled: Project):
     built = filled.hatchling("-t", "wazcache", **OFFLINE)
     assert built.status == 0, built.output
     assert sorted(path.name for path in (filled.root / "dist").iterdir()) == sorted(named)
+    with zipfile.ZipFile(filled.root / "dist" / str(of_48["file"])) as wheel:
+        made = [name for name in wheel.namelist() if name.endswith(".cwasm")]
+    assert made == [one["path"] for one in of_48["artifacts"]]
 
 
 # nothing is written
