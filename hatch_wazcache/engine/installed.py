@@ -130,8 +130,9 @@ class InstalledWasmtime(NamedTuple):
         if self.version in found:
             return self.version
         raise WazcacheError(
-            f"wasmtime {self.version} is installed, but its library {self.library} is not of "
-            f"version {major}; install wasmtime again"
+            f"wasmtime {self.version} is there, but its library {self.library} is not of version "
+            f"{major}; install wasmtime again, or if the build has fetched it, delete "
+            f"{self.package.parent}"
         )
 
 

@@ -270,6 +270,16 @@ def test_a_damaged_wheel_is_noticed_and_fetched_again(uv: Installers, engines: P
     assert {path.name for path in engines.iterdir()} == {folder.name, ".lock"}
 
 
+def test_a_fetched_library_of_another_version_is_named_with_the_folder_to_delete(
+    uv: Installers, engines: Path
+):
+    wheel(uv.links, "48.1.0", {**FILES, LIBRARY: b"\x0047.0.0\0"})
+    folder = fetch(engines, FOR_48, NEED)
+    with pytest.raises(WazcacheError, match="is not of version 48; ") as raised:
+        wasmtime_at(folder).engine()
+    assert str(raised.value).endswith(f"or if the build has fetched it, delete {folder}")
+
+
 @pytest.mark.parametrize("name", [LIBRARY, "METADATA", "RECORD", "wasmtime/__init__.py"])
 def test_a_wheel_that_a_power_cut_has_torn_is_not_found(uv: Installers, engines: Path, name: str):
     wheel(uv.links, files={**FILES, "wasmtime/__init__.py": b"1\n"})
