@@ -156,11 +156,11 @@ class CacheDirectory:
         return entry
 
     def find_wheel(self, requirement: Requirement) -> Path | None:
-        """Find the folder of a fetched wheel, as `engines.find_fetched` does.
+        """Find the folder of a fetched wheel, as `fetching.find_fetched` does.
 
         Its files are not checked. No prune removes it until `close`.
         """
-        from hatch_wazcache.cache.engines import find_fetched  # not for builds without engines
+        from hatch_wazcache.cache.fetching import find_fetched  # not for builds without engines
 
         found = None
         if self.usable:
@@ -181,14 +181,14 @@ class CacheDirectory:
         needed_for: str,
         say: Callable[[str], None] = lambda _text: None,
     ) -> Path:
-        """Return the folder of a fetched wheel, with every file checked, as `engines.fetch` does.
+        """Return the folder of a fetched wheel, with every file checked, as `fetching.fetch` does.
 
         If the cache cannot store it, there is one warning, and the folder lasts until `close`.
 
         Raises:
             WazcacheError: it cannot be fetched.
         """
-        from hatch_wazcache.cache.engines import fetch
+        from hatch_wazcache.cache.fetching import fetch
 
         if self.usable:
             self._begin_lease()

@@ -1,6 +1,6 @@
 """The folders of fetched wheels in a cache's `engines/`, by their names.
 
-Nothing here reads their files: `engines` fetches and checks them.
+Nothing here reads their files: `fetching` fetches and checks them.
 """
 
 from __future__ import annotations

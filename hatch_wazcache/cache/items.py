@@ -121,7 +121,7 @@ class WheelItem(Item):
         return str(self.wheel.version)
 
     def problem(self, trust: Trust) -> str | None:
-        from hatch_wazcache.cache.engines import verify_fetched
+        from hatch_wazcache.cache.fetching import verify_fetched
 
         found = verify_fetched(self.path, trust)
         return found if os.path.lexists(self.path) else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cache.engines import find_fetched
+from hatch_wazcache.cache.fetching import find_fetched
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at

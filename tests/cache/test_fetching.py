@@ -14,8 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from hatch_wazcache.cache.directory import CacheDirectory
-from hatch_wazcache.cache.engines import fetch, find_fetched, verify_fetched
 from hatch_wazcache.cache.fetched_wheel import system_name
+from hatch_wazcache.cache.fetching import fetch, find_fetched, verify_fetched
 from hatch_wazcache.cache.installers import can_fetch
 from hatch_wazcache.cache.location import mark_as_cache
 from hatch_wazcache.cache.maintenance import prune

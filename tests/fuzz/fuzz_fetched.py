@@ -24,8 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from hatch_wazcache.cache.engines import verify_fetched
 from hatch_wazcache.cache.fetched_wheel import folder_name, main_file, system_name
+from hatch_wazcache.cache.fetching import verify_fetched
 from hatch_wazcache.cache.unpacked_wheel import (
     BrokenFolderError,
     check_unpacked,

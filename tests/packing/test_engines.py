@@ -217,9 +217,9 @@ def test_compilers_write_nothing_into_a_fetched_engine(two: Project):
 
 _COUNTED = """
 import hatchling.build
-from hatch_wazcache.cache import engines
-check = engines.verify_fetched
-engines.verify_fetched = lambda *words: print("checked") or check(*words)
+from hatch_wazcache.cache import fetching
+check = fetching.verify_fetched
+fetching.verify_fetched = lambda *words: print("checked") or check(*words)
 hatchling.build.build_wheel("dist")
 """
 

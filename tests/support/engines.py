@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from hatch_wazcache.cache.engines import fetch
+from hatch_wazcache.cache.fetching import fetch
 from hatch_wazcache.cache.location import make_directory, mark_as_cache
 from tests.support.paths import WORK
 from tests.support.projects import Project

