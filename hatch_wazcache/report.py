@@ -87,13 +87,16 @@ class Report:
             'For artifacts on every system: targets = "all"'
         )
 
-    def is_no_wheel_to_publish(self, target: str, how: str) -> None:
+    def is_no_wheel_to_publish(self, target: str, all_of_them: str = "") -> None:
         """Say that a wheel has artifacts although the project has a companion.
 
         Args:
             target: the target of the wheel.
-            how: how to make the wheels to publish.
+            all_of_them: the command that makes the wheels to publish, if there is one.
         """
+        how = "WAZCACHE_TARGET=any, then `hatch-wazcache companion` with that wheel"
+        if all_of_them:
+            how = f"`{all_of_them}`"
         self.say(
             f"this wheel has the artifacts for {target} in itself, for use from source. For the "
             f"wheels to publish, the package for all systems and its companions: {how}"

@@ -146,6 +146,19 @@ class Build:
             if package.loader:
                 yield package.file(package.loader), loader_text()
 
+    def name_missing_wheels(self, all_of_them: str = "") -> None:
+        """Say which users this wheel leaves out, if the options do not say it.
+
+        Args:
+            all_of_them: the command that makes all wheels, if there is one.
+        """
+        config = self.project.config
+        if config.companion is not None:
+            if config.target.systems:
+                self.report.is_no_wheel_to_publish(config.target.name, all_of_them)
+        elif config.other_targets and not config.targets_given:
+            self.report.is_for_one_system(config.target.name, all_of_them)
+
     def record_and_prune(self, companions: Sequence[Target] = ()) -> None:
         """Record this finished build, and prune the cache to its size.
 

@@ -153,7 +153,8 @@ class WazcacheBuildHook(_Interface):
         else:
             assert self._wheel is not None
             self._wheel.finish(build, artifact, build_data)
-            self._name_missing_wheels()
+            if not self.has_native_files and self.target is None:
+                build.name_missing_wheels(_BUILD_ALL)
         if not self.stays_open and (self.first_build is None or self._report.compiled):
             build.record_and_prune()
 
@@ -174,17 +175,6 @@ class WazcacheBuildHook(_Interface):
         if options.targets_given and options.other_targets:
             self._report.is_one_of_several(options.target.name, options.other_targets, _BUILD_ALL)
         return options.target
-
-    def _name_missing_wheels(self) -> None:
-        """Say which systems get no wheel, if the options do not say it."""
-        options = self.table.options
-        if self.has_native_files or self.target is not None:
-            return
-        if options.companion is not None:
-            if options.target.systems:
-                self._report.is_no_wheel_to_publish(options.target.name, f"`{_BUILD_ALL}`")
-        elif options.other_targets and not options.targets_given:
-            self._report.is_for_one_system(options.target.name, _BUILD_ALL)
 
     @cached_property
     def table(self) -> HookTable:

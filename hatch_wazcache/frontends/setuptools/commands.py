@@ -178,12 +178,7 @@ class _BdistWheel(bdist_wheel):
             wheel.abandon()
         made = self.distribution.dist_files
         made[:] = [(*row[:2], str(final) if row[2] == str(base) else row[2]) for row in made]
-        if step.config.companion is not None:
-            if step.config.target.systems:
-                how = "WAZCACHE_TARGET=any, then `hatch-wazcache companion` with that wheel"
-                step.report.is_no_wheel_to_publish(step.config.target.name, how)
-        elif not step.config.targets_given and step.config.other_targets:
-            step.report.is_for_one_system(step.config.target.name)
+        step.build.name_missing_wheels()
         step.build.record_and_prune()
 
 
