@@ -34,11 +34,8 @@ def read_engine(field: Field) -> str:
 
 def read_engines(field: Field) -> tuple[str, ...]:
     """Read versions of wasmtime, each of another major; the result is requirements."""
-    if isinstance(field.value, str):
-        items = [field]
-    elif isinstance(field.value, list) and field.value:
-        items = list(field.items())
-    else:
+    items = field.one_or_more()
+    if items is None:
         field.wrong(f'a list such as ["48", "50"]; an item must be {_ENGINES}')
         return ()
     requirements: dict[int, str] = {}

@@ -83,6 +83,12 @@ class Field:
         for number, item in enumerate(self.value):
             yield replace(self, where=f"{self.where}[{number}]", value=item)
 
+    def one_or_more(self) -> list[Field] | None:
+        """Return the items of a list; a string is a list of one. None: it is neither, or empty."""
+        if isinstance(self.value, str):
+            return [self]
+        return list(self.items()) if isinstance(self.value, list) and self.value else None
+
     def member(self, name: str, default: Any = None) -> Field:
         """Return a value of a table."""
         value = self.value.get(name, default)
@@ -126,11 +132,8 @@ def _read_names(
         known: the names that are allowed.
         ask: asks for the name that a wrong one means; `nearest`, if it is None.
     """
-    if isinstance(field.value, str):
-        items = [field]
-    elif isinstance(field.value, list) and field.value:
-        items = list(field.items())
-    else:
+    items = field.one_or_more()
+    if items is None:
         field.wrong(f"a list with some of {_quoted(known)}")
         return []
     names: list[str] = []
@@ -280,11 +283,8 @@ def read_target_name(field: Field) -> Target | None:
 
 def read_assets(field: Field) -> tuple[AssetPattern, ...]:
     """Read globs, and tables of a glob with names of profiles."""
-    if isinstance(field.value, str):
-        items = [field]
-    elif isinstance(field.value, list) and field.value:
-        items = list(field.items())
-    else:
+    items = field.one_or_more()
+    if items is None:
         allowed = (
             'a list of globs such as ["src/package/*.wasm"], or of tables '
             '{path = "…", profiles = ["…"]}'
