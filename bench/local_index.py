@@ -80,7 +80,8 @@ def write_index(folder: Path, way: str) -> None:
             _write(folder, package.name, "1.0.0", pinned)
         elif way == "companions":
             companion = f"{package.name}-wasmtime"
-            _write(folder, package.name, "1.0.0", [str(package.requirement), companion])
+            # hatchling sorts them, and their order counts for uv.
+            _write(folder, package.name, "1.0.0", sorted([str(package.requirement), companion]))
             write_version_0(companion, folder)
             for major in package.engines:
                 metadata = companion_metadata(companion, package.name, "1.0.0", major, {})
