@@ -37,8 +37,11 @@ Name = TypeVar("Name")
 _ANY_PATCH_FROM = 38
 """The first major version whose artifacts state the major version alone."""
 
-_ON_PYPI = (36, *range(42, 50))
-"""The major versions of the CLI that PyPI had in November 2026; only for advice."""
+_ON_PYPI = range(42, 50)
+"""The major versions of the CLI that PyPI had in November 2026; only for advice.
+
+PyPI also has 36.0.9, but only 36.0.0 of wasmtime-py, which needs the CLI 36.0.0.
+"""
 
 
 class WasmtimeClis:

@@ -302,6 +302,7 @@ def test_before_wasmtime_38_only_the_engines_own_version_will_do(
     program = releases.write(tmp_path / "tools" / "wasmtime", "36.0.9")
     built = cross.build(WAZCACHE_WASMTIME=str(program))
     refused(built, f"{program} is version 36.0.9, and wasmtime-py 36.0.0 has engine 36.0.0")
+    assert "from PyPI" not in built.output  # which has 36.0.9 only
 
 
 def test_a_wasmtime_cli_of_another_major_is_one_message_with_the_way_out(
