@@ -38,7 +38,11 @@ def companions(project: Project) -> Project:
 # what is in the plan
 
 
-def test_it_names_the_wheels_of_the_next_build(filled: Project):
+@pytest.mark.parametrize("requires_python", ['requires-python = ">=3.9"\n', ""])
+def test_it_names_the_wheels_of_the_next_build(filled: Project, requires_python: str):
+    text = (filled.root / "pyproject.toml").read_text("utf-8")
+    assert 'requires-python = ">=3.9"\n' in text
+    filled.write("pyproject.toml", text.replace('requires-python = ">=3.9"\n', requires_python))
     plan = answer(filled, "plan")
     assert (plan["name"], plan["version"]) == ("demo", "1.0")
     named = [wheel["file"] for wheel in plan["wheels"]]

@@ -88,7 +88,8 @@ class HatchProject:
 
         with self._one_message():
             self._builder.metadata.validate_fields()
-            release = Release(self._builder.metadata.version, self._builder.get_default_tag())
+            # The hook gives a wheel this tag, not hatchling's py2.py3, unless another hook tags it.
+            release = Release(self._builder.metadata.version, "py3-none-any")
         project = self._builder.our_hook("").project(self._builder.build_data())
         return make_preview(project, release, cache)
 
