@@ -148,7 +148,11 @@ class OtherProject:
         return source_folder(self.root, self._pyproject)
 
     def _assumptions(self) -> Iterator[str]:
-        """Yield what is assumed about the build, one sentence each."""
+        """Yield what the build does not do, and what is assumed about it, one sentence each."""
+        yield (
+            f"{self._backend} does not read [tool.wazcache]: its own wheel has the .wasm alone, "
+            "without loader, manifest and artifacts"
+        )
         folder = self._source_folder
         place = "the project's root" if folder == "." else folder
         yield (

@@ -104,7 +104,9 @@ def test_assets_are_where_the_backend_puts_them(other: OtherProject, backend: st
 
 
 def test_the_plan_says_what_is_assumed(uv_project: OtherProject):
-    (warning,) = answer(uv_project, "plan")["warnings"]
+    unread, warning = answer(uv_project, "plan")["warnings"]
+    assert unread.startswith("uv_build does not read [tool.wazcache]: its own wheel has the .wasm")
+    assert not [name for name in uv_project.backend_wheel("uv_build") if "wazcache" in name]
     assert warning == (
         "uv_build cannot be asked for its files: it is assumed that a wheel has the packages of src"
     )
