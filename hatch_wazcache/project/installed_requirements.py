@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "admit",
-    "installed_version",
     "is_installed",
     "is_wasmtime",
     "names",
@@ -70,21 +69,14 @@ def _counts_here(requirement: Requirement, extras: set[str]) -> bool:
 
 def is_installed(lines: Iterable[str]) -> bool:
     """Say whether a wasmtime is installed that satisfies the lines which count on this machine."""
-    installed = installed_version()
-    if installed is None:
-        return False
-    requirements = list(map(parse, lines))
-    return admit([one for one in requirements if _counts_here(one, {""})], installed)
-
-
-def installed_version() -> str | None:
-    """Return the version of the installed wasmtime-py; None if there is none."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version("wasmtime")
+        installed = version("wasmtime")
     except PackageNotFoundError:
-        return None
+        return False
+    requirements = list(map(parse, lines))
+    return admit([one for one in requirements if _counts_here(one, {""})], installed)
 
 
 def admit(requirements: Iterable[Requirement], version: str) -> bool:

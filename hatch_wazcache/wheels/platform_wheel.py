@@ -1,7 +1,8 @@
 """Writes a platform wheel: first the heavy members, then those of the base wheel.
 
 Heavy members are copied with their compressed bytes. The base wheel is the wheel that the build
-system made. The new wheel has a temporary name until `finish` renames it.
+system made. The new wheel has a temporary name, until `finish` or the caller of `complete` renames
+it.
 """
 
 from __future__ import annotations
