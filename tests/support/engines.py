@@ -20,6 +20,7 @@ OFFLINE = {
     "PIP_FIND_LINKS": "",
     "UV_NO_INDEX": "1",
     "UV_OFFLINE": "1",
+    "UV_NO_CACHE": "1",
     "UV_FIND_LINKS": "",
 }
 """An environment in which nothing can be fetched."""
