@@ -19,6 +19,7 @@ from tests.support.wheels import unpack
 
 README = (ROOT / "README.md").read_text("utf-8")
 CACHE = (ROOT / "docs" / "cache.md").read_text("utf-8")
+TARGETS = (ROOT / "docs" / "targets.md").read_text("utf-8")
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -142,10 +143,23 @@ def test_the_cache_answers_as_the_readme_and_its_page_show(clone: Path, path_wit
         assert answers(block) == alike(block)
 
 
+def test_the_plan_is_what_the_page_of_targets_shows(clone: Path, path_with_command: str):
+    block = next(block for block in blocks("console", TARGETS) if "wazcache plan" in block)
+    (command,) = commands(block)
+    path, cache = path_with_command, str(clone.parent / "cache-of-the-plan")
+    project = Path(shutil.copytree(clone / "example_project", clone.parent / "planned"))
+    (targets,) = re.findall(r"`(targets = [^`]*)`\s+and was built for this machine", TARGETS)
+    text = (project / "pyproject.toml").read_text("utf-8")
+    (project / "pyproject.toml").write_text(text.replace("\nassets", f"\n{targets}\nassets"))
+    shell("hatch-wazcache warm", clone, project, PATH=path, WAZCACHE_DIR=cache)
+    said = shell(command, clone, project, PATH=path, WAZCACHE_DIR=cache)
+    assert alike(f"$ {command}\n{said}") == alike(block)
+
+
 def test_the_page_of_the_cache_has_every_command():
-    shown = " ".join(commands("".join(blocks("console", CACHE))))
+    shown = " ".join(commands("".join(blocks("console", CACHE + TARGETS))))
     listed = re.findall(r"^\| `(\w+)", CACHE, re.MULTILINE)
-    assert len(set(listed)) == 10
+    assert len(set(listed)) == 11
     assert all(f"hatch-wazcache {name}" in shown for name in listed)
 
 
