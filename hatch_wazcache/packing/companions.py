@@ -19,6 +19,7 @@ from hatch_wazcache.packing.wheel import add_artifact, say_if_too_large
 from hatch_wazcache.project.companion import companion_problems, order_note
 from hatch_wazcache.project.config import fitting_cpus
 from hatch_wazcache.project.packages import Package
+from hatch_wazcache.resources import companion_folder
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.wheels.companion_files import (
     companion_metadata,
@@ -28,7 +29,7 @@ from hatch_wazcache.wheels.companion_files import (
     wheel_file,
     write_version_0,
 )
-from hatch_wazcache.wheels.manifest import CompanionInfo, Manifest, PackageInfo, companion_folder
+from hatch_wazcache.wheels.manifest import CompanionInfo, Manifest, PackageInfo
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 from hatch_wazcache.wheels.untrusted_manifest import is_path
 from hatch_wazcache.wheels.wheel_tag import wheel_tag

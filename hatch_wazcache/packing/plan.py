@@ -87,7 +87,7 @@ class Artifact:
     engine: Engine
     key: ArtifactKey
     names_engine: bool
-    """Whether its name and its messages say the engine: the option `engines` is set."""
+    """Whether its name and its messages say the engine: there may be others beside it."""
 
     @cached_property
     def _suffix(self) -> str:

@@ -20,9 +20,9 @@ from hatch_wazcache.formats.zip_members import Deflated
 from hatch_wazcache.packing.build import engine_warnings
 from hatch_wazcache.packing.plan import make_plan
 from hatch_wazcache.project.installed_requirements import is_installed, is_wasmtime, parse
+from hatch_wazcache.resources import companion_folder
 from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.companion_files import companion_version, file_prefix, version_problem
-from hatch_wazcache.wheels.manifest import companion_folder
 from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
 if TYPE_CHECKING:

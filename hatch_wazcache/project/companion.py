@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.resources import companion_folder
 from hatch_wazcache.util.toml_text import toml_value
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def shared_folder(config: Config, paths: Iterable[str]) -> Iterator[str]:
     """
     if config.companion is None:
         return
-    from hatch_wazcache.wheels.manifest import companion_folder
-
     folder = companion_folder(config.companion)
     prefix = f"{folder}/".casefold()  # Windows and macOS do not tell A from a
     if any(path.casefold().startswith(prefix) for path in paths):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LOADER_MARK", "LOADER_PYTHON", "is_loader", "loader_text"]
+__all__ = ["LOADER_MARK", "LOADER_PYTHON", "companion_folder", "is_loader", "loader_text"]
 
 LOADER_MARK = b"# The loader of hatch-wazcache"
 """The first words of every version of the loader. A file without them belongs to the project."""
@@ -26,6 +26,11 @@ def loader_text() -> bytes:
     text = get_data(__name__, "loader.py")
     assert text is not None
     return text
+
+
+def companion_folder(name: str) -> str:
+    """Return the folder of a companion's files in `site-packages`, as the loader looks for it."""
+    return name.replace("-", "_").replace(".", "_")
 
 
 def is_loader(path: Path) -> bool:

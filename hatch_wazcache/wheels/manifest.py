@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.resources import companion_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -31,7 +33,6 @@ __all__ = [
     "ManifestArtifact",
     "ManifestAsset",
     "PackageInfo",
-    "companion_folder",
     "is_manifest",
     "is_manifest_text",
     "manifest_name",
@@ -120,11 +121,6 @@ class CompanionInfo:
     def folder(self) -> str:
         """The folder of its files in `site-packages`."""
         return companion_folder(self.name)
-
-
-def companion_folder(name: str) -> str:
-    """Return the folder of a companion's files in `site-packages`, as the loader looks for it."""
-    return name.replace("-", "_").replace(".", "_")
 
 
 @dataclass(frozen=True)

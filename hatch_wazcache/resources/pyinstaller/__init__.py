@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.resources import is_loader
+from hatch_wazcache.resources import companion_folder, is_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ def files_of_loaders(modules: Iterable[tuple[str, str]]) -> Iterator[tuple[str, 
         companion = _read(manifest).get("companion")
         if companion is not None:
             # The loader looks for it beside the package.
-            top = companion["name"].replace("-", "_").replace(".", "_")
+            top = companion_folder(companion["name"])
             found = _in_companion(top, package, manifest)
             if found is not None:
                 yield from _files_of(found, os.path.join(top, package))
