@@ -56,8 +56,8 @@ def check_tags(
                     continue
                 for major in sorted(majors - _majors(asset, system)):
                     text = (
-                        f"{asset.name} has no artifact for {system} by wasmtime {major}, "
-                        "of which the wheel has others"
+                        f"{asset.name} has no artifact of wasmtime {major} for {system}, but the "
+                        "wheel has others of that version"
                     )
                     yield Finding(manifest.path, text)
 

@@ -101,8 +101,8 @@ def test_an_asset_without_an_artifact_of_one_engine_is_found(wheel: Wheel, tmp_p
         manifest["assets"]["b.wasm"] = {**asset(manifest), "wasm": "b.wasm", "artifacts": [made]}
 
     wheel.manifest(change)
-    text = f"b.wasm has no artifact for {TARGET} by wasmtime 47, of which the wheel has others"
-    assert findings(wheel.write(tmp_path)) == [(MANIFEST, text)]
+    text = f"b.wasm has no artifact of wasmtime 47 for {TARGET}, but the wheel has others of that "
+    assert findings(wheel.write(tmp_path)) == [(MANIFEST, f"{text}version")]
 
 
 def test_a_name_of_another_engine_than_the_artifacts_is_found(wheel: Wheel, tmp_path: Path):
