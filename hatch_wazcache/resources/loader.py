@@ -861,7 +861,7 @@ def _companion_places() -> Iterator[_Place]:
 
     try:
         spec = find_spec(top)
-    except (ImportError, AttributeError, ValueError):  # a finder of another package is broken
+    except Exception:  # noqa: BLE001  # a finder of another package is broken
         return
     if spec is None:
         return

@@ -327,6 +327,7 @@ sys.meta_path.insert(0, Finder)
     "broken",
     [
         FAILS,
+        FAILS.replace("ImportError", "RuntimeError"),
         "sys.modules['demo_wasmtime'] = None",
         "sys.modules['demo_wasmtime'] = object()",
         "sys.modules['demo_wasmtime'] = type(sys)('demo_wasmtime')",
