@@ -14,7 +14,7 @@ from hatch_wazcache.cli.display import ago_text, compiling
 from hatch_wazcache.cli.entries import input_text
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.packing.preview import stored_key
+from hatch_wazcache.packing.make_preview import stored_key
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:

@@ -88,7 +88,8 @@ class OtherProject:
         Raises:
             WazcacheError: an asset or an engine is not fit to build.
         """
-        from hatch_wazcache.packing.preview import Release, make_preview
+        from hatch_wazcache.packing.make_preview import make_preview
+        from hatch_wazcache.packing.preview import Release
 
         project, version = self._project(), self._metadata.get("version")
         is_pure = _first_part(self._backend) in _PURE

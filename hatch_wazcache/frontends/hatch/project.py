@@ -84,7 +84,8 @@ class HatchProject:
         Raises:
             WazcacheError: an asset or an engine is not fit to build.
         """
-        from hatch_wazcache.packing.preview import Release, make_preview
+        from hatch_wazcache.packing.make_preview import make_preview
+        from hatch_wazcache.packing.preview import Release
 
         with self._one_message():
             self._builder.metadata.validate_fields()

@@ -65,7 +65,8 @@ class SetuptoolsProject:
         Raises:
             WazcacheError: an asset or an engine is not fit to build.
         """
-        from hatch_wazcache.packing.preview import Release, make_preview
+        from hatch_wazcache.packing.make_preview import make_preview
+        from hatch_wazcache.packing.preview import Release
 
         with self._step() as step:
             tag = "-".join(step.get_finalized_command("bdist_wheel").get_tag())
