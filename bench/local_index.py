@@ -84,7 +84,7 @@ def write_index(folder: Path, way: str) -> None:
             _write(folder, package.name, "1.0.0", sorted([str(package.requirement), companion]))
             write_version_0(companion, folder)
             for major in package.engines:
-                metadata = companion_metadata(companion, package.name, "1.0.0", major, {})
+                metadata = companion_metadata(companion, package.name, "1.0.0", f"{major}.0.0", {})
                 tags = ".".join(native_target().platform_tags)
                 _write_wheel(folder, companion, companion_version(major, "1.0.0"), metadata, tags)
         else:  # artifacts for several engines in one wheel change no requirement

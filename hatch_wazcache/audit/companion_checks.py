@@ -12,7 +12,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.audit.finding import Finding
-from hatch_wazcache.engine.requirements import for_one_major
+from hatch_wazcache.engine.installed import ANY_PATCH_FROM
+from hatch_wazcache.engine.requirements import for_one_major, one_major
 from hatch_wazcache.project.companion import companion_problems
 from hatch_wazcache.resources import companion_folder
 from hatch_wazcache.wheels.companion_files import companion_version, version_problem
@@ -172,7 +173,15 @@ def _check_requirements(
             continue
         if requirement.marker is None and not requirement.url:
             found.add((canonicalize_name(requirement.name), str(requirement.specifier)))
-    for line in (f"{package.name}=={package.version}", for_one_major(major)):
+    wasmtime = for_one_major(major)
+    if major < ANY_PATCH_FROM:
+        # Which wheel of wasmtime-py had the engine that the manifest names is not known here.
+        exact = (
+            f"wasmtime{text}" for name, text in found if name == "wasmtime" and "*" not in text
+        )
+        fits = (line for line in exact if "==" in line and one_major(Requirement(line)) == major)
+        wasmtime = next(fits, f"wasmtime=={major}.0.0")
+    for line in (f"{package.name}=={package.version}", wasmtime):
         wanted = Requirement(line)
         if (canonicalize_name(wanted.name), str(wanted.specifier)) not in found:
             text = f"does not require {line}: installers also take it where nothing uses it"

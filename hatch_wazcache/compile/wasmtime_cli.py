@@ -17,6 +17,7 @@ from hatch_wazcache.compile.wasmtime_cli_places import (
     on_this_machine,
 )
 from hatch_wazcache.compile.wasmtime_cli_version import UnfitError, cli_version
+from hatch_wazcache.engine.installed import ANY_PATCH_FROM
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["WasmtimeClis"]
 
 Name = TypeVar("Name")
-
-_ANY_PATCH_FROM = 38
-"""The first major version whose artifacts state the major version alone."""
 
 _ON_PYPI = range(42, 50)
 """The major versions of the CLI that PyPI had in November 2026; only for advice.
@@ -120,7 +118,7 @@ class WasmtimeClis:
 
     def _version(self, jobs: Sequence[Job], engine: Engine) -> str:
         """Return the version of the CLI for an engine."""
-        wanted, any_patch = engine.version, engine.major >= _ANY_PATCH_FROM
+        wanted, any_patch = engine.version, engine.major >= ANY_PATCH_FROM
         with self._explained(jobs, wanted):
             if self._compiler != "pypi":
                 path, version = self._search(self._compiler, engine, wanted, any_patch=any_patch)

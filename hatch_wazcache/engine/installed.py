@@ -30,6 +30,9 @@ __all__ = [
 OLDEST = 36
 """The first major version of wasmtime-py that the tests cover."""
 
+ANY_PATCH_FROM = 38
+"""The first major version of wasmtime that loads the artifacts of its other patch releases."""
+
 
 class Notes(Protocol):
     """Remembers short texts from one build to the next; a cache directory does it."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from hatch_wazcache.engine.installed import ANY_PATCH_FROM
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,6 +21,7 @@ __all__ = [
     "WasmtimeRequirements",
     "admits_major",
     "admits_other_majors",
+    "for_artifacts_of",
     "for_one_major",
     "marker_environment",
     "one_major",
@@ -149,6 +152,18 @@ def one_major(requirement: Requirement) -> int | None:
 def for_one_major(major: int | None) -> str:
     """Return the requirement that admits one major version of wasmtime; None for any."""
     return "wasmtime" if major is None else f"wasmtime>={major},<{major + 1}"
+
+
+def for_artifacts_of(version: str) -> str:
+    """Return the requirement on the wasmtimes that load what one of them has compiled.
+
+    Args:
+        version: that of the wheel of wasmtime-py.
+    """
+    major = Version(version).major
+    if major < ANY_PATCH_FROM:
+        return f"wasmtime=={version}"
+    return for_one_major(major)
 
 
 def requirements_text(requirements: Iterable[Requirement]) -> str:

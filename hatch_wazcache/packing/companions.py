@@ -265,7 +265,8 @@ def _write(
         info = f"{prefix}.dist-info"
         for path, data in wheel.license_files():
             made.add_bytes(f"{info}/licenses/{path}", data)
-        metadata = companion_metadata(name, wheel.name, wheel.version, engine.major, wheel.fields)
+        wasmtime = engine.distribution_version
+        metadata = companion_metadata(name, wheel.name, wheel.version, wasmtime, wheel.fields)
         made.add_bytes(f"{info}/METADATA", metadata)
         made.add_bytes(f"{info}/WHEEL", wheel_file(tag))
         size = made.finish_alone(info, final)

@@ -46,7 +46,6 @@ class TemporaryFolder:
         self._remove()
 
 
-@cache
 def temporary_directory() -> Path:
     """Return the system's temporary directory, without leftovers of processes that are gone.
 
@@ -54,8 +53,13 @@ def temporary_directory() -> Path:
         OSError: there is none.
     """
     directory = Path(tempfile.gettempdir())
-    temporary_files.sweep(directory)
+    _sweep_once(directory)
     return directory
+
+
+@cache
+def _sweep_once(directory: Path) -> None:
+    temporary_files.sweep(directory)
 
 
 def _remove(name: str, lock: int, owner: int) -> None:

@@ -17,6 +17,7 @@ from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from hatch_wazcache.engine.requirements import for_artifacts_of
 from hatch_wazcache.util import temporary_files
 from hatch_wazcache.util.digests import record_digest
 
@@ -82,7 +83,7 @@ def companion_metadata(
     name: str,
     package: str,
     version: str,
-    major: int,
+    wasmtime: str,
     fields: Mapping[str, Sequence[str]],
 ) -> bytes:
     """Return the METADATA of a companion. It is the same for every system.
@@ -91,9 +92,10 @@ def companion_metadata(
         name: the companion's name.
         package: the package's name.
         version: the package's version.
-        major: wasmtime's major version.
+        wasmtime: the version of the wheel of wasmtime-py that compiled the artifacts.
         fields: the package's METADATA: the values of each field, by its name in lower case.
     """
+    major = Version(wasmtime).major
     address = f"https://pypi.org/project/{canonicalize_name(package)}/"
     lines = [
         f"Metadata-Version: {_first(fields, 'metadata-version') or '2.1'}",
@@ -110,7 +112,7 @@ def companion_metadata(
     ]
     lines += [
         f"Requires-Dist: {package}=={version}",
-        f"Requires-Dist: wasmtime<{major + 1},>={major}",
+        f"Requires-Dist: {Requirement(for_artifacts_of(wasmtime))}",
         "Description-Content-Type: text/markdown",
         "",
         f"Install [{package}]({address}), not this project.",

@@ -57,7 +57,7 @@ def test_metadata_has_the_license_of_the_package_and_requires_it():
         "requires-dist": ["wasmtime>=44"],
         "summary": ["A formatter"],
     }
-    text = companion_metadata("gofmt-wasmtime", "gofmt", "1.0.0", 48, fields).decode()
+    text = companion_metadata("gofmt-wasmtime", "gofmt", "1.0.0", "48.0.0", fields).decode()
     head = text.partition("\n\n")[0].splitlines()
     assert head == [
         "Metadata-Version: 2.4",
@@ -76,9 +76,14 @@ def test_metadata_has_the_license_of_the_package_and_requires_it():
     ]
 
 
+def test_a_companion_for_a_wasmtime_before_38_requires_its_exact_version():
+    text = companion_metadata("a-wasmtime", "a", "1.0", "37.0.0", {}).decode()
+    assert "Requires-Dist: wasmtime==37.0.0\n" in text
+
+
 def test_no_value_of_a_package_adds_a_line_to_metadata():
     fields = {"license": ["MIT\rRequires-Dist: evil", "BSD\x85Name: other\u2028X: y"]}
-    text = companion_metadata("a-wasmtime", "a", "1.0", 48, fields).decode()
+    text = companion_metadata("a-wasmtime", "a", "1.0", "48.0.0", fields).decode()
     lines = text.splitlines()
     assert "License: MIT Requires-Dist: evil" in lines
     assert "License: BSD Name: other X: y" in lines
