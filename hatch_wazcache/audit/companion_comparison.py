@@ -202,7 +202,12 @@ def _gaps(companions: Sequence[_Companion], package: AuditResult) -> Iterator[No
             text = f"has no companion for wasmtime {major} on {missing}, but for other versions"
             yield Note(None, f"{text}: users there compile the .wasm")
     first, last = min(systems, default=0), max(systems, default=0)
-    for major in range(first + 1, last) if last - first < _FARTHEST else ():
-        if major not in systems and _admits(package, major, everywhere):
-            text = f"has no companion for wasmtime {major}, which it admits"
-            yield Note(None, f"{text}: users of that version compile the .wasm")
+    between = range(first + 1, last) if last - first < _FARTHEST else ()
+    without = [n for n in between if n not in systems and _admits(package, n, everywhere)]
+    if without:
+        text = f"has no companion for wasmtime {', '.join(map(str, without))}, which it admits"
+        yield Note(None, f"{text}: users of {_those(without)} compile the .wasm")
+
+
+def _those(versions: Sequence[int]) -> str:
+    return "that version" if len(versions) == 1 else "those versions"

@@ -371,6 +371,15 @@ def test_versions_and_systems_that_some_companions_leave_out_are_noted(
     ]
 
 
+def test_all_versions_that_companions_leave_out_are_one_note(
+    dist: Path, companion: Wheel, tmp_path: Path
+):
+    _, noted = together(dist / PACKAGE, of_engine(companion, 44, tmp_path), dist / COMPANION)
+    text = "has no companion for wasmtime 45, 46, 47, which it admits"
+    users = "users of those versions compile the .wasm"
+    assert [one for one in noted if one.startswith(PACKAGE)] == [f"{PACKAGE}: {text}: {users}"]
+
+
 def test_a_companion_of_another_version_is_noted(dist: Path, companion: Wheel, tmp_path: Path):
     companion.manifest(lambda m: m["package"].update(version="0.9"), THEIRS)
     _, noted = together(dist / PACKAGE, companion.write(tmp_path))
