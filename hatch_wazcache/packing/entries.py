@@ -197,11 +197,12 @@ class Entries:
         made = missing
         if any(job.needs_wasmtime_cli for job in missing):
             made = self._wasmtime_clis.rekeyed(missing)
-        others = [new for old, new in zip(missing, made, strict=True) if new is not old]
-        to_make = [job for job in made if job not in others] + self._look_up(others)
+        pairs = list(zip(missing, made, strict=True))
+        same = [new for old, new in pairs if new is old]
+        to_make = same + self._look_up([new for old, new in pairs if new is not old])
         if to_make:
             self._compile(to_make)
-        for old, new in zip(missing, made, strict=True):
+        for old, new in pairs:
             self.by_key[old.key.digest] = self.by_key[new.key.digest]
 
     def _look_up(self, jobs: list[Job]) -> list[Job]:
