@@ -11,6 +11,7 @@ from hatch_wazcache import __version__
 from hatch_wazcache.cli import (
     cache_commands,
     companion_command,
+    init_command,
     maintenance_commands,
     plan_command,
     project_commands,
@@ -70,6 +71,8 @@ def make_parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    text = "make a project use hatch-wazcache: write the loader, the options and the requirements"
+    _add_init(add("init", init_command.init, text))
     add("info", cache_commands.info, "show the cache's folder, its size, and the time it has saved")
     add("list", cache_commands.list_, "list all entries and fetched wheels, the last used first")
     add(
@@ -186,6 +189,24 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         help="print one line of JSON instead, for strategy.matrix of GitHub's workflows: a job "
         "for each target, with its `target`, and the `command` that makes its wheels",
     )
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write what a project lacks: the loader in each package with .wasm files, the options, the "
+        "requirements, and lines in .gitignore. Shows each change, and asks before it writes "
+        "anything; writes all or nothing. Also shows the lines of code that load .wasm files with "
+        "wasmtime itself, and what to put there. No code of the project runs."
+    )
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="only replace committed loaders by the one of this release",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write nothing, only show what would change"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:

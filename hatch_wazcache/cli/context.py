@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Project = HatchProject | SetuptoolsProject | OtherProject
 
-__all__ = ["Context"]
+__all__ = ["Context", "folders_to_search"]
 
 _CODE = ("pyproject.toml", "setup.py", "setup.cfg", "hatch_build.py")
 """The files of a project that run code, or name code to run."""
@@ -51,7 +51,7 @@ class Context:
             WazcacheError: the named folder holds no project, or the project has errors.
         """
         if self._named is None:
-            projects = map(_project_in, _folders_to_search())
+            projects = map(_project_in, folders_to_search())
             return next((project for project in projects if project is not None), None)
         root = Path(self._named).absolute()
         if not (root / "pyproject.toml").is_file():
@@ -77,7 +77,7 @@ class Context:
         """
         if self.found is None:
             raise WazcacheError(
-                _unread_table(_folders_to_search())
+                _unread_table(folders_to_search())
                 or "there is no pyproject.toml with the build hook wazcache, or with "
                 "[tool.wazcache], in this folder or in one of your folders above it; go into the "
                 "project, or name it with --project"
@@ -139,7 +139,7 @@ class Context:
         return parse_size(DEFAULT_MAX_SIZE)
 
 
-def _folders_to_search() -> Iterator[Path]:
+def folders_to_search() -> Iterator[Path]:
     """Yield the working directory, and each folder above it whose project may be read.
 
     Reading a project can run its code. A user who works below /tmp has not chosen to run the code

@@ -9,6 +9,7 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import WasmReader
+from hatch_wazcache.packing.committed_loader import old_loaders
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.manifests import manifest_for_wheel
 from hatch_wazcache.packing.plan import Plan, make_plan
@@ -67,6 +68,9 @@ class Build:
         self._targets = [target]
         self.reader: WasmReader = WasmReader() if first is None else first.reader
         self.plan: Plan = self._plan(target)
+        if first is None:
+            for line in old_loaders(self.plan.packages, project.layout.root):
+                report.say(line)
 
     def _explain_missing_artifacts(self) -> None:
         """Say why there are no artifacts for this machine, if the machine is the reason."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import is_artifact
 from hatch_wazcache.packing.build import Build
+from hatch_wazcache.packing.committed_loader import is_generated
 from hatch_wazcache.packing.editable_files import listed, real_path, remove
 from hatch_wazcache.packing.manifests import manifest_for_editable, path_from_package
 from hatch_wazcache.resources import loader_text
@@ -167,7 +168,7 @@ def _remove_old(build: Build, current: Container[Path]) -> set[Path]:
     """Remove the files of earlier installs, except those that are replaced in one step.
 
     Returns:
-        The loaders that no install wrote. They are committed files, so `remove` never removes them.
+        The loaders that no install wrote. They are committed files, so nothing replaces them.
     """
     root, plan = build.project.layout.root, build.plan
     committed, kept = set(), set()
@@ -176,8 +177,8 @@ def _remove_old(build: Build, current: Container[Path]) -> set[Path]:
         if package.loader:
             loader = package.source / package.loader
             kept.add(real_path(loader))
-            written = listed(package.source / package.manifest, root, build.project.name)
-            if loader.exists() and real_path(loader) not in written:
+            project = build.project.name
+            if loader.exists() and not is_generated(loader, package.manifest, root, project):
                 committed.add(loader)
     kept |= {real_path(a.editable_path) for a in plan.artifacts if a.editable_path in current}
     for manifest in dict.fromkeys(package.manifest for package in plan.packages):
@@ -195,7 +196,8 @@ def _write_package(
     plan, entries = build.plan, build.entries
     artifacts = [artifact for artifact in plan.artifacts if artifact.asset.package == package]
     wrote = [path_from_package(package, artifact.editable_path) for artifact in artifacts]
-    if package.loader and package.source / package.loader not in committed:
+    loader = package.source / package.loader if package.loader else None
+    if package.loader and loader not in committed:
         wrote.append(package.loader)
     wrote.append(package.manifest)
     manifest = manifest_for_editable(plan, package, entries.by_key, build.project, wrote)
@@ -203,8 +205,8 @@ def _write_package(
     for artifact in artifacts:
         if artifact.editable_path not in current:
             entries.write(artifact.job, artifact.editable_path)
-    if package.loader:
-        _write_if_new(package.source / package.loader, loader_text())
+    if loader and loader not in committed:
+        _write_if_new(loader, loader_text())
 
 
 def _write_if_new(path: Path, data: bytes) -> None:

@@ -24,8 +24,10 @@ __all__ = [
     "HATCHLINGS_OPTIONS",
     "build_backend",
     "choose_table",
+    "hook_tables",
     "project_config",
     "read_pyproject",
+    "read_toml",
     "shared_table",
     "unread_table",
 ]
@@ -52,10 +54,15 @@ def read_pyproject(root: str | os.PathLike[str]) -> Mapping[str, Any]:
     Raises:
         WazcacheError: the file cannot be read, or is not TOML.
     """
-    return _read_toml(os.path.join(root, "pyproject.toml"))
+    return read_toml(os.path.join(root, "pyproject.toml"))
 
 
-def _read_toml(path: str) -> Mapping[str, Any]:
+def read_toml(path: str) -> Mapping[str, Any]:
+    """Read a TOML file; empty if there is none.
+
+    Raises:
+        WazcacheError: the file cannot be read, or is not TOML.
+    """
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
@@ -119,7 +126,7 @@ def project_config(root: Path, environment: Mapping[str, str]) -> Config:
     from hatch_wazcache.project.options import read_config
 
     pyproject = read_pyproject(root)
-    table, location = choose_table(pyproject, _hook_tables(pyproject))
+    table, location = choose_table(pyproject, hook_tables(pyproject))
     config = read_config(table, location, environment, root)
     refuse_shared_folder(config, root)
     return config
@@ -136,10 +143,10 @@ def unread_table(root: str | os.PathLike[str], pyproject: Mapping[str, Any]) -> 
         WazcacheError: the project's `hatch.toml` cannot be read, or is not TOML.
     """
     backend, shared = build_backend(pyproject), shared_table(pyproject) is not None
-    tables = _hook_tables(pyproject)
+    tables = hook_tables(pyproject)
     if backend == HATCHLING and shared and not tables:
-        hatch = _read_toml(os.path.join(root, "hatch.toml"))
-        if not _hook_tables({"tool": {"hatch": hatch}}):
+        hatch = read_toml(os.path.join(root, "hatch.toml"))
+        if not hook_tables({"tool": {"hatch": hatch}}):
             return (
                 f"[{_SHARED}] has no effect: hatchling runs a build hook only if the hook has a "
                 f"table; add [{_HOOK}] to pyproject.toml, which can be empty"
@@ -152,7 +159,7 @@ def unread_table(root: str | os.PathLike[str], pyproject: Mapping[str, Any]) -> 
     return None
 
 
-def _hook_tables(pyproject: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def hook_tables(pyproject: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the tables of the hatch hook that concern wheels, by their TOML paths."""
     names = (_HOOK, "tool.hatch.build.targets.wheel.hooks.wazcache")
     found = {name: _look_up(pyproject, name) for name in names}

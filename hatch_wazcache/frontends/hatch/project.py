@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.plan import Plan
     from hatch_wazcache.packing.preview import Preview
     from hatch_wazcache.project.config import Config
+    from hatch_wazcache.project.packages import Layout
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
@@ -74,6 +75,17 @@ class HatchProject:
         with self._one_message():
             self._builder.metadata.core.validate_fields()
         return self._builder.our_hook("").plan(self._builder.build_data())
+
+    def layout(self) -> Layout:
+        """Ask hatchling where it puts files. The project need not have our hook.
+
+        Raises:
+            WazcacheError: hatchling does not find the files.
+        """
+        from hatch_wazcache.frontends.hatch.files import find_layout
+
+        with self._one_message():
+            return find_layout(self._builder.config, self._builder.build_data())
 
     def preview(self, cache: Path) -> Preview:
         """Say what `hatch build -t wazcache` would make. Runs no other hook, and writes nothing.

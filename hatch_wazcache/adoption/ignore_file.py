@@ -1,0 +1,109 @@
+"""The lines of `.gitignore`: it ignores the files of editable installs, and not the loaders."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+from hatch_wazcache.adoption.changes import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["change_ignore_file", "still_ignored"]
+
+_COMMENT = "# hatch-wazcache writes these files beside the .wasm in an editable install"
+
+
+class _Pattern(NamedTuple):
+    """The pattern that decides whether git ignores a path."""
+
+    file: str
+    line: str
+    pattern: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}: {self.pattern}"
+
+
+def change_ignore_file(
+    root: Path, loaders: Iterable[Path], generated: Iterable[str]
+) -> list[Change]:
+    """Return the change of the project's `.gitignore`; none if there is nothing to add.
+
+    Args:
+        root: the project's root. Without `.git` and `.gitignore`, git is not used.
+        loaders: the loaders to commit.
+        generated: patterns for the files of editable installs.
+    """
+    path = root / ".gitignore"
+    if not path.is_file() and not any((one / ".git").exists() for one in (root, *root.parents)):
+        return []
+    before = path.read_bytes() if path.is_file() else None
+    text = (before or b"").decode("utf-8", "surrogateescape")
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    lines = text.splitlines()
+    names = {loader.name for loader in loaders}
+    kept = [line for line in lines if line.strip().removeprefix("**/") not in names]
+    present = {line.strip().removeprefix("**/") for line in kept}
+    missing = [pattern for pattern in generated if pattern not in present]
+    added = [_COMMENT, *missing] if missing else []
+    added += [
+        f"!{name}"
+        for name in sorted(names)
+        if f"!{name}" not in present and _is_ignored(root, name, loaders, kept)
+    ]
+    if kept == lines and not added:
+        return []
+    if added and kept and kept[-1].strip():
+        added.insert(0, "")
+    after = "".join(f"{line}{line_end}" for line in [*kept, *added])
+    return [Change(path, before, after.encode("utf-8", "surrogateescape"))]
+
+
+def _is_ignored(root: Path, name: str, loaders: Iterable[Path], lines: Iterable[str]) -> bool:
+    """Say whether a pattern such as `_wazcache.*` in the project's file ignores a loader.
+
+    A line that is the loader's name is removed, so it does not count.
+    """
+    for loader in loaders:
+        found = _deciding_pattern(root, loader)
+        if loader.name == name and found is not None and found.file == ".gitignore":
+            return any(line.strip() == found.pattern for line in lines)
+    return False
+
+
+def still_ignored(root: Path, loaders: Iterable[Path]) -> Iterator[str]:
+    """Yield a line for each loader that git ignores, with the pattern that does it."""
+    for loader in loaders:
+        found = _deciding_pattern(root, loader)
+        if found is not None:
+            yield (
+                f"{loader.relative_to(root).as_posix()}: git ignores it, as {found.place} says; "
+                "change that line, so that the loader can be committed"
+            )
+
+
+def _deciding_pattern(root: Path, path: Path) -> _Pattern | None:
+    """Ask git for the pattern that ignores a path; None if none does, or there is no git."""
+    words = ["git", "-c", "core.fsmonitor=false", "check-ignore", "--no-index", "-v", str(path)]
+    try:
+        done = subprocess.run(
+            words,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    rule = done.stdout.partition("\t")[0]
+    if done.returncode != 0 or not rule:
+        return None
+    file, _, rest = rule.partition(":")
+    line, _, pattern = rest.partition(":")
+    return None if pattern.startswith("!") else _Pattern(file, line, pattern)

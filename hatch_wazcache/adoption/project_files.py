@@ -1,0 +1,238 @@
+"""A project that may not use hatch-wazcache yet: its build backend, packages and `.wasm` files.
+
+No code of the project runs. hatchling reads its own configuration; other backends are not asked.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.frontends.other_project import runs_no_hook
+from hatch_wazcache.project.packages import Layout, Packages
+from hatch_wazcache.project.pyproject import (
+    HATCHLING,
+    HATCHLINGS_OPTIONS,
+    build_backend,
+    choose_table,
+    hook_tables,
+    read_pyproject,
+    read_toml,
+    shared_table,
+    unread_table,
+)
+from hatch_wazcache.project.source_tree import assumed_layout, source_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hatch_wazcache.project.config import Config
+    from hatch_wazcache.project.packages import Package
+
+__all__ = ["HOOK", "SHARED", "ProjectFiles", "WasmFile", "is_project"]
+
+HOOK = "tool.hatch.build.hooks.wazcache"
+
+SHARED = "tool.wazcache"
+
+_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+_NO_PACKAGES = ("bench", "benchmarks", "docs", "examples", "scripts", "test", "tests", "tools")
+"""Folders beside the packages of a flat layout that are usually not installed."""
+
+_NO_SOURCES = ("__pycache__", "build", "dist", "node_modules", "site-packages")
+
+
+class WasmFile(NamedTuple):
+    """A `.wasm` file of the source tree."""
+
+    relative: str
+    """The path from the project's root, with forward slashes."""
+    package: Package | None
+    """The package that it is installed in; None if it is in none."""
+    problem: str = ""
+    """Why it is in none."""
+
+
+def is_project(folder: Path) -> bool:
+    """Say whether a folder has a file of a Python project."""
+    return any((folder / name).is_file() for name in _FILES)
+
+
+class ProjectFiles:
+    """A project, as its files tell it."""
+
+    def __init__(self, root: Path) -> None:
+        """Read the configuration.
+
+        Args:
+            root: the project's root, absolute.
+
+        Raises:
+            WazcacheError: a file of it is not TOML, or has a table that nothing reads.
+        """
+        self.root = root
+        self.pyproject = read_pyproject(root)
+        self.backend = build_backend(self.pyproject)
+        self.kind = self._kind()
+        message = unread_table(root, self.pyproject)
+        if message and shared_table(self.pyproject) is None:
+            raise WazcacheError(f"{root / 'pyproject.toml'}: {message}")
+
+    def _kind(self) -> Literal["hatchling", "setuptools", "other"]:
+        """Say which part of hatch-wazcache the backend calls: its hook, its plugin, or none."""
+        if self.backend == HATCHLING:
+            return "hatchling"
+        if runs_no_hook(self.backend):
+            return "other"
+        system = self.pyproject.get("build-system")
+        requires = system.get("requires") if isinstance(system, dict) else None
+        lines = [line for line in requires if isinstance(line, str)] if requires else []
+        is_based_on_it = any(line.lower().startswith("setuptools") for line in lines)
+        return "setuptools" if self.backend.startswith("setuptools.") or is_based_on_it else "other"
+
+    @cached_property
+    def hatch_toml(self) -> Path | None:
+        """The file `hatch.toml`, if hatchling reads the options of builds from there."""
+        path = self.root / "hatch.toml"
+        return path if self.kind == "hatchling" and "build" in read_toml(str(path)) else None
+
+    @cached_property
+    def _tables(self) -> dict[str, Mapping[str, Any]]:
+        """The tables of the hatch hook, which only hatchling reads."""
+        if self.hatch_toml is not None:
+            return hook_tables({"tool": {"hatch": read_toml(str(self.hatch_toml))}})
+        return hook_tables(self.pyproject) if self.kind == "hatchling" else {}
+
+    @property
+    def has_options(self) -> bool:
+        """Whether a table has the options."""
+        return shared_table(self.pyproject) is not None or bool(self._tables)
+
+    @property
+    def lacks_hook(self) -> bool:
+        """Whether hatchling does not run the hook, since it has no table."""
+        return self.kind == "hatchling" and not self._tables
+
+    def config(self) -> Config:
+        """Return the options of the table.
+
+        Raises:
+            WazcacheError: all their problems, one line each.
+        """
+        own = {
+            location: {name: table[name] for name in table if name not in HATCHLINGS_OPTIONS}
+            for location, table in self._tables.items()
+        }
+        return self._config(*choose_table(self.pyproject, own))
+
+    def read_table(self, content: Mapping[str, Any], location: str) -> Config:
+        """Return the options of a table that is not in a file yet.
+
+        Args:
+            content: holds the table.
+            location: the table's TOML path.
+        """
+        for name in location.split("."):
+            content = content[name]
+        return self._config(content, location)
+
+    def _config(self, table: Mapping[str, Any], location: str) -> Config:
+        from hatch_wazcache.project.options import read_config
+
+        return read_config(table, location, {}, self.root)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the backend puts the files: hatchling is asked, for others it is assumed.
+
+        Raises:
+            WazcacheError: hatchling does not find the files.
+        """
+        if self.kind == "hatchling":
+            from hatch_wazcache.frontends.hatch.project import HatchProject
+
+            return HatchProject(self.root).layout()
+        folder = source_folder(self.root, self.pyproject)
+        layout = assumed_layout(self.root, folder)
+        files = {**layout.files, **dict(self._linked_packages(self.root / folder))}
+        if folder == ".":
+            files = {
+                source: path
+                for source, path in files.items()
+                if path.partition("/")[0] not in _NO_PACKAGES
+            }
+        return layout._replace(files=files)
+
+    def _linked_packages(self, source: Path) -> Iterator[tuple[str, str]]:
+        """Find packages whose folder is a link: backends follow it."""
+        for link in sorted(source.iterdir()) if source.is_dir() else ():
+            if link.is_symlink() and (link / "__init__.py").is_file():
+                for path in link.rglob("*.py"):
+                    yield str(path), path.relative_to(source).as_posix()
+
+    def wasm_files(self) -> list[WasmFile]:
+        """Find the `.wasm` files of the tree, and their packages."""
+        packages = Packages(self._config({"assets": ["**/*.wasm"]}, SHARED), self.layout)
+        found = [self._wasm_file(packages, relative) for relative in sorted(self._find_wasm())]
+        in_packages = {os.path.realpath(self.root / one.relative) for one in found if one.package}
+        return [
+            one
+            for one in found
+            if one.package or os.path.realpath(self.root / one.relative) not in in_packages
+        ]
+
+    def _wasm_file(self, packages: Packages, relative: str) -> WasmFile:
+        distribution = self.layout.files.get(str(self.root / relative))
+        distribution = distribution or self.layout.distribution_path(relative)
+        if len(distribution.split("/")) < 2:
+            return WasmFile(relative, None, f"{relative}: is not in a Python package")
+        try:
+            return WasmFile(relative, packages.of(distribution, relative))
+        except WazcacheError as error:
+            if "would replace" in str(error):
+                raise
+            return WasmFile(relative, None, str(error))
+
+    def _find_wasm(self) -> Iterator[str]:
+        """Find all `.wasm` files. Of the folders that are links, packages are searched."""
+        for name, folders, files in os.walk(self.root, followlinks=True):
+            folder = Path(name)
+            folders[:] = [one for one in sorted(folders) if self._is_searched(folder / one)]
+            for file in files:
+                if file.endswith(".wasm"):
+                    yield (folder / file).relative_to(self.root).as_posix()
+
+    def _is_searched(self, folder: Path) -> bool:
+        if folder.is_symlink():
+            above = os.path.join(os.path.realpath(folder.parent), "")
+            is_loop = above.startswith(os.path.join(os.path.realpath(folder), ""))
+            return (folder / "__init__.py").is_file() and not is_loop
+        return not (
+            folder.name in _NO_SOURCES
+            or folder.name.startswith(".")
+            or (folder / "pyvenv.cfg").exists()
+            or (folder / "pyproject.toml").exists()
+        )
+
+    def package_of_pattern(self, config: Config, glob: str) -> Package:
+        """Return the package of a pattern that matches no file yet.
+
+        Raises:
+            WazcacheError: it is not in a package.
+        """
+        parts = glob.split("/")
+        fixed = [part for part in parts[:-1] if not set(part) & set("*?[")]
+        relative = "/".join([*fixed, "generated.wasm"])
+        return Packages(config, self.layout).of(self.layout.distribution_path(relative), glob)
+
+    def top_packages(self) -> list[str]:
+        """Return the folders of the outermost packages, relative to the root."""
+        return sorted(
+            Path(source).parent.relative_to(self.root).as_posix()
+            for source, path in self.layout.files.items()
+            if path.count("/") == 1 and path.endswith("/__init__.py")
+        )

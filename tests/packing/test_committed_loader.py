@@ -1,0 +1,113 @@
+"""A loader in the repository: wheels get that of this release, and nothing changes the file."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hatch_wazcache.cli import main
+from hatch_wazcache.resources import loader_text
+from tests.support.projects import (
+    Project,
+    SetuptoolsProject,
+    flat_setuptools_project,
+    unpack_sdist,
+)
+from tests.support.wheels import members, ours
+
+OLD = b"# The loader of hatch-wazcache: generated into this package, do not edit.\nold = True\n"
+LOADER = "demo/_wazcache.py"
+SAID = f"wazcache: {LOADER}: is not the loader of this release of hatch-wazcache"
+
+
+@pytest.fixture(params=["hatchling", "setuptools"])
+def committed(request, project: Project, tmp_path: Path) -> Project:
+    """A project with an old loader."""
+    made = project
+    if request.param == "setuptools":
+        made = flat_setuptools_project(tmp_path / "setuptools")
+    else:
+        made.append('\n[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
+    made.write(LOADER, OLD)
+    return made
+
+
+def loader(project: Project) -> bytes:
+    return (project.root / LOADER).read_bytes()
+
+
+def test_a_build_replaces_it_in_the_wheel_and_says_that_it_is_old(committed):
+    built = committed.build()
+    assert members(built) == {"demo/__init__.py", *ours("demo", "a")}
+    assert built.read(LOADER) == loader_text()
+    assert built.output.count(f"{SAID}; wheels get that one.") == 1
+    assert "`hatch-wazcache init --update`" in built.output
+    assert loader(committed) == OLD
+
+
+def test_a_build_says_nothing_about_the_loader_of_this_release(committed):
+    for text in (loader_text(), loader_text().replace(b"\n", b"\r\n")):
+        committed.write(LOADER, text)
+        built = committed.build()
+        assert built.read(LOADER) == loader_text()
+        assert SAID not in built.output
+
+
+def test_an_old_one_is_no_error_where_strict_is_on(committed):
+    """The sdist has it, and later releases of hatch-wazcache build from that."""
+    built = committed.build(WAZCACHE_STRICT="1")
+    assert built.status == 0, built.output
+    assert SAID in built.output
+
+
+def test_the_sdist_has_it_and_the_wheel_from_the_sdist_has_that_of_this_release(
+    committed, tmp_path
+):
+    made = unpack_sdist(committed.sdist(), tmp_path / "sdist", committed.cache)
+    assert loader(made) == OLD
+    again = type(committed)(made.root, committed.cache)
+    assert again.build().read(LOADER) == loader_text()
+
+
+@pytest.mark.parametrize("mode", ["lenient", "strict"])
+def test_an_editable_install_leaves_it_and_says_that_it_is_old(committed, mode):
+    words = [mode] if isinstance(committed, SetuptoolsProject) else []
+    for _ in range(2):
+        built = committed.editable(*words)
+        assert built.status == 0, built.output
+        assert SAID in built.output
+        assert loader(committed) == OLD
+    assert (committed.root / "demo/_wazcache.json").exists()
+
+
+def test_install_leaves_it_and_init_renews_it(committed, monkeypatch):
+    monkeypatch.setenv("WAZCACHE_DIR", str(committed.cache))
+    for command in ("install", "init"):
+        words = ["--yes"] if command == "init" else []
+        assert main([command, "--project", str(committed.root), *words]) == 0
+        assert loader(committed) == OLD
+    assert main(["init", "--update", "--yes", "--project", str(committed.root)]) == 0
+    assert loader(committed) == loader_text()
+    assert SAID not in committed.build().output
+
+
+def test_git_clean_and_a_fresh_checkout_keep_it(committed, tmp_path):
+    def git(*words: str | Path) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, *words], cwd=committed.root, check=True, capture_output=True)
+
+    git("init", "-q")
+    committed.write(".gitignore", "_wazcache.*\ndist\nbuild\n*.egg-info\n")
+    assert main(["init", "--yes", "--project", str(committed.root)]) == 0
+    git("add", "-A")
+    git("commit", "-q", "-m", "first")
+    before = committed.tree()
+    assert LOADER in before
+    assert committed.editable().status == 0
+    assert "demo/_wazcache.json" in committed.tree()
+    git("clean", "-fdX")
+    assert committed.tree() == before
+    git("clone", "-q", ".", tmp_path / "clone")
+    assert (tmp_path / "clone" / LOADER).read_bytes() == OLD
