@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ class _Pattern(NamedTuple):
     """The pattern that decides whether git ignores a path."""
 
     file: str
+    """Relative to the project's root; or absolute, or in `.git`."""
     line: str
     pattern: str
 
@@ -64,14 +66,17 @@ def change_ignore_file(
 
 
 def _is_ignored(root: Path, name: str, loaders: Iterable[Path], lines: Iterable[str]) -> bool:
-    """Say whether a pattern such as `_wazcache.*` in the project's file ignores a loader.
+    """Say whether a line of the project's file can stop git from ignoring a loader.
 
-    A line that is the loader's name is removed, so it does not count.
+    It can if the pattern is in this file, and is no line that is removed; or in a file of weaker
+    patterns: that of a folder above, or of the user.
     """
     for loader in loaders:
         found = _deciding_pattern(root, loader)
-        if loader.name == name and found is not None and found.file == ".gitignore":
-            return any(line.strip() == found.pattern for line in lines)
+        if loader.name == name and found is not None:
+            if found.file == ".gitignore":
+                return any(line.strip() == found.pattern for line in lines)
+            return found.file.startswith(("..", ".git/")) or os.path.isabs(found.file)
     return False
 
 
@@ -106,4 +111,9 @@ def _deciding_pattern(root: Path, path: Path) -> _Pattern | None:
         return None
     file, _, rest = rule.partition(":")
     line, _, pattern = rest.partition(":")
+    if not file.startswith(".git/") and not os.path.isabs(
+        file
+    ):  # relative to the top of git's tree
+        top = next(one for one in (root, *root.parents) if (one / ".git").exists())
+        file = os.path.relpath(top / file, root)
     return None if pattern.startswith("!") else _Pattern(file, line, pattern)

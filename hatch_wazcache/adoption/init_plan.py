@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from hatch_wazcache.adoption.changes import Change
 from hatch_wazcache.adoption.ignore_file import change_ignore_file
 from hatch_wazcache.adoption.load_calls import read_code
-from hatch_wazcache.adoption.options_table import new_options
+from hatch_wazcache.adoption.options_table import engines_without_profile, new_options
 from hatch_wazcache.adoption.project_files import HOOK, ProjectFiles
 from hatch_wazcache.adoption.pyproject_edits import Edits, has_tomlkit
 from hatch_wazcache.adoption.requirement import missing_requirement, oldest_wasmtime
@@ -87,6 +87,7 @@ def plan_init(root: Path) -> InitPlan:
         tables, config = f"[{HOOK}]\n" if project.lacks_hook else "", project.config()
     else:
         tables, config = new_options(project, code, by_hand)
+    by_hand += engines_without_profile(code.engines, config)
     assets = _find(project, config, by_hand)
     loaders = {
         package.source / package.loader: package for package in assets.packages if package.loader

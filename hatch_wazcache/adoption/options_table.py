@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.adoption.project_files import HOOK, SHARED
+from hatch_wazcache.engine.settings import code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.toml_text import toml_value
 
@@ -17,14 +18,14 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hatch_wazcache.adoption.load_calls import EngineUse, SourceCode
     from hatch_wazcache.adoption.project_files import ProjectFiles, WasmFile
     from hatch_wazcache.engine.settings import SettingValue
     from hatch_wazcache.project.config import Config
 
-__all__ = ["new_options"]
+__all__ = ["engines_without_profile", "new_options"]
 
 
 def new_options(project: ProjectFiles, code: SourceCode, by_hand: list[str]) -> tuple[str, Config]:
@@ -53,7 +54,7 @@ def new_options(project: ProjectFiles, code: SourceCode, by_hand: list[str]) -> 
     globs = globs or [_glob_of_later_files(project, code)]
     location = HOOK if project.kind == "hatchling" else SHARED
     text = f"[{location}]\nassets = [{', '.join(map(toml_value, globs))}]\n"
-    if settings := _common_settings(code.engines, location, by_hand):
+    if settings := _common_settings(code.engines):
         lines = "".join(f"{name} = {toml_value(value)}\n" for name, value in settings.items())
         text += f"\n[{location}.profiles.default]\n{lines}"
     return text, project.read_table(tomllib.loads(text), location)
@@ -98,22 +99,30 @@ def _glob_of_later_files(project: ProjectFiles, code: SourceCode) -> str:
     return f"{candidates[0]}/**/*.wasm"
 
 
-def _common_settings(
-    engines: Iterable[EngineUse], location: str, by_hand: list[str]
-) -> Mapping[str, SettingValue]:
-    """Return the settings that all engines of a package have; artifacts need the same ones."""
-    engines = list(engines)
-    with_settings = [one for one in engines if one.settings or one.varying]
-    if not with_settings:
-        return {}
-    first = engines[0].settings
-    if all(one.is_known and not one.varying and one.settings == first for one in engines):
-        return first
-    for one in with_settings:
-        words = [f"{name} = {toml_value(value)}" for name, value in one.settings.items()]
-        words += [f"{name} varies" for name in one.varying]
-        by_hand.append(
-            f"{one.relative}:{one.line}: this engine has settings of its own ({', '.join(words)}), "
-            f"so artifacts for it need a profile with the same settings, [{location}.profiles.NAME]"
-        )
-    return {}
+def _common_settings(engines: Sequence[EngineUse]) -> Mapping[str, SettingValue]:
+    """Return the settings that all engines of a package have; none if they differ."""
+    first = engines[0].settings if engines else {}
+    is_common = all(one.is_known and not one.varying and one.settings == first for one in engines)
+    return first if is_common else {}
+
+
+def engines_without_profile(engines: Iterable[EngineUse], config: Config) -> Iterator[str]:
+    """Yield a line for each engine that loads no artifact, since no profile has its settings.
+
+    Args:
+        engines: the engines in the code of a package.
+        config: has the profiles.
+    """
+    profiles = [code_settings(profile.settings) for profile in config.profiles.values()]
+    for one in engines:
+        fits = one.settings in profiles
+        if one.varying:  # each of these settings needs two profiles
+            fits = all(any(name in profile for profile in profiles) for name in one.varying)
+        if (one.settings or one.varying) and not fits:
+            words = [f"{name} = {toml_value(value)}" for name, value in one.settings.items()]
+            words += [f"{name} varies" for name in one.varying]
+            yield (
+                f"{one.relative}:{one.line}: this engine has settings of its own "
+                f"({', '.join(words)}), so artifacts for it need a profile with the same settings, "
+                f"[{config.location}.profiles.NAME]"
+            )

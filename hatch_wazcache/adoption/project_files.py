@@ -153,9 +153,9 @@ class ProjectFiles:
             WazcacheError: hatchling does not find the files.
         """
         if self.kind == "hatchling":
-            from hatch_wazcache.frontends.hatch.project import HatchProject
+            from hatch_wazcache.frontends.hatch.project import layout_of
 
-            return HatchProject(self.root).layout()
+            return layout_of(self.root)
         folder = source_folder(self.root, self.pyproject)
         layout = assumed_layout(self.root, folder)
         files = {**layout.files, **dict(self._linked_packages(self.root / folder))}

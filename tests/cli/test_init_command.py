@@ -280,6 +280,19 @@ def test_options_go_to_hatch_toml_if_hatchling_reads_builds_from_there(tree):
     assert "nothing to do" in tree.init()
 
 
+def test_hatchling_needs_no_plugin_and_no_version_to_be_asked(tree):
+    text = HATCHLING.replace('version = "1.0"', 'dynamic = ["version", "readme"]')
+    more = '\n[tool.hatch.version]\nsource = "vcs"\n[tool.hatch.metadata.hooks.vcs]\n'
+    tree.write("pyproject.toml", text + more)
+    tree.init("--yes")
+    assert "demo/_wazcache.py" in tree.files()
+
+
+def test_files_that_hatchling_does_not_find_are_an_error(tree):
+    tree.write("pyproject.toml", HATCHLING.replace('"demo"', '"another"'))
+    assert "Unable to determine which files to ship" in tree.refused("--yes")
+
+
 def test_wrong_options_are_named_and_nothing_is_written(tree):
     tree.write("pyproject.toml", HATCHLING + "\n[tool.hatch.build.hooks.wazcache]\nasets = 1\n")
     said = tree.refused("--yes")
@@ -451,6 +464,18 @@ def test_a_loader_that_git_ignored_is_ignored_no_more(repository, line):
     assert "nothing to do" in repository.init()
 
 
+@pytest.mark.parametrize("place", [".git/info/exclude", "../.gitignore"])
+def test_a_pattern_outside_of_the_project_is_overruled(tree, place):
+    (tree.root / ".git").rmdir()
+    where = tree.root.parent if place.startswith("..") else tree.root
+    subprocess.run(["git", "init", "-q"], cwd=where, check=True)
+    tree.write(place, "_wazcache*\n")
+    assert "git ignores it" not in tree.init("--yes")
+    assert tree.files()[".gitignore"].endswith(b"\n!_wazcache.py\n")
+    assert git(tree, "check-ignore", "demo/_wazcache.py") == ""
+    assert "nothing to do" in tree.init()
+
+
 def test_a_loader_that_git_still_ignores_is_named_with_the_line_that_does_it(repository):
     repository.write("demo/.gitignore", "_waz*.py\n")
     said = repository.init("--yes")
@@ -517,6 +542,26 @@ def test_settings_that_engines_differ_in_are_left_to_the_user(tree, more, said):
     assert "profiles" not in tree.toml()["tool"]["hatch"]["build"]["hooks"]["wazcache"]
     assert "demo/run.py:5: this engine has settings of its own (consume-fuel = true" in shown
     assert said in shown
+
+
+def test_a_profile_that_the_options_lack_is_named_each_time(tree):
+    code = "from wasmtime import Config, Engine\nc = Config()\nc.consume_fuel = True\nEngine(c)\n"
+    tree.write("demo/run.py", code)
+    table = '\n[tool.hatch.build.hooks.wazcache]\nassets = ["demo/*.wasm"]\n'
+    tree.write("pyproject.toml", HATCHLING + table)
+    for _ in range(2):
+        said = tree.init("--yes")
+        assert "demo/run.py:4: this engine has settings of its own (consume-fuel = true)" in said
+    profile = "\n[tool.hatch.build.hooks.wazcache.profiles.fuel]\nconsume-fuel = true\n"
+    tree.write("pyproject.toml", HATCHLING + table + profile)
+    assert "this engine" not in tree.init("--yes")
+
+
+def test_engines_without_settings_need_no_profile(tree):
+    tree.write("demo/run.py", "import wasmtime\nwasmtime.Engine()\nwasmtime.Engine(given)\n")
+    said = tree.init("--yes")
+    assert "this engine" not in said
+    assert "profiles" not in tree.toml()["tool"]["hatch"]["build"]["hooks"]["wazcache"]
 
 
 # it asks
@@ -744,15 +789,18 @@ def test_a_folder_without_a_project_is_named(tmp_path, capsys, monkeypatch):
     assert "there is no pyproject.toml, setup.py or setup.cfg" in capsys.readouterr().err
 
 
-def test_no_code_of_the_project_runs(tree):
-    tree.write("pyproject.toml", SETUPTOOLS)
-    for name in ("setup.py", "demo/__init__.py", "demo/run.py"):
-        tree.write(
-            name, "import pathlib, wasmtime\npathlib.Path('ran').touch()\nraise SystemExit\n"
-        )
+@pytest.mark.parametrize("backend", [HATCHLING, SETUPTOOLS, OTHER])
+def test_no_code_of_the_project_runs(tree, backend):
+    hooks = "[tool.hatch.metadata.hooks.custom]\n[tool.hatch.build.hooks.custom]\n"
+    version = '[tool.hatch.version]\nsource = "code"\npath = "demo/run.py"\n'
+    text = backend.replace('version = "1.0"', 'dynamic = ["version", "readme"]')
+    tree.write("pyproject.toml", f"{text}\n{hooks}{version}")
+    code = f"import pathlib, wasmtime\npathlib.Path({str(tree.root / 'ran')!r}).touch()\n"
+    for name in ("setup.py", "hatch_build.py", "demo/__init__.py", "demo/run.py"):
+        tree.write(name, code)
     tree.init("--yes")
-    assert not (tree.root / "ran").exists()
-    assert not Path("ran").exists()
+    assert "demo/_wazcache.py" in tree.files()
+    assert "ran" not in tree.files()
 
 
 def test_the_loader_of_an_editable_install_becomes_a_committed_file(project: Project, capsys):

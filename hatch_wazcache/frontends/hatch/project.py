@@ -25,9 +25,36 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
-__all__ = ["HatchProject"]
+__all__ = ["HatchProject", "layout_of"]
 
 _NAME = WazcacheBuildHook.PLUGIN_NAME
+
+
+def layout_of(root: Path) -> Layout:
+    """Ask hatchling where it puts the files of a project, which need not have our hook.
+
+    No code of the project runs, and none of its plugins is needed: its metadata hooks are left out.
+
+    Args:
+        root: the project's root, absolute.
+
+    Raises:
+        WazcacheError: hatchling does not understand the project, or does not find its files.
+    """
+    from hatch_wazcache.frontends.hatch.files import find_layout
+
+    with _one_message(root):
+        builder = _Builder(str(root))
+        builder.metadata.hatch.config.pop("metadata", None)
+        return find_layout(builder.config, builder.build_data())
+
+
+@contextmanager
+def _one_message(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise WazcacheError(f"{root / 'pyproject.toml'}: {error}") from error
 
 
 class HatchProject:
@@ -51,10 +78,8 @@ class HatchProject:
     @contextmanager
     def _one_message(self) -> Iterator[None]:
         """Turn hatchling's exceptions for a wrong configuration into messages."""
-        try:
+        with _one_message(self.root):
             yield
-        except (ValueError, TypeError) as error:
-            raise WazcacheError(f"{self.root / 'pyproject.toml'}: {error}") from error
 
     def config(self) -> Config:
         """Return the hook's options.
@@ -75,17 +100,6 @@ class HatchProject:
         with self._one_message():
             self._builder.metadata.core.validate_fields()
         return self._builder.our_hook("").plan(self._builder.build_data())
-
-    def layout(self) -> Layout:
-        """Ask hatchling where it puts files. The project need not have our hook.
-
-        Raises:
-            WazcacheError: hatchling does not find the files.
-        """
-        from hatch_wazcache.frontends.hatch.files import find_layout
-
-        with self._one_message():
-            return find_layout(self._builder.config, self._builder.build_data())
 
     def preview(self, cache: Path) -> Preview:
         """Say what `hatch build -t wazcache` would make. Runs no other hook, and writes nothing.
