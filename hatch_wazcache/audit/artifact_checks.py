@@ -11,10 +11,10 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.engine.settings import CPU_LEVELS
 from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.formats.sections import WASM_HEADERS
+from hatch_wazcache.wheels.finding import Finding
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 
 if TYPE_CHECKING:

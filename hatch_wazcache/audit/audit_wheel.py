@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
-from hatch_wazcache.audit.archive_checks import check_headers, check_names, check_size
 from hatch_wazcache.audit.artifact_checks import check_artifact, check_asset, read_headers
 from hatch_wazcache.audit.companion_checks import (
     check_companion,
     check_named_companion,
     is_version_0,
 )
-from hatch_wazcache.audit.finding import Finding, Note
-from hatch_wazcache.audit.metadata_checks import check_name, check_record
 from hatch_wazcache.audit.requirement_checks import check_requirements, read_requirements
 from hatch_wazcache.audit.tag_checks import check_tags
+from hatch_wazcache.wheels.archive_checks import check_headers, check_names, check_size
+from hatch_wazcache.wheels.finding import Finding, Note
 from hatch_wazcache.wheels.metadata import parse_name, read_generator
+from hatch_wazcache.wheels.metadata_checks import check_name, check_record
 from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 

@@ -11,12 +11,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.engine.installed import ANY_PATCH_FROM
 from hatch_wazcache.engine.requirements import for_one_major, one_major
 from hatch_wazcache.project.companion import companion_problems
 from hatch_wazcache.resources import companion_folder
 from hatch_wazcache.wheels.companion_files import companion_version, version_problem
+from hatch_wazcache.wheels.finding import Finding
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.project.config import fitting_cpus
+from hatch_wazcache.wheels.finding import Finding, Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.audit.engine_finder import EngineFinder
-from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.compile.job import Job
@@ -18,6 +17,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import read_wasm
 from hatch_wazcache.packing.from_wheel import unpack
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
+from hatch_wazcache.wheels.finding import Finding
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:

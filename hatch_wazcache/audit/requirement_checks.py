@@ -12,7 +12,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.engine.requirements import (
     PYTHONS,
     WasmtimeRequirements,
@@ -25,6 +24,7 @@ from hatch_wazcache.engine.requirements import (
 )
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.resources import LOADER_PYTHON
+from hatch_wazcache.wheels.finding import Finding, Note
 from hatch_wazcache.wheels.metadata import info_folder, read_metadata
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 

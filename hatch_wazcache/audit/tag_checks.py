@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.audit.finding import Finding
 from hatch_wazcache.engine.targets import TARGETS
+from hatch_wazcache.wheels.finding import Finding
 from hatch_wazcache.wheels.metadata import parse_name
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 

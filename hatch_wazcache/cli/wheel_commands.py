@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.audit.audit_wheel import audit_wheel
 from hatch_wazcache.audit.companion_comparison import compare_companions
-from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.location import default_directory
@@ -23,6 +22,7 @@ from hatch_wazcache.util.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.util.terminal import printable
+from hatch_wazcache.wheels.finding import Finding, Note
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:

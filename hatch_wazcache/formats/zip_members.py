@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
+    "DEFAULT_MODE",
     "DEFLATE_LEVEL",
     "KEPT_BY",
     "LOCAL_HEADER",
@@ -47,6 +48,9 @@ KEPT_BY = f"libdeflate-{DEFLATE_LEVEL}, {_SMALL_LEVEL} up to {_SMALL >> 10} KiB"
 
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 """The header before a member's name and data: APPNOTE.TXT 4.3.7."""
+
+DEFAULT_MODE = 0o100644
+"""The Unix mode of a member, if nothing says another."""
 
 DateTime = tuple[int, int, int, int, int, int]
 """A member's time stamp: year to second."""

@@ -34,7 +34,12 @@ class Build:
     """
 
     def __init__(
-        self, project: Project, target: Target, report: Report, first: Build | None = None
+        self,
+        project: Project,
+        target: Target,
+        report: Report,
+        first: Build | None = None,
+        entries: Entries | None = None,
     ) -> None:
         """Plan a build.
 
@@ -44,6 +49,8 @@ class Build:
             report: shows progress and warnings.
             first: a build of the same project for another target, still open. This build uses its
                 cache, and the entries that the cache could not store.
+            entries: open entries, with the wasmtime to compile for. By default they are opened
+                here, for the installed wasmtime.
 
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
@@ -53,16 +60,18 @@ class Build:
         self.shown: set[str] = set() if first is None else first.shown
         """The texts about the engine that were shown."""
         has_own = target.systems and not project.config.wheel_engines
-        self._wasmtime = installed_wasmtime() if has_own else None
+        self._wasmtime = entries.wasmtime if entries is not None else None
+        if self._wasmtime is None and has_own:
+            self._wasmtime = installed_wasmtime()
         self._check_requirement(target, project.config.wheel_engines)
         if not target.systems and project.config.wanted is None and first is None:
             self._explain_missing_artifacts()
         if first is None and (warning := project.check_python()):
             report.warn(warning)
-        options = EntriesOptions.of(project)
-        self.entries: Entries = Entries(
-            options, self._wasmtime, report, None if first is None else first.entries
-        )
+        if entries is None:
+            before = None if first is None else first.entries
+            entries = Entries(EntriesOptions.of(project), self._wasmtime, report, before)
+        self.entries: Entries = entries
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
         self._targets = [target]

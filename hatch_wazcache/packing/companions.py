@@ -69,6 +69,16 @@ def companion_of(wheel: FinishedWheel) -> CompanionInfo:
     Raises:
         WazcacheError: the package can have no companions; one line for each reason.
     """
+    if wheel.without_manifest:
+        raise WazcacheError(
+            f"{wheel.path}: {wheel.without_manifest[0]}: is a loader without a manifest; make one "
+            "with `hatch-wazcache compile`"
+        )
+    if not wheel.manifests:
+        raise WazcacheError(
+            f"{wheel.path}: has no manifest: it was built without hatch-wazcache; make one with "
+            "`hatch-wazcache compile`"
+        )
     named = dict.fromkeys(manifest.companion for manifest in wheel.manifests)
     if len(named) > 1:
         raise WazcacheError(f"{wheel.path}: its manifests name different companions, or none")

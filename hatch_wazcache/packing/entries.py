@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
     from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
+    from hatch_wazcache.engine.targets import Target
+    from hatch_wazcache.project.engine_requirement import EngineRequirement
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
@@ -80,7 +82,8 @@ class Entries:
         self._options = options
         self._report = report
         self._first = first
-        self._wasmtime = wasmtime
+        self.wasmtime: InstalledWasmtime | None = wasmtime
+        """The wasmtime to compile for, if it is known and no option names others."""
         self.unchecked: set[Path] = set() if first is None else first.unchecked
         """Folders of fetched engines whose files no build has checked since they were fetched."""
         self._temporary: TemporaryFolder | None = None
@@ -111,12 +114,28 @@ class Entries:
             WazcacheError: as for `engines`.
         """
         if not requirements:
-            return ((self._wasmtime or installed_wasmtime()).engine(self.cache.notes),)
+            return ((self.wasmtime or installed_wasmtime()).engine(self.cache.notes),)
         from hatch_wazcache.project.engines import choose_engines
 
         chosen = choose_engines(requirements, self._fetched)
         engines = [wasmtime.engine(self.cache.notes) for wasmtime in chosen]
         return tuple(sorted(engines, key=lambda engine: engine.major, reverse=True))
+
+    def find_wasmtime(self, requirement: EngineRequirement, targets: Sequence[Target]) -> None:
+        """Find the one wasmtime to compile for: the installed one if it fits, or a fetched one.
+
+        Args:
+            requirement: of the project.
+            targets: what is built.
+
+        Raises:
+            WazcacheError: it cannot be fetched, or nobody knows which one it is.
+        """
+        from hatch_wazcache.project.engine_requirement import one_requirement
+        from hatch_wazcache.project.engines import choose_engines
+
+        wanted = one_requirement(requirement, targets)
+        (self.wasmtime,) = choose_engines([wanted], self._fetched)
 
     def _fetched(self, requirement: Requirement) -> Path:
         """Return the folder of a fetched wasmtime; fetch it if there is none.

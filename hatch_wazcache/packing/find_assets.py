@@ -5,35 +5,26 @@ from __future__ import annotations
 import os
 from functools import cache
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import check_wasm
+from hatch_wazcache.project.packages import DeclaredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hatch_wazcache.project.config import Config
 
-__all__ = ["DeclaredFile", "find_assets", "find_checked_assets"]
+__all__ = ["find_assets", "find_checked_assets"]
 
 _NAMES_SHOWN = 3
 """How many `.wasm` files a message lists."""
 
 _NO_SOURCES = ("__pycache__", "build", "dist", "node_modules")
 """Folders that such a list leaves out."""
-
-
-class DeclaredFile(NamedTuple):
-    """A file that a glob matches."""
-
-    path: Path
-    """Absolute."""
-    relative: str
-    """The path from the project's root, with forward slashes."""
-    profiles: tuple[str, ...]
-    """The names of the profiles to compile it for."""
 
 
 def find_assets(config: Config, root: Path, without: Path | None = None) -> Iterator[DeclaredFile]:

@@ -1,11 +1,10 @@
-"""Reads a finished wheel without trust: its names, its manifests, and its assets.
+"""Reads a finished wheel of any origin without trust: its names, its manifests, and its assets.
 
 Assets are unpacked into a temporary folder, in chunks, and their digests are checked.
 """
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,10 +16,12 @@ from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.engine.requirements import WasmtimeRequirements
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.formats.wasm import read_wasm
+from hatch_wazcache.formats.wasm import FileStamp, read_wasm
+from hatch_wazcache.formats.zip_members import DEFAULT_MODE
+from hatch_wazcache.project.packages import Member
 from hatch_wazcache.util.temporary_files import write_file
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
-from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata
+from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata, read_purelib
 from hatch_wazcache.wheels.untrusted_manifest import is_path
 from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
@@ -28,6 +29,7 @@ from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from packaging.tags import Tag
     from typing_extensions import Self
 
     from hatch_wazcache.formats.wasm import Wasm
@@ -39,9 +41,21 @@ __all__ = ["FinishedWheel", "unpack"]
 _CHUNK = 1 << 20
 """Bytes."""
 
+_NATIVE = (
+    b"\x7fELF",
+    b"MZ",
+    b"\xfe\xed\xfa\xce",
+    b"\xfe\xed\xfa\xcf",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+    b"!<ar",
+)
+"""The first bytes of ELF, PE and Mach-O files and of static libraries."""
+
 
 class FinishedWheel:
-    """An open wheel with at least one manifest, and a folder for its unpacked assets.
+    """An open wheel, and a folder for its unpacked assets.
 
     Its methods raise WazcacheError for a wheel that is broken.
     """
@@ -50,53 +64,68 @@ class FinishedWheel:
         """Open a wheel.
 
         Raises:
-            WazcacheError: it cannot be read, is not a wheel of hatch-wazcache, or contradicts
-                itself; one line for each problem.
+            WazcacheError: it cannot be read, is not a wheel, or contradicts itself; one line for
+                each problem.
         """
         self.path = path
+        if path.name.endswith((".tar.gz", ".zip")) and path.is_file():
+            raise WazcacheError(f"{path}: is not a wheel; if it is an sdist, build its wheel first")
         try:
-            self._reader = WheelReader(path)
+            self.reader: WheelReader = WheelReader(path)
         except BrokenWheelError as error:
             raise WazcacheError(f"{path}: {error}") from error
         try:
             self._read()
             self._temporary = TemporaryFolder()
         except BrokenWheelError as error:
-            self._reader.close()
+            self.reader.close()
             raise WazcacheError(f"{path}: {error}") from error
         except OSError as error:
-            self._reader.close()
+            self.reader.close()
             raise _cannot_unpack(error) from error
         except BaseException:
-            self._reader.close()
+            self.reader.close()
             raise
         self.folder: Path = Path(self._temporary.name)
         """The folder for unpacked assets. It lasts until `close`."""
 
     def _read(self) -> None:
         name = parse_name(self.path)
-        self._info = info_folder(self._reader)
+        self.tags: frozenset[Tag] = name.tags
+        """The tags in its name."""
+        self.info: str = info_folder(self.reader)
+        """The .dist-info folder."""
         try:
-            self.fields: Mapping[str, list[str]] = read_metadata(self._reader)
+            self.fields: Mapping[str, list[str]] = read_metadata(self.reader)
             """METADATA: the values of each field, by its name in lower case."""
         except BrokenWheelError as error:
-            raise BrokenWheelError(f"{self._info}/METADATA: {error}") from error
+            raise BrokenWheelError(f"{self.info}/METADATA: {error}") from error
         self.name: str = self._field("name")
         """The project's name, as its METADATA writes it."""
         try:
             version = Version(self._field("version"))
         except InvalidVersion as error:
-            raise BrokenWheelError(f"{self._info}/METADATA: {error}") from error
+            raise BrokenWheelError(f"{self.info}/METADATA: {error}") from error
         if (canonicalize_name(self.name), version) != (name.project, Version(name.version)):
             raise BrokenWheelError(
                 f"its name says {name.project} {name.version}, its METADATA {self.name} {version}"
             )
         self.version: str = str(version)
         """The project's version, in its normal form."""
-        files = read_manifests(self._reader)
-        if not files:
-            raise BrokenWheelError("has no manifest: it was built without hatch-wazcache")
-        if problems := [f"{file.path}: {line}" for file in files for line in file.problems]:
+        files = read_manifests(self.reader)
+        self.loaders: tuple[str, ...] = tuple(file.loader for file in files if file.loader)
+        """The loaders of hatch-wazcache, by their paths in the wheel."""
+        self.without_manifest: tuple[str, ...] = tuple(
+            file.loader for file in files if file.loader and file.path not in self.reader
+        )
+        """The loaders without a manifest: a backend without our hook packs a committed one."""
+        problems = [
+            f"{file.path}: {line}"
+            for file in files
+            if file.loader not in self.without_manifest
+            for line in file.problems
+        ]
+        if problems:
             raise WazcacheError("\n".join(f"{self.path}: {problem}" for problem in problems))
         self.manifests: list[Manifest] = [file.manifest for file in files if file.manifest]
         """The manifests, sorted by their paths."""
@@ -104,14 +133,61 @@ class FinishedWheel:
     def _field(self, name: str) -> str:
         values = self.fields.get(name, [])
         if len(values) != 1 or not values[0]:
-            raise BrokenWheelError(f"{self._info}/METADATA: does not have one {name.title()}")
+            raise BrokenWheelError(f"{self.info}/METADATA: does not have one {name.title()}")
         return values[0]
 
     @property
     def date_time(self) -> DateTime:
-        """The time stamp of the first manifest: when the wheel was built, or a fixed time."""
-        path = self.manifests[0].path
-        return next(info.date_time for info in self._reader.infos if info.filename == path)
+        """The time stamp of its WHEEL file: when the wheel was built, or a fixed time."""
+        return self.member(f"{self.info}/WHEEL").date_time
+
+    def member(self, name: str) -> Member:
+        """Return the time stamp and the mode of a member.
+
+        Raises:
+            WazcacheError: there is no such member.
+        """
+        if name not in self.reader:
+            raise WazcacheError(f"{self.path}: {name}: is missing")
+        info = self.reader.info(name)
+        mode = info.external_attr >> 16
+        return Member(name, info.date_time, mode or DEFAULT_MODE)
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it was for every platform before artifacts were added, as its WHEEL file says.
+
+        In a wheel of ours with artifacts for one platform, WHEEL no longer says it.
+        """
+        try:
+            said = read_purelib(self.reader)
+        except BrokenWheelError as error:
+            raise WazcacheError(f"{self.path}: {self.info}/WHEEL: {error}") from error
+        has_artifacts = any(True for each in self.manifests for _one in each.artifacts)
+        return said or (has_artifacts and not self.native_files)
+
+    @property
+    def stamp(self) -> FileStamp:
+        """The stamp of its file, which tells whether somebody has written it meanwhile."""
+        try:
+            return FileStamp.of(self.path.stat())
+        except OSError as error:
+            raise WazcacheError(f"{self.path}: {error.strerror or error}") from error
+
+    @cached_property
+    def native_files(self) -> tuple[str, ...]:
+        """The members that hold code for one platform, other than artifacts of manifests."""
+        listed = {one for each in self.manifests for one in each.files}
+        return tuple(
+            name for name in self.reader.names if name not in listed and self._is_native(name)
+        )
+
+    def _is_native(self, name: str) -> bool:
+        try:
+            with self.reader.open(name) as file:
+                return file.read(4).startswith(_NATIVE)
+        except BrokenWheelError:
+            return False
 
     @cached_property
     def wasmtime(self) -> WasmtimeRequirements:
@@ -125,7 +201,7 @@ class FinishedWheel:
             own = tuple(line for line in lines if canonicalize_name(line.name) == "wasmtime")
         except (InvalidRequirement, RecursionError) as error:
             raise WazcacheError(
-                f"{self.path}: {self._info}/METADATA: has a line that is not valid ({error})"
+                f"{self.path}: {self.info}/METADATA: has a line that is not valid ({error})"
             ) from error
         return WasmtimeRequirements(own, tuple(self.fields.get("provides-extra", [])))
 
@@ -142,18 +218,26 @@ class FinishedWheel:
             raise WazcacheError(f"{self.path}: {manifest.path}: {asset.name} has no .wasm")
         member = manifest.member(asset.wasm)
         where = f"{self.path}: {member}"
-        if member not in self._reader:
+        if member not in self.reader:
             raise WazcacheError(f"{where}: is not in the wheel, but in its manifest")
-        try:
-            path = unpack(self._reader, member, self.folder)
-        except BrokenWheelError as error:
-            raise WazcacheError(f"{where}: {error}") from error
-        except OSError as error:
-            raise _cannot_unpack(error) from error
+        path = self.unpack_member(member)
         wasm = read_wasm(path, where)
         if (wasm.sha256, wasm.kind) != (asset.sha256, asset.kind):
             raise WazcacheError(f"{where}: is another file than the manifest describes")
         return path, wasm
+
+    def unpack_member(self, member: str) -> Path:
+        """Unpack a member under its digest.
+
+        Raises:
+            WazcacheError: it cannot be unpacked.
+        """
+        try:
+            return unpack(self.reader, member, self.folder)
+        except BrokenWheelError as error:
+            raise WazcacheError(f"{self.path}: {member}: {error}") from error
+        except OSError as error:
+            raise _cannot_unpack(error) from error
 
     def license_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the license files that METADATA names and the wheel has, by their names.
@@ -162,10 +246,10 @@ class FinishedWheel:
             WazcacheError: one cannot be read.
         """
         for name in dict.fromkeys(self.fields.get("license-file", [])):
-            for folder in (f"{self._info}/licenses", self._info):  # the second before PEP 639
-                if is_path(name) and f"{folder}/{name}" in self._reader:
+            for folder in (f"{self.info}/licenses", self.info):  # the second before PEP 639
+                if is_path(name) and f"{folder}/{name}" in self.reader:
                     try:
-                        yield name, self._reader.text(f"{folder}/{name}")
+                        yield name, self.reader.text(f"{folder}/{name}")
                     except BrokenWheelError as error:
                         raise WazcacheError(f"{self.path}: {folder}/{name}: {error}") from error
                     break
@@ -180,7 +264,7 @@ class FinishedWheel:
             write_file(path, iter(partial(file.read, _CHUNK), b""))
 
     def close(self) -> None:
-        self._reader.close()
+        self.reader.close()
         self._temporary.cleanup()
 
     def __enter__(self) -> Self:
@@ -206,12 +290,9 @@ def unpack(wheel: WheelReader, member: str, folder: Path) -> Path:
     Raises:
         BrokenWheelError: it cannot be unpacked.
     """
-    digest = hashlib.sha256()
     unfinished = folder / "unpacking"
     with unfinished.open("wb") as file:
-        for chunk in wheel.chunks(member):
-            digest.update(chunk)
-            file.write(chunk)
-    path = folder / f"{digest.hexdigest()}.wasm"
+        digest = wheel.unpack(member, file)
+    path = folder / f"{digest}.wasm"
     unfinished.replace(path)
     return path

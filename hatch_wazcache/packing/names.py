@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     Places = Iterable[tuple[str, str]]
-    """Paths in the wheel, each with its owner: a source file's absolute path, or a description."""
+    """Paths in the wheel, each with its owner: the path of a source file, or a description."""
 
 __all__ = ["alike_names", "check_name", "collisions", "long_names"]
 

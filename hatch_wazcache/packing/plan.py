@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import System, Target
     from hatch_wazcache.formats.wasm import WasmReader
     from hatch_wazcache.project.config import Config
-    from hatch_wazcache.project.packages import Layout, Package
+    from hatch_wazcache.project.packages import Layout, Member, Package
 
 __all__ = [
     "Artifact",
@@ -53,6 +53,8 @@ class Asset:
     package: Package
     profiles: tuple[Profile, ...]
     wasm: Wasm
+    member: Member | None = None
+    """As for `DeclaredFile`."""
 
     @property
     def name(self) -> str:
@@ -154,11 +156,14 @@ def make_plan(
     """
     packages = Packages(config, layout)
     assets, problems = [], []
-    for file in find_assets(config, layout.root, layout.scratch):
+    files = layout.declared
+    if files is None:
+        files = list(find_assets(config, layout.root, layout.scratch))
+    for file in files:
         try:
             wasm = reader.read(file.path, file.relative)
-            distribution = layout.files.get(str(file.path))
-            distribution = distribution or layout.distribution_path(file.relative)
+            known = file.member.path if file.member else layout.files.get(str(file.path))
+            distribution = known or layout.distribution_path(file.relative)
             check_name(distribution, file.relative)
             assets.append(
                 Asset(
@@ -168,6 +173,7 @@ def make_plan(
                     package=packages.of(distribution, file.relative),
                     profiles=tuple(config.profiles[name] for name in file.profiles),
                     wasm=wasm,
+                    member=file.member,
                 )
             )
         except WazcacheError as error:
@@ -243,9 +249,12 @@ def _name_problems(
     assets: list[Asset], artifacts: list[Artifact], target: Target, layout: Layout
 ) -> Iterator[str]:
     """Yield a problem for each path in the wheel that is not possible, or belongs to two files."""
-    places = [(asset.distribution, str(asset.source)) for asset in assets]
+    places = [(asset.distribution, asset.relative) for asset in assets]
     in_wheel = {asset.distribution for asset in assets}
-    owners = {path: source for source, path in layout.files.items() if path in in_wheel}
+    names = {str(asset.source): asset.relative for asset in assets}
+    owners = {
+        path: names.get(source, source) for source, path in layout.files.items() if path in in_wheel
+    }
     for package in {asset.package for asset in assets}:
         owners[package.file(package.manifest)] = "the manifest"
         if package.loader:

@@ -8,6 +8,7 @@ import stat
 import time
 from contextlib import contextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
@@ -17,7 +18,7 @@ from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from hatch_wazcache.cache.entry import Entry
@@ -46,7 +47,7 @@ def begin_wheel(
         directory: the folder of the finished wheel.
         date_time: the time stamp of generated members.
         reproducible: whether assets get that time stamp too, and the mode 644 or 755. If not, they
-            keep their own.
+            keep their own. The assets of a finished wheel always keep theirs.
 
     Raises:
         WazcacheError: the directory or the wheel cannot be written.
@@ -80,7 +81,12 @@ def begin_wheel(
 
 
 def finish_wheel(
-    build: Build, wheel: PlatformWheel, base: Path, final: Path, left_out: Collection[str]
+    build: Build,
+    wheel: PlatformWheel,
+    base: Path,
+    final: Path,
+    left_out: Collection[str],
+    replaced: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Complete the wheel, give it its final name, and report it.
 
@@ -90,13 +96,14 @@ def finish_wheel(
         base: the wheel that the build system made.
         final: the final name, in the same directory. It may be the base wheel's.
         left_out: members of the base wheel to leave out.
+        replaced: the new bytes of members of the base wheel.
 
     Raises:
         WazcacheError: the base wheel is not a wheel, or the wheel cannot be written.
     """
     with _writing(f"{final}: cannot be written"):
         _put_companion_first(build, wheel, base)
-        size = wheel.finish(base, final, left_out, build.report.say)
+        size = wheel.finish(base, final, left_out, build.report.say, replaced)
     report_wheel(build, final.name, size)
 
 
@@ -179,13 +186,15 @@ def say_if_too_large(size: int, smaller: str, report: Report) -> None:
 def _add_asset(
     wheel: PlatformWheel, asset: Asset, data: Entry | Deflated, *, reproducible: bool
 ) -> None:
-    status = asset.source.stat()
-    mode = status.st_mode
-    date_time = None
-    if reproducible:
-        mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
+    if asset.member is not None:
+        date_time, mode = asset.member.date_time, asset.member.mode
     else:
-        date_time = zip_time(time.localtime(status.st_mtime))
+        status = asset.source.stat()
+        mode, date_time = status.st_mode, None
+        if reproducible:
+            mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
+        else:
+            date_time = zip_time(time.localtime(status.st_mtime))
     wheel.add_member(asset.distribution, data, asset.wasm.sha256, date_time=date_time, mode=mode)
 
 

@@ -6,11 +6,14 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.engine.targets import TARGETS, native_system, native_target
+from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.project.installed_requirements import (
+    counts_here,
     is_installed,
     is_wasmtime,
     names,
     parse,
+    required_by,
 )
 from hatch_wazcache.util import environment
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import System, Target
     from hatch_wazcache.project.config import Config
 
-__all__ = ["EXTRAS", "EngineRequirement", "admitted_pythons", "this_python"]
+__all__ = ["EXTRAS", "EngineRequirement", "admitted_pythons", "one_requirement", "this_python"]
 
 EXTRAS = "project.optional-dependencies"
 """The place of a requirement that extras disagree on."""
@@ -167,6 +170,31 @@ class EngineRequirement(NamedTuple):
         requirements = WasmtimeRequirements(tuple(map(parse, self.lines)))
         lists = requirements.on(marker_environment(system, python))
         return lists[0] if lists else []
+
+
+def one_requirement(requirement: EngineRequirement, targets: Iterable[Target]) -> str:
+    """Return the requirement on the one wasmtime that a wheel is compiled for.
+
+    Args:
+        requirement: of the project.
+        targets: what is built.
+
+    Raises:
+        WazcacheError: the project does not name wasmtime, and it is not known what the projects
+            that it requires say about it.
+    """
+    lines = [line for line in requirement.needed(targets) if is_wasmtime(line)]
+    if not requirement.lines:
+        found, unknown = required_by(requirement.others)
+        if unknown:
+            raise WazcacheError(
+                f"{requirement.where} does not name wasmtime, and of what it requires "
+                f"({', '.join(unknown)}) nothing is known here; name the wasmtime with the option "
+                "engine"
+            )
+        lines += [str(line) for _name, line in found]
+    active = [one for one in map(parse, lines) if counts_here(one, {""})]
+    return f"wasmtime{','.join(str(one.specifier) for one in active if one.specifier)}"
 
 
 def _without_marker(requirement: Requirement) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "admit",
+    "counts_here",
     "is_installed",
     "is_wasmtime",
     "names",
@@ -37,7 +38,7 @@ def required_by(lines: Iterable[str]) -> tuple[list[tuple[str, Requirement]], li
     while waiting:
         requirement, direct = waiting.popleft()
         key = f"{requirement.name}{sorted(requirement.extras)}"
-        if key in known or not _counts_here(requirement, {""}):
+        if key in known or not counts_here(requirement, {""}):
             continue
         known.add(key)
         try:
@@ -45,7 +46,7 @@ def required_by(lines: Iterable[str]) -> tuple[list[tuple[str, Requirement]], li
         except PackageNotFoundError:
             unknown += [requirement.name] if direct else []
             continue
-        active = [line for line in own if _counts_here(line, {"", *requirement.extras})]
+        active = [line for line in own if counts_here(line, {"", *requirement.extras})]
         found += [(requirement.name, line) for line in active if is_wasmtime(str(line))]
         waiting += [(line, False) for line in active if not is_wasmtime(str(line))]
     return found, unknown
@@ -62,7 +63,8 @@ def _valid(lines: Iterable[str]) -> list[Requirement]:
     return found
 
 
-def _counts_here(requirement: Requirement, extras: set[str]) -> bool:
+def counts_here(requirement: Requirement, extras: set[str]) -> bool:
+    """Say whether a requirement counts on this machine with one of these extras; "" for none."""
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
 
@@ -76,7 +78,7 @@ def is_installed(lines: Iterable[str]) -> bool:
     except PackageNotFoundError:
         return False
     requirements = list(map(parse, lines))
-    return admit([one for one in requirements if _counts_here(one, {""})], installed)
+    return admit([one for one in requirements if counts_here(one, {""})], installed)
 
 
 def admit(requirements: Iterable[Requirement], version: str) -> bool:

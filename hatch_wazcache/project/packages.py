@@ -10,15 +10,40 @@ from hatch_wazcache.resources import is_loader
 from hatch_wazcache.wheels.manifest import DEFAULT_LOADER, is_manifest, manifest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from hatch_wazcache.formats.zip_members import DateTime
     from hatch_wazcache.project.config import Config
 
 __all__ = [
+    "DeclaredFile",
     "Layout",
     "Package",
     "Packages",
 ]
+
+
+class DeclaredFile(NamedTuple):
+    """A file that a glob of the option `assets` matches."""
+
+    path: Path
+    """Absolute."""
+    relative: str
+    """The path from the project's root, with forward slashes: its name in messages."""
+    profiles: tuple[str, ...]
+    """The names of the profiles to compile it for."""
+    member: Member | None = None
+    """The member of a finished wheel that the file is unpacked from; None for a source."""
+
+
+class Member(NamedTuple):
+    """A member of a finished wheel."""
+
+    path: str
+    """Its path in the wheel."""
+    date_time: DateTime
+    mode: int
+    """The Unix mode, with the file's type."""
 
 
 class Layout(NamedTuple):
@@ -32,6 +57,8 @@ class Layout(NamedTuple):
     """Returns the path in the wheel of any other file, by its path relative to the root."""
     scratch: Path | None = None
     """The build system's folder for copies of sources, absolute."""
+    declared: Sequence[DeclaredFile] | None = None
+    """The declared files, if they are known: those of a finished wheel. None: search them."""
 
 
 class Package(NamedTuple):

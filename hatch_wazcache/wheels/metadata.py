@@ -32,6 +32,7 @@ __all__ = [
     "parse_name",
     "read_generator",
     "read_metadata",
+    "read_purelib",
     "read_record",
     "read_tags",
 ]
@@ -106,6 +107,15 @@ def read_generator(wheel: WheelReader) -> str:
         BrokenWheelError: WHEEL is missing or cannot be read.
     """
     return next(iter(_read_fields(wheel, "WHEEL").get("generator", [])), "")
+
+
+def read_purelib(wheel: WheelReader) -> bool:
+    """Say whether WHEEL has `Root-Is-Purelib: true`.
+
+    Raises:
+        BrokenWheelError: WHEEL is missing or cannot be read.
+    """
+    return _read_fields(wheel, "WHEEL").get("root-is-purelib", [""])[0].lower() == "true"
 
 
 def read_metadata(wheel: WheelReader) -> Mapping[str, list[str]]:

@@ -15,10 +15,12 @@ import os
 import sys
 import zipfile
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.zip_members import (
+    DEFAULT_MODE,
     Compressed,
     DateTime,
     Deflated,
@@ -30,7 +32,7 @@ from hatch_wazcache.util import temporary_files
 from hatch_wazcache.util.digests import record_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["PlatformWheel"]
@@ -44,7 +46,6 @@ _ROOM_FOR_THE_REST = 4 << 20
 _PLENTY = 10
 """Room is reserved on a disk that has this many times as much."""
 
-_FILE_MODE = 0o100644
 _CHUNK = 1 << 20
 
 
@@ -102,7 +103,7 @@ class PlatformWheel:
         sha256: str,
         *,
         date_time: DateTime | None = None,
-        mode: int = _FILE_MODE,
+        mode: int = DEFAULT_MODE,
     ) -> None:
         """Add a member by copying its compressed bytes.
 
@@ -133,7 +134,12 @@ class PlatformWheel:
         self._file.flush()
 
     def finish(
-        self, base: Path, final: Path, drop: Collection[str], note: Callable[[str], None]
+        self,
+        base: Path,
+        final: Path,
+        drop: Collection[str],
+        note: Callable[[str], None],
+        replaced: Mapping[str, bytes] = MappingProxyType({}),
     ) -> int:
         """Complete the wheel, and give it its final name.
 
@@ -143,6 +149,7 @@ class PlatformWheel:
                 replaced.
             drop: members of the base wheel to leave out.
             note: shows a line for each member that is too large to deflate again.
+            replaced: the new bytes of members of the base wheel, which keep their places.
 
         Returns:
             The wheel's size in bytes.
@@ -151,11 +158,17 @@ class PlatformWheel:
             WazcacheError: the base wheel does not have one RECORD.
             OSError: the wheel cannot be written.
         """
-        size = self.complete(base, drop, note)
+        size = self.complete(base, drop, note, replaced)
         self._place(final)
         return size
 
-    def complete(self, base: Path, drop: Collection[str], note: Callable[[str], None]) -> int:
+    def complete(
+        self,
+        base: Path,
+        drop: Collection[str],
+        note: Callable[[str], None],
+        replaced: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> int:
         """Add the base wheel's members and a RECORD. The wheel keeps its temporary name.
 
         The caller renames it, and calls `abandon` afterwards.
@@ -168,8 +181,14 @@ class PlatformWheel:
             rows = _read_record(archive, record)
             for info in archive.infolist():
                 name = info.filename
-                if name != record.filename and name not in self._records and name not in drop:
+                if name == record.filename or name in self._records or name in drop:
+                    continue
+                if name in replaced:
+                    data = Deflated.of(replaced[name])
+                    add_compressed(self._archive, name, info.date_time, info.external_attr, data)
+                else:
                     self._add_from(archive, info, note)
+            rows = [_row_of(row[0], replaced) if row[0] in replaced else row for row in rows]
             self._add_record(record.filename, record.date_time, record.external_attr, rows)
         return self._close(mode)
 
@@ -186,7 +205,7 @@ class PlatformWheel:
         Raises:
             OSError: the wheel cannot be written.
         """
-        self._add_record(f"{info}/RECORD", self._date_time, _FILE_MODE << 16, [])
+        self._add_record(f"{info}/RECORD", self._date_time, DEFAULT_MODE << 16, [])
         size = self._close(temporary_files.new_file_mode())
         self._place(final)
         return size
@@ -286,6 +305,11 @@ def _record_member(archive: zipfile.ZipFile, base: Path) -> zipfile.ZipInfo:
 def _read_record(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> list[list[str]]:
     text = archive.read(record).decode("utf-8")
     return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+
+
+def _row_of(name: str, members: Mapping[str, bytes]) -> list[str]:
+    data = members[name]
+    return [name, record_digest(hashlib.sha256(data).hexdigest()), str(len(data))]
 
 
 def _write_record(rows: Iterable[Sequence[str | int]]) -> bytes:

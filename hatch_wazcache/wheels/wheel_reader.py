@@ -117,6 +117,10 @@ class WheelReader:
     def __contains__(self, name: str) -> bool:
         return name in self._infos
 
+    def info(self, name: str) -> zipfile.ZipInfo:
+        """Return what the archive's directory says about a member."""
+        return self._infos[name]
+
     def size_of(self, name: str) -> int:
         """Return a member's size in bytes, as the archive's directory says."""
         return self._infos[name].file_size
@@ -153,6 +157,23 @@ class WheelReader:
         with self.open(name) as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
+
+    def unpack(self, name: str, file: BinaryIO) -> str:
+        """Write a member's data to a file.
+
+        Returns:
+            Their SHA-256, hexadecimal.
+
+        Raises:
+            BrokenWheelError: it cannot be unpacked.
+            OSError: the file cannot be written.
+        """
+        digest = hashlib.sha256()
+        for chunk in self.chunks(name):
+            digest.update(chunk)
+            file.write(chunk)
+        self._sha256[name] = digest.digest()
+        return digest.hexdigest()
 
     def text(self, name: str, largest: int = _LARGEST_TEXT) -> bytes:
         """Return all data of a small member.

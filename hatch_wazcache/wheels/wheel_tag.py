@@ -1,4 +1,4 @@
-"""The tag in the name of a platform wheel."""
+"""The tag of a platform wheel, in its name and in its WHEEL file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hatch_wazcache.errors import WazcacheError
 if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import Target
 
-__all__ = ["wheel_tag"]
+__all__ = ["tagged", "wheel_tag"]
 
 
 def wheel_tag(
@@ -47,3 +47,29 @@ def wheel_tag(
             "platform, so build this target's wheel on that platform"
         )
     return earlier
+
+
+def tagged(wheel_file: bytes, tag: str, *, pure: bool) -> bytes:
+    """Write other tags into a WHEEL file. Its other lines stay.
+
+    Args:
+        wheel_file: the WHEEL file of a finished wheel, with at least one tag.
+        tag: the new tag in the wheel's name, which may be a compressed set of tags.
+        pure: whether the wheel is for every platform.
+    """
+    from packaging.tags import parse_tag
+
+    new = {
+        b"root-is-purelib": [f"Root-Is-Purelib: {'true' if pure else 'false'}"],
+        b"tag": [f"Tag: {one}" for one in sorted(map(str, parse_tag(tag)))],
+    }
+    lines = []
+    for line in wheel_file.splitlines():
+        field = line.partition(b":")[0].strip().lower()
+        if field in new:
+            lines += [text.encode() for text in new[field]]
+            new[field] = []
+        elif line.strip():
+            lines.append(line)
+    lines += [text.encode() for texts in new.values() for text in texts]
+    return b"".join(line + b"\n" for line in lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from hatch_wazcache.audit.finding import Finding
+from hatch_wazcache.wheels.finding import Finding
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_record, read_tags
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 

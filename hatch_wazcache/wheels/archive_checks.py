@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.audit.finding import Finding, Note
 from hatch_wazcache.formats.zip_members import LOCAL_HEADER
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.wheels import PYPI_LIMIT
+from hatch_wazcache.wheels.finding import Finding, Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

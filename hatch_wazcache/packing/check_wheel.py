@@ -1,0 +1,54 @@
+"""Refuses finished wheels from which no good wheel can be made, before anything is compiled."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.wheels.archive_checks import check_headers, check_names
+from hatch_wazcache.wheels.metadata_checks import check_name, check_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hatch_wazcache.packing.from_wheel import FinishedWheel
+
+__all__ = ["check_wheel"]
+
+_MOST_SHOWN = 10
+"""The most problems of one wheel that a message lists."""
+
+
+def check_wheel(wheel: FinishedWheel) -> None:
+    """Check a wheel against its own name, WHEEL and RECORD, as an audit does.
+
+    Raises:
+        WazcacheError: it contradicts itself, or it is no wheel to compile; one line for each
+            reason.
+    """
+    found = list(dict.fromkeys(islice(_problems(wheel), _MOST_SHOWN + 1)))
+    lines = [f"{wheel.path}: {line}" for line in found[:_MOST_SHOWN]]
+    if len(found) > _MOST_SHOWN:
+        lines.append(f"{wheel.path}: has more problems than these")
+    if lines:
+        raise WazcacheError("\n".join(lines))
+
+
+def _problems(wheel: FinishedWheel) -> Iterator[str]:
+    reader = wheel.reader
+    if package := next((one.package for one in wheel.manifests if one.package), None):
+        yield (
+            f"is a companion, that of {package.name} {package.version}; give the wheel of "
+            f"{package.name}"
+        )
+    checks = (check_names, check_headers, check_name, check_record)
+    for finding in chain.from_iterable(check(reader) for check in checks):
+        yield f"{finding.member}: {finding.text}" if finding.member else finding.text
+    listed = {file for manifest in wheel.manifests for file in manifest.files}
+    for name in reader.names:
+        if name.endswith(".cwasm") and name not in listed:
+            yield (
+                f"{name}: is named like an artifact, but no manifest lists it; remove it from the "
+                "package, or rename it"
+            )

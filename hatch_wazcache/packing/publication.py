@@ -1,0 +1,146 @@
+"""New wheels that get their names together: all of them, or none.
+
+Each is made in a temporary folder beside its final place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util import temporary_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    from typing_extensions import Self
+
+__all__ = ["Publication", "ended_cleanly"]
+
+
+class Publication:
+    """Wheels that have no names yet."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, tuple[Path, int]] = {}
+        self._made: dict[Path, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Remove the wheels that were not published."""
+        for folder, descriptor in self._folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def folder(self, directory: Path) -> Path:
+        """Return the temporary folder of a directory, which is created if it is missing.
+
+        Raises:
+            WazcacheError: it cannot be written.
+        """
+        if directory not in self._folders:
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+                temporary_files.sweep(directory)
+                self._folders[directory] = temporary_files.create_folder(directory)
+            except OSError as error:
+                raise WazcacheError(
+                    f"{directory}: cannot be written: {error.strerror or error}"
+                ) from error
+        return self._folders[directory][0]
+
+    def add(self, made: Path, directory: Path) -> Path:
+        """Add a finished wheel of the temporary folder; return its final path."""
+        self._made[made] = directory / made.name
+        return self._made[made]
+
+    def publish(self, replaced: Iterable[Path]) -> None:
+        """Give all wheels their names.
+
+        Args:
+            replaced: other files, which are removed then.
+
+        Raises:
+            WazcacheError: one cannot be renamed; then all names are as before.
+        """
+        with _signals_wait():
+            done: list[tuple[Path, Path | None]] = []
+            try:
+                for made, final in self._made.items():
+                    before = self._keep(made, final)
+                    done.append((final, before))
+                    temporary_files.replace(made, final)
+            except OSError as error:
+                for final, before in reversed(done):
+                    with suppress(OSError):
+                        final.unlink() if before is None else before.replace(final)
+                raise WazcacheError(
+                    f"{final}: cannot be written: {error.strerror or error}"
+                ) from error
+            for path in replaced:
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise WazcacheError(
+                        f"{path}: cannot be removed: {error.strerror or error}"
+                    ) from error
+
+    def _keep(self, made: Path, final: Path) -> Path | None:
+        """Keep the file that has a final name; None if there is none."""
+        if not os.path.lexists(final):
+            return None
+        kept = made.with_name(f"{made.name}.before")
+        try:
+            os.link(final, kept, follow_symlinks=False)
+        except OSError:  # a file system without links
+            temporary_files.replace(final, kept)
+        return kept
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let signals wait for the end: no half of the wheels has its name."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def ended_cleanly() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into SystemExit, so that temporary files are removed."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ending = (signal.SIGTERM, signal.SIGHUP)
+    before = {one: signal.getsignal(one) for one in ending}
+    for one in ending:
+        if before[one] is signal.SIG_DFL:
+            signal.signal(one, _exit)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(one, handler)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

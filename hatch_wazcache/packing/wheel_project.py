@@ -1,0 +1,188 @@
+"""The project of a finished wheel: its assets, layout and requirements, read without trust."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.companion import check_companion
+from hatch_wazcache.project.engine_requirement import EngineRequirement
+from hatch_wazcache.project.packages import DeclaredFile, Layout
+from hatch_wazcache.project.project import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from hatch_wazcache.packing.from_wheel import FinishedWheel
+    from hatch_wazcache.project.config import Config
+
+__all__ = ["project_of"]
+
+_SOURCES = "src/"
+"""The folder of a source tree that is not in the wheel. So the globs of a hook also fit here."""
+
+_EXTRA = re.compile(r"""(?:^|\s+and\s+)\(?extra\s*==\s*["']([^"']+)["']\)?$""")
+"""The part of a marker by which METADATA assigns a requirement to an extra."""
+
+
+def project_of(wheel: FinishedWheel, config: Config) -> Project:
+    """Return the project of a wheel. Its assets are unpacked.
+
+    Args:
+        wheel: an open wheel.
+        config: the options.
+
+    Raises:
+        WazcacheError: it declares no asset, or its METADATA is not valid; one line for each reason.
+    """
+    python = wheel.fields.get("requires-python", [""])[0]
+    try:
+        SpecifierSet(python)
+        dependencies, extras = _requirements(wheel.fields.get("requires-dist", []))
+    except (InvalidRequirement, InvalidSpecifier, RecursionError) as error:
+        raise WazcacheError(
+            f"{wheel.path}: {wheel.info}/METADATA: has a line that is not valid ({error})"
+        ) from error
+    check_companion(config, wheel.name, dependencies, extras)
+    requirement = EngineRequirement.of(dependencies, extras, config.engine, config.companion)
+    config = requirement.fit(config, python)
+    return Project(wheel.name, config, _layout(wheel, config), requirement, python)
+
+
+def _layout(wheel: FinishedWheel, config: Config) -> Layout:
+    names = [name for name in wheel.reader.names if not _is_about_the_wheel(name)]
+    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+
+    def distribution_path(relative: str) -> str:
+        path = PurePosixPath(relative)
+        if str(path.parent) in folders or not relative.startswith(_SOURCES):
+            return str(path)
+        return str(path.relative_to(_SOURCES))
+
+    declared = [
+        DeclaredFile(wheel.unpack_member(name), name, profiles, wheel.member(name))
+        for name, profiles in _declared(wheel, config, names)
+    ]
+    assets = {file.relative for file in declared}
+    # Only assets are unpacked, and under their digests: no name in the wheel becomes a path.
+    files = {
+        str(wheel.folder / str(number)): name
+        for number, name in enumerate(names)
+        if name not in assets
+    }
+    return Layout(wheel.folder, files, distribution_path, declared=declared)
+
+
+def _declared(
+    wheel: FinishedWheel, config: Config, names: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the members that the globs match, sorted, each with its profiles."""
+    found: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for pattern in config.assets:
+        matches = [name for name in names if _matches(name, pattern.glob)]
+        if not matches:
+            problems.append(
+                f'{wheel.path}: {config.location}.assets: "{pattern.glob}" matches no file in the '
+                f"wheel; {_advice(wheel, names)}"
+            )
+        for name in matches:
+            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *pattern.profiles)))
+    if problems:
+        raise WazcacheError("\n".join(problems))
+    for name in sorted(found):
+        yield name, found[name]
+
+
+def _advice(wheel: FinishedWheel, names: Iterable[str]) -> str:
+    """Return advice for a glob that matches nothing."""
+    present = [name for name in names if name.endswith(".wasm")]
+    if present:
+        more = ", …" if len(present) > 3 else ""
+        return f"there are {', '.join(present[:3])}{more}"
+    if any(asset.wasm is None for manifest in wheel.manifests for asset in manifest.assets):
+        return (
+            "it was built with keep-wasm = false, so it has the artifacts alone; compile the wheel "
+            "that has the .wasm"
+        )
+    return "it has no .wasm file"
+
+
+def _is_about_the_wheel(name: str) -> bool:
+    """Say whether a member is in a folder that is not a package."""
+    return name.partition("/")[0].endswith((".dist-info", ".data"))
+
+
+def _matches(name: str, glob: str) -> bool:
+    """Say whether a glob matches a member, or a file of the source tree with its path.
+
+    As in a shell, `*` matches no hidden name.
+    """
+    patterns = PurePosixPath(glob).parts
+    for path in (name, _SOURCES + name):
+        parts = path.split("/")
+        if tuple(parts) == patterns:
+            return True
+        hidden = any(part.startswith(".") for part in patterns)
+        if not hidden and any(part.startswith(".") for part in parts):
+            continue
+        if _fit(parts, patterns):
+            return True
+    return False
+
+
+def _fit(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Say whether the patterns match the parts of a path; `**` matches any number of folders."""
+    last = len(patterns)
+    states = _closure({0}, patterns)
+    for part in parts:
+        states = _closure(
+            {
+                state if patterns[state] == "**" else state + 1
+                for state in states
+                if state < last and (patterns[state] == "**" or fnmatchcase(part, patterns[state]))
+            },
+            patterns,
+        )
+    return last in states or (last - 1 in states and patterns[-1] == "**")
+
+
+def _closure(states: set[int], patterns: Sequence[str]) -> set[int]:
+    """Add the states that follow because `**` also matches no folder at all."""
+    found = set(states)
+    for state in states:
+        while state < len(patterns) - 1 and patterns[state] == "**":
+            state += 1  # noqa: PLW2901
+            found.add(state)
+    return found
+
+
+def _requirements(lines: Iterable[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the requirements of the project, and those of each extra, as `[project]` has them.
+
+    Raises:
+        InvalidRequirement: a line is not valid.
+    """
+    always: list[str] = []
+    extras: dict[str, list[str]] = {}
+    for line in lines:
+        requirement = Requirement(line)
+        found = _EXTRA.search(str(requirement.marker or ""))
+        if found is None:
+            always.append(line)
+            continue
+        rest = str(requirement.marker)[: found.start()]
+        try:
+            requirement.marker = Marker(rest) if rest else None
+        except InvalidMarker:  # a marker of several alternatives: each may name another extra
+            always.append(line)
+            continue
+        extras.setdefault(found[1], []).append(str(requirement))
+    return always, extras
