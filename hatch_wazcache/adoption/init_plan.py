@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -12,38 +13,29 @@ from packaging.utils import canonicalize_name
 from hatch_wazcache.adoption.changes import Change
 from hatch_wazcache.adoption.ignore_file import change_ignore_file
 from hatch_wazcache.adoption.load_calls import read_code
+from hatch_wazcache.adoption.loader_files import generated_patterns, new_loaders, renewals
 from hatch_wazcache.adoption.options_table import engines_without_profile, new_options
 from hatch_wazcache.adoption.project_files import HOOK, ProjectFiles
 from hatch_wazcache.adoption.pyproject_edits import Edits, has_tomlkit
 from hatch_wazcache.adoption.requirement import missing_requirement, oldest_wasmtime
+from hatch_wazcache.adoption.suggestions import Assets, suggestions_for
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.packing.committed_loader import is_current, is_generated, without_loader
-from hatch_wazcache.packing.find_assets import find_assets
+from hatch_wazcache.packing.find_assets import find_assets, matching_files
 from hatch_wazcache.project.packages import Packages
-from hatch_wazcache.resources import is_loader, loader_text
-from hatch_wazcache.wheels.manifest import manifest_name
+from hatch_wazcache.resources import is_loader
+from hatch_wazcache.util.toml_text import toml_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
-    from hatch_wazcache.adoption.load_calls import LoadCall, SourceCode
+    from hatch_wazcache.adoption.suggestions import Suggestion
     from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.packages import Package
 
-__all__ = ["InitPlan", "Suggestion", "plan_init", "plan_update"]
+__all__ = ["InitPlan", "plan_init", "plan_update"]
 
 _REQUIREMENTS = {"hatchling": "hatch-wazcache", "setuptools": "hatch-wazcache[setuptools]"}
 """What `build-system.requires` needs; other backends run nothing of ours."""
-
-_TEXT = "the loader"
-
-
-class Suggestion(NamedTuple):
-    """A line of the package that loads a `.wasm` itself, and the lines to put there."""
-
-    call: LoadCall
-    import_line: str
-    replacement: str
 
 
 class InitPlan(NamedTuple):
@@ -62,13 +54,6 @@ class InitPlan(NamedTuple):
     there are no changes."""
 
 
-class _Assets(NamedTuple):
-    """The assets of a project: those that are there, and the packages of all of them."""
-
-    files: list[Path]
-    packages: list[Package]
-
-
 def plan_init(root: Path) -> InitPlan:
     """Plan what a project lacks. Writes nothing.
 
@@ -81,7 +66,8 @@ def plan_init(root: Path) -> InitPlan:
     """
     project = ProjectFiles(root)
     sources = [Path(source) for source in project.layout.files if source.endswith(".py")]
-    code = read_code(root, (path for path in sources if not is_loader(path)))
+    own = [path for path in sources if path.is_relative_to(root) and not is_loader(path)]
+    code = read_code(root, own)
     by_hand: list[str] = []
     if project.has_options:
         tables, config = f"[{HOOK}]\n" if project.lacks_hook else "", project.config()
@@ -93,15 +79,15 @@ def plan_init(root: Path) -> InitPlan:
         package.source / package.loader: package for package in assets.packages if package.loader
     }
     edits = _edits(project, tables, assets, by_hand)
-    suggestions = tuple(_suggestions(project, assets, code))
+    suggestions = tuple(suggestions_for(project, assets, code.calls))
     if not has_tomlkit() and any(one.needs_tomlkit for one in edits):
         missing = [line for one in edits for line in one.by_hand()]
         return InitPlan(
             root, project.kind, (), (*missing, *by_hand), suggestions, lacks_tomlkit=True
         )
     changes = [
-        *_loader_changes(root, loaders, by_hand),
-        *change_ignore_file(root, loaders, _generated(project, loaders)),
+        *new_loaders(root, loaders, by_hand),
+        *change_ignore_file(root, loaders, generated_patterns(project, loaders.values())),
         *(_edit(root / one.file, one) for one in edits),
     ]
     return InitPlan(root, project.kind, tuple(changes), tuple(by_hand), suggestions, tuple(loaders))
@@ -117,47 +103,30 @@ def plan_update(root: Path) -> InitPlan:
         WazcacheError: there is none, or the project cannot be read.
     """
     project = ProjectFiles(root)
-    loaders = [
-        Path(path)
-        for path in project.layout.files
-        if path.endswith(".py") and is_loader(Path(path))
-    ]
-    committed = [path for path in loaders if not is_generated(path, manifest_name(path.name), root)]
-    if not committed:
-        raise WazcacheError(
-            f"{root}: no package has a committed loader; `hatch-wazcache init` writes one"
-        )
-    old = [path for path in committed if not is_current(path)]
-    changes = [Change(_real(path), path.read_bytes(), loader_text(), _TEXT) for path in old]
-    return InitPlan(root, project.kind, tuple(changes), loaders=tuple(committed))
+    loaders, changes = renewals(project)
+    return InitPlan(root, project.kind, tuple(changes), loaders=tuple(loaders))
 
 
-def _find(project: ProjectFiles, config: Config, by_hand: list[str]) -> _Assets:
+def _find(project: ProjectFiles, config: Config, by_hand: list[str]) -> Assets:
     """Find the assets of the options, and their packages; also where there is no file yet."""
     packages = Packages(config, project.layout)
     found: dict[Package, None] = {}
     files: list[Path] = []
     for pattern in config.assets:
-        try:
-            declared = list(find_assets(config._replace(assets=(pattern,)), project.root))
-        except WazcacheError as error:
-            if "matches no file" not in str(error):
-                raise
+        if not matching_files(project.root, pattern.glob):
             found[project.package_of_pattern(config, pattern.glob)] = None
             by_hand.append(
                 f'no file matches "{pattern.glob}" yet: generate the .wasm before each build, or '
                 "check it out"
             )
             continue
-        for one in declared:
-            path = project.layout.files.get(str(one.path))
-            path = path or project.layout.distribution_path(one.relative)
-            found[packages.of(path, one.relative)] = None
+        for one in find_assets(config._replace(assets=(pattern,)), project.root):
+            found[packages.of(project.in_wheel(one.relative), one.relative)] = None
             files.append(one.path)
-    return _Assets(files, list(found))
+    return Assets(files, list(found))
 
 
-def _edits(project: ProjectFiles, tables: str, assets: _Assets, by_hand: list[str]) -> list[Edits]:
+def _edits(project: ProjectFiles, tables: str, assets: Assets, by_hand: list[str]) -> list[Edits]:
     """Return what the TOML files lack."""
     system, requirement = "", _REQUIREMENTS.get(project.kind, "")
     if requirement and "build-system" not in project.pyproject:
@@ -184,100 +153,20 @@ def _has_requirement(pyproject: Mapping[str, object]) -> bool:
     Raises:
         WazcacheError: it is no list of requirements, so nothing can be added to it.
     """
-    system = pyproject.get("build-system", {})
-    requires = system.get("requires") if isinstance(system, dict) else None
-    if system == {}:
+    system = pyproject.get("build-system")
+    if system is None:
         return False
-    try:
-        names = [canonicalize_name(Requirement(line).name) for line in requires]  # type: ignore[union-attr]
-    except (InvalidRequirement, TypeError) as error:
-        raise WazcacheError(
-            f"build-system.requires in pyproject.toml: must be a list of requirements: {error}"
-        ) from error
-    return "hatch-wazcache" in names
+    requires = system.get("requires") if isinstance(system, dict) else None
+    with suppress(InvalidRequirement, TypeError):
+        if isinstance(requires, list):
+            names = [canonicalize_name(Requirement(line).name) for line in requires]
+            return "hatch-wazcache" in names
+    raise WazcacheError(
+        f"build-system.requires in pyproject.toml is {toml_value(requires)}: must be a list of "
+        "requirements"
+    )
 
 
 def _edit(path: Path, edits: Edits) -> Change:
     before = path.read_bytes() if path.is_file() else None
-    return Change(_real(path), before, edits.apply(before or b""))
-
-
-def _loader_changes(
-    root: Path, loaders: Mapping[Path, Package], by_hand: list[str]
-) -> Iterator[Change]:
-    for path, package in loaders.items():
-        real = _real(path)
-        if not real.is_relative_to(os.path.realpath(root)):
-            raise WazcacheError(
-                f"{path.parent.relative_to(root)}: leads out of the project's root, to "
-                f"{real.parent}; move the package into the project"
-            )
-        if not path.exists():
-            yield Change(real, None, loader_text(), _TEXT)
-            continue
-        if is_generated(path, package.manifest, root):
-            manifest = path.with_name(package.manifest)
-            before = manifest.read_bytes()
-            what = "the loader is no file of the editable install any more"
-            yield Change(_real(manifest), before, without_loader(before, path.name), what)
-        if not is_current(path):
-            by_hand.append(
-                f"{path.relative_to(root).as_posix()}: is not the loader of this release; "
-                "`hatch-wazcache init --update` renews it"
-            )
-
-
-def _generated(project: ProjectFiles, loaders: Mapping[Path, Package]) -> list[str]:
-    """Return the patterns for `.gitignore`: the files that editable installs write.
-
-    No pattern ignores a `.cwasm` that the project has itself: hatchling would leave it out.
-    """
-    if project.kind == "other":
-        return []
-    manifests = sorted({package.manifest for package in loaders.values()})
-    own = any(
-        path.suffix == ".cwasm" and not _is_listed(path, package)
-        for package in loaders.values()
-        for path in package.source.rglob("*.cwasm")
-    )
-    return manifests if own else ["*.cwasm", *manifests]
-
-
-def _is_listed(path: Path, package: Package) -> bool:
-    from hatch_wazcache.packing.editable_files import listed, real_path
-
-    manifest = package.source / package.manifest
-    return real_path(path) in listed(manifest, package.source)
-
-
-def _suggestions(project: ProjectFiles, assets: _Assets, code: SourceCode) -> Iterator[Suggestion]:
-    packages = [package for package in assets.packages if package.loader]
-    for call in code.calls if packages else ():
-        path = project.layout.files.get(str(project.root / call.relative), "")
-        package = _nearest(packages, path)
-        names = [one.name for one in assets.files if one.is_relative_to(package.source)]
-        name = None
-        if len(names) == 1:
-            (file,) = (one for one in assets.files if one.is_relative_to(package.source))
-            name = file.relative_to(package.source).as_posix()
-        module = package.distribution.replace("/", ".")
-        stem = PurePosixPath(package.loader or "").stem
-        yield Suggestion(
-            call, f"from {module}.{stem} import {call.function}", call.replacement(name)
-        )
-
-
-def _nearest(packages: Iterable[Package], path: str) -> Package:
-    """Return the package that shares most folders with a file of the wheel."""
-    folders = PurePosixPath(path).parents
-
-    def shared(package: Package) -> int:
-        own = [PurePosixPath(package.distribution), *PurePosixPath(package.distribution).parents]
-        return len({*folders} & {*own})
-
-    return max(packages, key=shared)
-
-
-def _real(path: Path) -> Path:
-    """Return the file that a path leads to."""
-    return Path(os.path.realpath(path))
+    return Change(Path(os.path.realpath(path)), before, edits.apply(before or b""))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.other_project import runs_no_hook
-from hatch_wazcache.project.packages import Layout, Packages
+from hatch_wazcache.project.packages import Layout, NotInPackageError, Packages
 from hatch_wazcache.project.pyproject import (
     HATCHLING,
     HATCHLINGS_OPTIONS,
@@ -90,8 +91,8 @@ class ProjectFiles:
             return "other"
         system = self.pyproject.get("build-system")
         requires = system.get("requires") if isinstance(system, dict) else None
-        lines = [line for line in requires if isinstance(line, str)] if requires else []
-        is_based_on_it = any(line.lower().startswith("setuptools") for line in lines)
+        lines = requires if isinstance(requires, list) else []
+        is_based_on_it = any(str(line).lower().startswith("setuptools") for line in lines)
         return "setuptools" if self.backend.startswith("setuptools.") or is_based_on_it else "other"
 
     @cached_property
@@ -186,16 +187,15 @@ class ProjectFiles:
         ]
 
     def _wasm_file(self, packages: Packages, relative: str) -> WasmFile:
-        distribution = self.layout.files.get(str(self.root / relative))
-        distribution = distribution or self.layout.distribution_path(relative)
-        if len(distribution.split("/")) < 2:
-            return WasmFile(relative, None, f"{relative}: is not in a Python package")
         try:
-            return WasmFile(relative, packages.of(distribution, relative))
-        except WazcacheError as error:
-            if "would replace" in str(error):
-                raise
+            return WasmFile(relative, packages.of(self.in_wheel(relative), relative))
+        except NotInPackageError as error:
             return WasmFile(relative, None, str(error))
+
+    def in_wheel(self, relative: str) -> str:
+        """Return the path in the wheel of a file of the project."""
+        included = self.layout.files.get(str(self.root / relative))
+        return included or self.layout.distribution_path(relative)
 
     def _find_wasm(self) -> Iterator[str]:
         """Find all `.wasm` files. Of the folders that are links, packages are searched."""
@@ -224,10 +224,22 @@ class ProjectFiles:
         Raises:
             WazcacheError: it is not in a package.
         """
-        parts = glob.split("/")
-        fixed = [part for part in parts[:-1] if not set(part) & set("*?[")]
+        fixed = takewhile(lambda part: not set(part) & set("*?["), glob.split("/")[:-1])
         relative = "/".join([*fixed, "generated.wasm"])
         return Packages(config, self.layout).of(self.layout.distribution_path(relative), glob)
+
+    def module_of(self, package: Package) -> str:
+        """Return the name by which a package is imported.
+
+        hatchling has said it. For other backends, it begins with the outermost folder that has an
+        `__init__.py`.
+        """
+        if self.kind != "hatchling" and (package.source / "__init__.py").is_file():
+            outermost = package.source
+            while (outermost.parent / "__init__.py").is_file():
+                outermost = outermost.parent
+            return ".".join(package.source.relative_to(outermost.parent).parts)
+        return package.distribution.replace("/", ".")
 
     def top_packages(self) -> list[str]:
         """Return the folders of the outermost packages, relative to the root."""

@@ -84,7 +84,7 @@ class Edits(NamedTuple):
         if self.dependency and "dependencies" in document["project"]:
             document["project"]["dependencies"].append(self.dependency)
         elif self.dependency:
-            document["project"].add("dependencies", [self.dependency])
+            document["project"]["dependencies"] = [self.dependency]
         return tomlkit.dumps(document)
 
     def _expected(self, old: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.sections import WASM_HEADERS
 from hatch_wazcache.project.installed_requirements import is_wasmtime, required_by
 
@@ -42,14 +43,21 @@ def missing_requirement(root: Path, pyproject: Mapping[str, Any], line: str) -> 
         root: the project's root.
         pyproject: the content of its `pyproject.toml`.
         line: the requirement to add.
+
+    Raises:
+        WazcacheError: its dependencies are no list.
     """
     project = pyproject.get("project")
     dynamic = project.get("dynamic") if isinstance(project, dict) else None
-    if not isinstance(project, dict) or "dependencies" in (dynamic or ()):
+    is_dynamic = isinstance(dynamic, list) and "dependencies" in dynamic
+    if not isinstance(project, dict) or is_dynamic:
         return _elsewhere(root, pyproject, line)
-    dependencies = _requirements(project.get("dependencies"))
-    extras = project.get("optional-dependencies")
-    optional = [one for lines in extras.values() for one in _requirements(lines)] if extras else []
+    listed = project.get("dependencies", [])
+    if not isinstance(listed, list):
+        raise WazcacheError("project.dependencies in pyproject.toml: must be a list")
+    dependencies, extras = _requirements(listed), project.get("optional-dependencies")
+    lists = extras.values() if isinstance(extras, dict) else ()
+    optional = [one for lines in lists for one in _requirements(lines)]
     if any(map(is_wasmtime, [*dependencies, *optional])):
         return MissingRequirement()
     found, unknown = required_by(dependencies)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.project.config import Config
 
-__all__ = ["find_assets", "find_checked_assets"]
+__all__ = ["find_assets", "find_checked_assets", "matching_files"]
 
 _NAMES_SHOWN = 3
 """How many `.wasm` files a message lists."""
@@ -47,7 +47,7 @@ def find_assets(config: Config, root: Path, without: Path | None = None) -> Iter
     for pattern in config.assets:
         matches = [
             relative
-            for relative in _matches(root, pattern.glob)
+            for relative in matching_files(root, pattern.glob)
             if without is None or not (root / relative).is_relative_to(without)
         ]
         if not matches:
@@ -98,7 +98,7 @@ def find_checked_assets(
     return files
 
 
-def _matches(root: Path, glob: str) -> list[str]:
+def matching_files(root: Path, glob: str) -> list[str]:
     """Return the relative paths that a glob matches. As in a shell, `*` matches no hidden name."""
     if os.path.lexists(root / glob):  # a file whose name looks like a pattern
         return [str(PurePosixPath(glob))]

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 __all__ = [
     "DeclaredFile",
     "Layout",
+    "NotInPackageError",
     "Package",
     "Packages",
 ]
+
+
+class NotInPackageError(WazcacheError):
+    """An asset is in no Python package."""
 
 
 class DeclaredFile(NamedTuple):
@@ -113,7 +118,7 @@ class Packages:
         regular = [parent for parent in parents if parent in self._regular]
         namespace = [parent for parent in parents if parent in self._folders]
         if not (folders := regular or namespace):
-            raise WazcacheError(
+            raise NotInPackageError(
                 f"{relative}: is not in a Python package: it would be installed as {distribution}; "
                 "move it into a package, or (with hatchling) give it a place with force-include"
             )

@@ -364,10 +364,16 @@ def test_a_file_that_is_not_toml_is_named(tree):
     assert f"{tree.root / 'pyproject.toml'}: " in tree.refused("--yes")
 
 
-def test_requirements_that_are_no_list_are_named(tree):
-    tree.write("pyproject.toml", HATCHLING.replace('["hatchling"]', '"hatchling"'))
-    tree.write("pyproject.toml", HATCHLING.replace('["hatchling"]', '["a b"]'))
-    assert "build-system.requires in pyproject.toml: must be a list" in tree.refused("--yes")
+@pytest.mark.parametrize("value", ['"hatchling"', '["a b"]', "{}"])
+def test_requirements_that_are_no_list_are_named(tree, value):
+    tree.write("pyproject.toml", HATCHLING.replace('["hatchling"]', value))
+    said = tree.refused("--yes")
+    assert f"build-system.requires in pyproject.toml is {value}: must be a list of" in said
+
+
+def test_dependencies_that_are_no_list_are_named(tree):
+    tree.write("pyproject.toml", SETUPTOOLS.partition("dependencies")[0] + 'dependencies = "a"\n')
+    assert "project.dependencies in pyproject.toml: must be a list" in tree.refused("--yes")
 
 
 def test_without_tomlkit_the_lines_are_shown_with_the_command_that_has_it(tree, monkeypatch):
