@@ -56,7 +56,6 @@ def _between(text: str, tables: dict[str, str]) -> str:
 def _options() -> str:
     def row(option: Option) -> list[str]:
         default = option.default_text or f"`{toml_value(option.default)}`"
-        default = "required" if option.required else default
         return [f"`{option.name}`", option.description, default]
 
     return _table(("option", "meaning", "default"), map(row, OPTIONS))

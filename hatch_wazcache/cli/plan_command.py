@@ -132,7 +132,7 @@ def _name(wheel: WheelPreview) -> str:
 
 def _size(wheel: WheelPreview) -> str:
     if not (wheel.assets or wheel.artifacts):
-        return "empty"
+        return "without assets and artifacts"
     if not (wheel.size or wheel.is_size_known):
         text = "size unknown"
     else:

@@ -64,7 +64,8 @@ class Build:
         if self._wasmtime is None and has_own:
             self._wasmtime = installed_wasmtime()
         self._check_requirement(target, project.config.wheel_engines)
-        if not target.systems and project.config.wanted is None and first is None:
+        has_none = not target.systems and project.config.wanted is None
+        if has_none and project.config.assets and first is None:
             self._explain_missing_artifacts()
         if first is None and (warning := project.check_python()):
             report.warn(warning)
@@ -77,9 +78,21 @@ class Build:
         self._targets = [target]
         self.reader: WasmReader = WasmReader() if first is None else first.reader
         self.plan: Plan = self._plan(target)
+        if not self.plan.assets:
+            self._explain_runtime()
         if first is None:
             for line in old_loaders(self.plan.packages, project.layout.root):
                 report.say(line)
+
+    def _explain_runtime(self) -> None:
+        """Say that the wheel has the loader alone, and warn if the loader lacks wasmtime."""
+        requirement = self.project.requirement
+        self.report.say(
+            "there are no assets, so the wheel has the loader and its profiles, for the packages "
+            "that name it as their runtime"
+        )
+        if not (requirement.lines or requirement.others):
+            self.report.warn(requirement.no_wasmtime([], "wasmtime"))
 
     def _explain_missing_artifacts(self) -> None:
         """Say why there are no artifacts for this machine, if the machine is the reason."""

@@ -54,7 +54,8 @@ def manifest_for_wheel(
         for asset in plan.assets
         if asset.package == package
     ]
-    return _with_options(_manifest(plan, package, assets, config.strip), plan, config)
+    manifest = _manifest(plan, package, assets, config.strip, config)
+    return _with_options(manifest, plan, config)
 
 
 def manifest_for_companion(
@@ -101,7 +102,7 @@ def manifest_for_editable(
             wasm = path_from_package(package, asset.source)
             assets.append(_asset(asset, artifacts, wasm, asset.wasm.stamp))
     config, editable = project.config, EditableInfo(project.name, tuple(wrote))
-    manifest = _manifest(plan, package, assets, config.strip)
+    manifest = _manifest(plan, package, assets, config.strip, config)
     return replace(_with_options(manifest, plan, config), editable=editable)
 
 
@@ -117,14 +118,21 @@ def path_from_package(package: Package, path: Path) -> str:
 
 
 def _manifest(
-    plan: Plan, package: Package, assets: list[ManifestAsset], strip: tuple[str, ...]
+    plan: Plan,
+    package: Package,
+    assets: list[ManifestAsset],
+    strip: tuple[str, ...],
+    config: Config | None = None,
 ) -> Manifest:
+    """Make a manifest. Its profiles are those of the assets; of a runtime package, all."""
     profiles = {
         profile.name: profile
         for asset in plan.assets
         if asset.package == package
         for profile in asset.profiles
     }
+    if config is not None and not plan.assets:
+        profiles = {name: config.profiles[name] for name in config.asset_profiles}
     compiler = {name: _settings(profile, cli_only=True) for name, profile in profiles.items()}
     return Manifest(
         path=package.file(package.manifest),

@@ -129,10 +129,13 @@ class Plan(NamedTuple):
 
     assets: tuple[Asset, ...]
     artifacts: tuple[Artifact, ...]
+    runtime: Package | None = None
+    """The package that has the loader, if there are no assets."""
 
     @property
     def packages(self) -> tuple[Package, ...]:
-        return tuple(dict.fromkeys(asset.package for asset in self.assets))
+        packages = dict.fromkeys(asset.package for asset in self.assets)
+        return tuple(packages) if self.runtime is None else (self.runtime,)
 
 
 def make_plan(
@@ -178,6 +181,7 @@ def make_plan(
             )
         except WazcacheError as error:
             problems.append(str(error))
+    runtime = None if config.assets else packages.of_loader(config.loader or "")
     named = bool(config.wheel_engines)
     artifacts = [
         make_artifact(asset, system, profile, cpu, engine, config.strip, names_engine=named)
@@ -192,7 +196,7 @@ def make_plan(
     problems += shared_folder(config, paths)
     if problems:
         raise WazcacheError("\n".join(dict.fromkeys(problems)))
-    return Plan(tuple(assets), tuple(artifacts))
+    return Plan(tuple(assets), tuple(artifacts), runtime)
 
 
 def make_artifact(

@@ -33,10 +33,13 @@ class Config(NamedTuple):
     wanted: Target | None
     """The target that `WAZCACHE_TARGET` names."""
     assets: tuple[AssetPattern, ...]
+    """Empty for a runtime package: it has the loader, and other packages have the `.wasm`."""
     targets: tuple[Target, ...]
     targets_given: bool
     """Whether the user has set `targets`."""
     profiles: Mapping[str, Profile]
+    asset_profiles: tuple[str, ...]
+    """The profiles of an asset that does not name its own."""
     cpu: tuple[str, ...]
     """Levels, the best first."""
     strip: tuple[str, ...]
@@ -96,6 +99,11 @@ class Config(NamedTuple):
     def misfits(self, target: Target) -> list[str]:
         """Return the options that do not fit a target, one line each."""
         problems = []
+        if not self.assets and target.systems:
+            problems.append(
+                f"{self.location}.assets: there are none, so there is a wheel for any, but none "
+                f"for the target {target.name}"
+            )
         if not self.keep_wasm and not target.systems:
             problems.append(
                 f"{self.location}.keep-wasm = false: must be true for the target {target.name}, "

@@ -27,6 +27,7 @@ __all__ = [
     "PROFILE_NAME",
     "RESERVED_NAMES",
     "Field",
+    "default_profiles",
     "nearest",
     "nearest_target",
     "read_assets",
@@ -284,6 +285,8 @@ def read_target_name(field: Field) -> Target | None:
 def read_assets(field: Field) -> tuple[AssetPattern, ...]:
     """Read globs, and tables of a glob with names of profiles."""
     items = field.one_or_more()
+    if items is None and field.value in (None, []) and isinstance(field.table.get("loader"), str):
+        return ()
     if items is None:
         allowed = (
             'a list of globs such as ["src/package/*.wasm"], or of tables '
@@ -297,9 +300,14 @@ def read_assets(field: Field) -> tuple[AssetPattern, ...]:
     return tuple(pattern for item in items if (pattern := _read_asset(item)) is not None)
 
 
+def default_profiles(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the profiles in a table of options; without one, it is `default`."""
+    tables = table.get("profiles")
+    return tuple(tables) if isinstance(tables, dict) and tables else ("default",)
+
+
 def _read_asset(field: Field) -> AssetPattern | None:
-    tables = field.table.get("profiles")
-    profiles = tuple(tables) if isinstance(tables, dict) and tables else ("default",)
+    profiles = default_profiles(field.table)
     if isinstance(field.value, str):
         return _read_glob(field, profiles)
     if not isinstance(field.value, dict):

@@ -48,7 +48,6 @@ class Option:
     """The default for the docs, if it is not a plain value."""
     unset: Any = None
     """The value for `Config` if there is neither a value nor a default."""
-    required: bool = False
     variable: str = ""
     """The environment variable that is stronger than the option."""
     read_variable: Callable[[Field], Any] | None = None
@@ -66,8 +65,10 @@ OPTIONS = (
         "the `.wasm` files to compile: globs; an item may be a table "
         '`{path = "…", profiles = ["…"]}`',
         fields.read_assets,
-        one_or_list(ASSET),
-        required=True,
+        one_or_list(ASSET, empty=True),
+        default_text="required, unless `loader` is a path: then it is a "
+        "[runtime package](runtime-packages.md)",
+        unset=(),
     ),
     Option(
         "targets",
@@ -203,6 +204,10 @@ OPTIONS = (
 )
 
 
+_FOR_ASSETS = {"companion", "cpu", "engine", "engines", "keep-wasm", "strip", "targets"}
+"""The options that mean nothing without assets."""
+
+
 def read_config(
     table: Mapping[str, Any], location: str, variables: Mapping[str, str], root: Path
 ) -> Config:
@@ -229,7 +234,15 @@ def read_config(
     whole.problems.raise_all()
     by_field = {name.replace("-", "_"): value for name, value in values.items()}
     given = "targets" in table
-    config = Config(location=location, wanted=target, targets_given=given, **by_field)
+    config = Config(
+        location=location,
+        wanted=target,
+        targets_given=given,
+        asset_profiles=fields.default_profiles(table),
+        **by_field,
+    )
+    if not config.assets:
+        config = config._replace(wanted=None, targets=(TARGETS["any"],))
     if environment.read_variable(environment.ENGINE, variables):
         config = config._replace(engines=())  # the variable replaces both options for one build
     if not given and not config.keep_wasm:  # a wheel for any system would be empty
@@ -244,7 +257,8 @@ def read_config(
 def _read(option: Option, whole: Field, variables: Mapping[str, str]) -> Any:
     """Read one option and its variable; both are checked, the variable wins."""
     field = whole.member(option.name, option.default)
-    value = option.read(field) if field.value is not None or option.required else option.unset
+    needed = field.value is not None or option.name == "assets"
+    value = option.read(field) if needed else option.unset
     text = environment.read_variable(option.variable, variables)
     if text is None:
         return value
@@ -254,6 +268,13 @@ def _read(option: Option, whole: Field, variables: Mapping[str, str]) -> Any:
 
 def _contradictions(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
     """Yield the contradictions between options that are valid by themselves, one line each."""
+    if not config.assets:
+        for name in _FOR_ASSETS & table.keys():
+            yield (
+                f"{config.location}.{name}: must be left out without {config.location}.assets: "
+                "it says how assets are compiled"
+            )
+        return
     if {"engine", "engines"} <= table.keys():
         yield (
             f"{config.location}.engine = {toml_value(table['engine'])}: must be left out beside "

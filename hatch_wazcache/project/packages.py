@@ -125,21 +125,44 @@ class Packages:
         loader = None if self._config.loader is None else DEFAULT_LOADER
         return self._check(Package(folders[0], self._folders[folders[0]], loader), relative)
 
-    def _around_loader(self, loader: str, distribution: str, relative: str) -> Package:
-        where = f'{self._config.location}.loader = "{loader}"'
-        path = PurePosixPath(self._layout.distribution_path(loader))
-        if len(path.parts) < 2:
+    def of_loader(self, loader: str) -> Package:
+        """Return the package of the option `loader`, for a project without assets.
+
+        Raises:
+            WazcacheError: it is not in a package, or would replace another file.
+        """
+        where, path = self._where(loader), self._loader_path(loader)
+        if str(path.parent) not in self._folders:
             raise WazcacheError(
-                f"{where}: must be inside a package: outside, the loaders of two projects would "
-                "overwrite each other"
+                f"{where}: is not in a Python package of the wheel; the packages are "
+                f"{', '.join(sorted(self._folders)) or 'none'}"
             )
+        return self._check(Package(str(path.parent), self._source(loader), path.name), where)
+
+    def _around_loader(self, loader: str, distribution: str, relative: str) -> Package:
+        where, path = self._where(loader), self._loader_path(loader)
         if not PurePosixPath(distribution).is_relative_to(path.parent):
             raise WazcacheError(
                 f"{where}: {relative} is not below its folder {path.parent}; name a package that "
                 "holds all assets, or remove the option to get a loader in each package"
             )
-        source = self._layout.root / PurePosixPath(loader).parent
-        return self._check(Package(str(path.parent), source, path.name), relative)
+        return self._check(Package(str(path.parent), self._source(loader), path.name), relative)
+
+    def _loader_path(self, loader: str) -> PurePosixPath:
+        """Return the path of the loader in the wheel."""
+        where, path = self._where(loader), PurePosixPath(self._layout.distribution_path(loader))
+        if len(path.parts) < 2:
+            raise WazcacheError(
+                f"{where}: must be inside a package: outside, the loaders of two projects would "
+                "overwrite each other"
+            )
+        return path
+
+    def _where(self, loader: str) -> str:
+        return f'{self._config.location}.loader = "{loader}"'
+
+    def _source(self, loader: str) -> Path:
+        return self._layout.root / PurePosixPath(loader).parent
 
     def _check(self, package: Package, relative: str) -> Package:
         """Refuse to replace the project's own files with the loader or the manifest."""

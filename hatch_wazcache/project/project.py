@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hatch_wazcache.engine.targets import native_target
+from hatch_wazcache.engine.targets import TARGETS, native_target
 from hatch_wazcache.resources import LOADER_PYTHON
 
 if TYPE_CHECKING:
@@ -29,7 +29,12 @@ class Project(NamedTuple):
 
     @property
     def native_target(self) -> Target:
-        """The target of an editable install: this machine's, or `any` if no user has wasmtime."""
+        """The target of an editable install: this machine's; or `any`, if there are no artifacts.
+
+        There are none without assets, or if no user of such a machine has wasmtime.
+        """
+        if not self.config.assets:
+            return TARGETS["any"]
         return self.requirement.target_or_any(native_target(), self.requires_python)
 
     def check_python(self) -> str | None:

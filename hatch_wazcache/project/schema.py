@@ -40,6 +40,9 @@ def make_schema() -> dict[str, Any]:
         "description": "Compiles the WebAssembly of a Python package when its wheel is built.",
         "type": "object",
         "properties": properties,
-        "required": [option.name for option in OPTIONS if option.required],
+        "anyOf": [
+            {"required": ["assets"], "properties": {"assets": {"not": {"const": []}}}},
+            {"required": ["loader"], "properties": {"loader": {"type": "string"}}},
+        ],
         "additionalProperties": False,
     }

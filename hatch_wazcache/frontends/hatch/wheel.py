@@ -89,8 +89,9 @@ class HatchlingWheel:
             tag = cast("WheelBuilder", config.builder).get_best_matching_tag()
         self.has_native_files = tag is not None and not str(tag).endswith("-any")
         options = self._project.config
-        if self.has_native_files and options.companion and not self._target.systems:
-            # The artifacts are in companions, so the wheel is for the platform of the other files.
+        has_none = options.companion or not options.assets
+        if self.has_native_files and has_none and not self._target.systems:
+            # The artifacts are in other wheels, so this one is for the platform of its other files.
             self._tag = str(tag)
         else:
             self._tag = wheel_tag(tag, self._target, options.location)

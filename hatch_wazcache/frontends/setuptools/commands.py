@@ -148,6 +148,8 @@ class _BdistWheel(bdist_wheel):
     def _platform_tag(self, config: Config) -> tuple[str, str, str]:
         from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
+        if not config.assets:  # no artifacts, so the wheel is for the platform of its other files
+            return super().get_tag()
         who = "setuptools, or --plat-name,"
         tag = wheel_tag("-".join(super().get_tag()), config.target, config.location, who)
         interpreter, abi, platform = tag.split("-")
