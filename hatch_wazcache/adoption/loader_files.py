@@ -52,7 +52,7 @@ def new_loaders(
             before = manifest.read_bytes()
             what = "the loader is no file of the editable install any more"
             yield Change(manifest, before, without_loader(before, path.name), what)
-        if not is_current(path):
+        if not is_current(path.read_bytes()):
             by_hand.append(
                 f"{path.relative_to(root).as_posix()}: is not the loader of this release; "
                 "`hatch-wazcache init --update` renews it"
@@ -78,7 +78,7 @@ def renewals(project: ProjectFiles) -> tuple[list[Path], list[Change]]:
     changes = [
         Change(Path(os.path.realpath(path)), path.read_bytes(), loader_text(), _TEXT)
         for path in committed
-        if not is_current(path)
+        if not is_current(path.read_bytes())
     ]
     return committed, changes
 

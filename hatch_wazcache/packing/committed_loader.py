@@ -18,16 +18,12 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.project.packages import Package
 
-__all__ = ["is_current", "is_generated", "old_loaders", "without_loader"]
+__all__ = ["is_current", "is_generated", "old_loader", "old_loaders", "without_loader"]
 
 
-def is_current(path: Path) -> bool:
-    """Say whether a file is the loader of this release; git may have changed its line ends.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return path.read_bytes().replace(b"\r\n", b"\n") == loader_text()
+def is_current(text: bytes) -> bool:
+    """Say whether a text is the loader of this release; git may have changed its line ends."""
+    return text.replace(b"\r\n", b"\n") == loader_text()
 
 
 def is_generated(loader: Path, manifest: str, root: Path, project: str | None = None) -> bool:
@@ -59,19 +55,24 @@ def without_loader(manifest: bytes, loader: str) -> bytes:
 def old_loaders(packages: Iterable[Package], root: Path) -> Iterator[str]:
     """Yield a line for each committed loader that is not the one of this release.
 
-    It is no warning: an sdist holds the loader, and is built with later releases too.
-
     Args:
         packages: the packages of a build.
         root: the project's root.
     """
     for package in packages:
         loader = package.source / package.loader if package.loader else None
-        if loader is None or not is_loader(loader) or is_current(loader):
+        if loader is None or not is_loader(loader) or is_current(loader.read_bytes()):
             continue
         if not is_generated(loader, package.manifest, root):
-            yield (
-                f"{os.path.relpath(loader, root)}: is not the loader of this release of "
-                "hatch-wazcache; wheels get that one. To renew the file: `hatch-wazcache init "
-                "--update`"
-            )
+            yield old_loader(os.path.relpath(loader, root))
+
+
+def old_loader(name: str) -> str:
+    """Return the line about an old loader.
+
+    It is no warning: an sdist holds the loader, and is built with later releases too.
+    """
+    return (
+        f"{name}: is not the loader of this release of hatch-wazcache; wheels get that one. To "
+        "renew the file: `hatch-wazcache init --update`"
+    )

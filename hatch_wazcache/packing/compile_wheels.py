@@ -13,6 +13,7 @@ from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.build import Build
 from hatch_wazcache.packing.check_wheel import check_wheel
+from hatch_wazcache.packing.committed_loader import is_current, old_loader
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.publication import Publication, ended_cleanly
 from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
@@ -143,6 +144,9 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
     project, targets = order.project, order.targets.targets
     folder = publication.folder(order.directory)
     before = order.wheel.stamp
+    for loader in order.wheel.without_manifest:
+        if not is_current(order.wheel.reader.text(loader)):
+            report.say(old_loader(loader))
     with closing(Entries(EntriesOptions.of(project), None, report)) as entries:
         if any(target.systems for target in targets) and not project.config.engines:
             entries.find_wasmtime(project.requirement, targets)

@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 from hatch_wazcache.cli import main
+from hatch_wazcache.engine.targets import native_target
+from hatch_wazcache.packing.compile_wheels import compile_wheels
+from hatch_wazcache.packing.from_wheel import FinishedWheel
+from hatch_wazcache.project.options import read_config
+from hatch_wazcache.report import Report
 from hatch_wazcache.resources import loader_text
 from tests.support.projects import (
+    Built,
     Project,
     SetuptoolsProject,
     flat_setuptools_project,
@@ -111,3 +117,19 @@ def test_git_clean_and_a_fresh_checkout_keep_it(committed, tmp_path):
     assert committed.tree() == before
     git("clone", "-q", ".", tmp_path / "clone")
     assert (tmp_path / "clone" / LOADER).read_bytes() == OLD
+
+
+def test_compile_replaces_it_in_a_wheel_of_any_backend_and_says_that_it_is_old(project, tmp_path):
+    text = project.pyproject.partition("[tool.hatch")[0].replace(', "hatch-wazcache"', "")
+    project.write("pyproject.toml", text)
+    project.write(LOADER, OLD)
+    stock = project.build()
+    assert stock.read(LOADER) == OLD
+    lines: list[str] = []
+    config = read_config({"assets": ["**/*.wasm"]}, "option", {}, tmp_path)
+    config = config._replace(cache_dir=project.cache, targets=(native_target(),))
+    with FinishedWheel(stock.wheel) as wheel:
+        report = Report(lines.append, lines.append)
+        (made,) = compile_wheels([wheel], lambda _wheel: config, tmp_path / "made", report)
+    assert Built(0, "", made).read(LOADER) == loader_text()
+    assert [line for line in lines if line.startswith(SAID)] != []
