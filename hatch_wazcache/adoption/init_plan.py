@@ -112,6 +112,8 @@ def _find(project: ProjectFiles, config: Config, by_hand: list[str]) -> Assets:
     packages = Packages(config, project.layout)
     found: dict[Package, None] = {}
     files: list[Path] = []
+    if config.loader and not config.assets:  # the assets are in other distributions
+        found[packages.of_loader(config.loader)] = None
     for pattern in config.assets:
         if not matching_files(project.root, pattern.glob):
             found[project.package_of_pattern(config, pattern.glob)] = None

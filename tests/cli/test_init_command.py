@@ -255,6 +255,17 @@ def test_the_options_of_the_project_are_kept_and_decide_where_the_loader_goes(tr
     assert "_rt.json" in tree.files()[".gitignore"].decode()
 
 
+def test_a_runtime_package_without_assets_gets_its_loader(tree):
+    (tree.root / "demo/a.wasm").unlink()
+    table = '\n[tool.hatch.build.hooks.wazcache]\nloader = "demo/_wazcache.py"\n'
+    tree.write("pyproject.toml", HATCHLING + table)
+    tree.write("demo/run.py", LOADS)
+    said = tree.init("--yes")
+    assert tree.files()["demo/_wazcache.py"] == loader_text()
+    assert "    load_module(path, engine)\n" in said
+    assert "nothing to do" in tree.init()
+
+
 def test_no_loader_is_written_where_the_options_say_so(tree):
     table = '\n[tool.wazcache]\nassets = ["demo/*.wasm"]\nloader = false\n'
     tree.write("pyproject.toml", SETUPTOOLS + table)
