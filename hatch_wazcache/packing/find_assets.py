@@ -52,7 +52,7 @@ def find_assets(config: Config, root: Path, without: Path | None = None) -> Iter
         ]
         if not matches:
             problems.append(
-                f'{config.location}.assets: "{pattern.glob}" matches no file in {root}; '
+                f'{config.where("assets")}: "{pattern.glob}" matches no file in {root}; '
                 f"{_advice(root)}"
             )
         for relative in matches:

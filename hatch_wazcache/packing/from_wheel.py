@@ -167,6 +167,11 @@ class FinishedWheel:
         return said or (has_artifacts and not self.native_files)
 
     @property
+    def has_wasm(self) -> bool:
+        """Whether a file in it is named like an asset."""
+        return any(name.endswith(".wasm") for name in self.reader.names)
+
+    @property
     def stamp(self) -> FileStamp:
         """The stamp of its file, which tells whether somebody has written it meanwhile."""
         try:

@@ -90,7 +90,7 @@ def _declared(
         matches = [name for name in names if _matches(name, pattern.glob)]
         if not matches:
             problems.append(
-                f'{wheel.path}: {config.location}.assets: "{pattern.glob}" matches no file in the '
+                f'{wheel.path}: {config.where("assets")}: "{pattern.glob}" matches no file in the '
                 f"wheel; {_advice(wheel, names)}"
             )
         for name in matches:

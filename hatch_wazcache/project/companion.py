@@ -37,7 +37,7 @@ def check_companion(
     if config.companion is None:
         return
     extras = [line for lines in optional_dependencies.values() for line in lines]
-    where = f"{config.location}.companion = {toml_value(config.companion)}"
+    where = f"{config.where('companion')} = {toml_value(config.companion)}"
     problems = companion_problems(config.companion, project, [*dependencies, *extras])
     if lines := [f"{where}: {problem}" for problem in problems]:
         raise WazcacheError("\n".join(lines))
@@ -56,7 +56,7 @@ def shared_folder(config: Config, paths: Iterable[str]) -> Iterator[str]:
     prefix = f"{folder}/".casefold()  # Windows and macOS do not tell A from a
     if any(path.casefold().startswith(prefix) for path in paths):
         yield (
-            f"{config.location}.companion = {toml_value(config.companion)}: must be another name: "
+            f"{config.where('companion')} = {toml_value(config.companion)}: must be another name: "
             f"the companion's files are in the folder {folder}, and the project has files there"
         )
 

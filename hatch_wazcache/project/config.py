@@ -29,7 +29,7 @@ class Config(NamedTuple):
     """One field for each option, and the choices of the environment."""
 
     location: str
-    """The TOML path of the table, for messages."""
+    """The TOML path of the table, for messages. Empty: there is no table, only a command line."""
     wanted: Target | None
     """The target that `WAZCACHE_TARGET` names."""
     assets: tuple[AssetPattern, ...]
@@ -66,6 +66,18 @@ class Config(NamedTuple):
     fallback: str
     """What the loader does where no artifact fits: `cache`, `compile` or `error`."""
     strict: bool
+    flags: frozenset[str] = frozenset()
+    """The names of the options that the command line gives."""
+
+    def where(self, option: str) -> str:
+        """Return the place of an option for messages: its TOML path, or its flag.
+
+        Args:
+            option: a name, such as `keep-wasm`.
+        """
+        if option in self.flags or not self.location:
+            return f"--{option}"
+        return f"{self.location}.{option}"
 
     @property
     def target(self) -> Target:
@@ -101,12 +113,12 @@ class Config(NamedTuple):
         problems = []
         if not self.assets and target.systems:
             problems.append(
-                f"{self.location}.assets: there are none, so there is a wheel for any, but none "
+                f"{self.where('assets')}: there are none, so there is a wheel for any, but none "
                 f"for the target {target.name}"
             )
         if not self.keep_wasm and not target.systems:
             problems.append(
-                f"{self.location}.keep-wasm = false: must be true for the target {target.name}, "
+                f"{self.where('keep-wasm')} = false: must be true for the target {target.name}, "
                 "whose wheel holds nothing else"
             )
         value = self.cpu[0] if len(self.cpu) == 1 else list(self.cpu)
@@ -116,7 +128,7 @@ class Config(NamedTuple):
                 if "native" in self.cpu:
                     why = '"native" is for this machine only'
                 problems.append(
-                    f'{self.location}.cpu = {toml_value(value)}: must be "baseline", or a list '
+                    f'{self.where("cpu")} = {toml_value(value)}: must be "baseline", or a list '
                     f"with it, for the target {system.name}: {why}"
                 )
         return problems

@@ -61,7 +61,7 @@ def fetched_engines(config: Config, root: Path) -> list[Engine]:
         engine = engine_at_hand(requirement, config, root)
         if engine is None:
             raise WazcacheError(
-                f"{config.location}.engines: {requirement} is neither installed here nor fetched; "
+                f"{config.where('engines')}: {requirement} is neither installed here nor fetched; "
                 "a build fetches it, and so does `hatch-wazcache warm`"
             )
         engines.append(engine)

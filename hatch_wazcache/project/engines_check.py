@@ -96,7 +96,7 @@ class _Check(NamedTuple):
         for number, major in enumerate(self.majors):
             if not any(admits_major(lines, major) for lines in lists):
                 raise WazcacheError(
-                    f"{self.config.location}.engines[{number}]: {users} cannot have wasmtime "
+                    f"{self.config.where('engines')}[{number}]: {users} cannot have wasmtime "
                     f"{major}, because {said} {_texts(lists)}; leave {major} out of engines, or "
                     "admit it"
                 )

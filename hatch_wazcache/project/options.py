@@ -7,7 +7,8 @@ values.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
@@ -26,7 +27,6 @@ from hatch_wazcache.wheels.manifest import FALLBACKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 __all__ = ["OPTIONS", "Option", "read_config"]
 
@@ -209,25 +209,35 @@ _FOR_ASSETS = {"companion", "cpu", "engine", "engines", "keep-wasm", "strip", "t
 
 
 def read_config(
-    table: Mapping[str, Any], location: str, variables: Mapping[str, str], root: Path
+    table: Mapping[str, Any],
+    location: str,
+    variables: Mapping[str, str],
+    root: Path,
+    flags: Mapping[str, Any] | None = None,
 ) -> Config:
     """Check the options and give each its default.
 
     Args:
         table: the options from the TOML file.
-        location: the table's TOML path.
+        location: the table's TOML path; empty if there is only a command line.
         variables: the environment; its `WAZCACHE_…` variables are stronger than the options.
         root: the project's root, which relative paths are relative to.
+        flags: options of the command line, with values as in TOML; stronger than the variables.
 
     Raises:
         WazcacheError: all problems, one line each.
     """
+    flags = flags or {}
+    table = {**table, **flags}
+    for name, replaced in (("engine", "engines"), ("engines", "engine")):
+        if name in flags and replaced not in flags:
+            table.pop(replaced, None)
     whole = Field(location, table, table, root, Problems(toml_value))
     names = [option.name for option in OPTIONS]
     for name in table:
         if name not in names:
             whole.unknown(name, names)
-    values = {option.name: _read(option, whole, variables) for option in OPTIONS}
+    values = {option.name: _read(option, whole, variables, flags) for option in OPTIONS}
     wanted = environment.read_variable(environment.TARGET, variables)
     wanted_field = Field(environment.TARGET, wanted, table, root, whole.problems)
     target = fields.read_target_name(wanted_field) if wanted else None
@@ -236,14 +246,15 @@ def read_config(
     given = "targets" in table
     config = Config(
         location=location,
-        wanted=target,
+        wanted=None if "targets" in flags else target,
         targets_given=given,
         asset_profiles=fields.default_profiles(table),
+        flags=frozenset(flags),
         **by_field,
     )
     if not config.assets:
         config = config._replace(wanted=None, targets=(TARGETS["any"],))
-    if environment.read_variable(environment.ENGINE, variables):
+    if environment.read_variable(environment.ENGINE, variables) and "engines" not in flags:
         config = config._replace(engines=())  # the variable replaces both options for one build
     if not given and not config.keep_wasm:  # a wheel for any system would be empty
         with_artifacts = tuple(target for target in config.targets if target.systems)
@@ -254,9 +265,15 @@ def read_config(
     return config
 
 
-def _read(option: Option, whole: Field, variables: Mapping[str, str]) -> Any:
+def _read(
+    option: Option, whole: Field, variables: Mapping[str, str], flags: Mapping[str, Any]
+) -> Any:
     """Read one option and its variable; both are checked, the variable wins."""
     field = whole.member(option.name, option.default)
+    if option.name in flags or not whole.where:
+        field = replace(field, where=f"--{option.name}", root=Path.cwd())
+        if option.name in flags:
+            return option.read(field)
     needed = field.value is not None or option.name == "assets"
     value = option.read(field) if needed else option.unset
     text = environment.read_variable(option.variable, variables)
@@ -271,31 +288,31 @@ def _contradictions(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
     if not config.assets:
         for name in _FOR_ASSETS & table.keys():
             yield (
-                f"{config.location}.{name}: must be left out without {config.location}.assets: "
+                f"{config.where(name)}: must be left out without {config.where('assets')}: "
                 "it says how assets are compiled"
             )
         return
     if {"engine", "engines"} <= table.keys():
         yield (
-            f"{config.location}.engine = {toml_value(table['engine'])}: must be left out beside "
-            f"{config.location}.engines, which replaces it"
+            f"{config.where('engine')} = {toml_value(table['engine'])}: must be left out beside "
+            f"{config.where('engines')}, which replaces it"
         )
     if config.companion is not None and not config.keep_wasm:
         yield (
-            f"{config.location}.keep-wasm = false: must be true with {config.location}.companion: "
+            f"{config.where('keep-wasm')} = false: must be true with {config.where('companion')}: "
             "the package's own wheel holds the .wasm alone"
         )
     if config.companion is not None and config.loader is None:
         yield (
-            f"{config.location}.loader = false: must be a path, or left out, with "
-            f"{config.location}.companion: the loader finds the artifacts there"
+            f"{config.where('loader')} = false: must be a path, or left out, with "
+            f"{config.where('companion')}: the loader finds the artifacts there"
         )
     for target in (*config.targets, config.wanted):
         yield from config.misfits(target) if target else ()
     for profile in config.profiles.values() if "debug" in config.strip else ():
         if profile.settings.get("debug-info") is True:
-            setting = f"{config.location}.profiles.{toml_key(profile.name)}.debug-info"
+            setting = f"{config.where('profiles')}.{toml_key(profile.name)}.debug-info"
             yield (
-                f'{config.location}.strip = {toml_value(table["strip"])}: must not contain "debug" '
+                f'{config.where("strip")} = {toml_value(table["strip"])}: must not contain "debug" '
                 f"with {setting} = true, which needs those sections"
             )

@@ -159,7 +159,7 @@ class Packages:
         return path
 
     def _where(self, loader: str) -> str:
-        return f'{self._config.location}.loader = "{loader}"'
+        return f'{self._config.where("loader")} = "{loader}"'
 
     def _source(self, loader: str) -> Path:
         return self._layout.root / PurePosixPath(loader).parent

@@ -25,6 +25,7 @@ __all__ = [
     "build_backend",
     "choose_table",
     "hook_tables",
+    "options_table",
     "project_config",
     "read_pyproject",
     "read_toml",
@@ -110,6 +111,27 @@ def choose_table(
     if not isinstance(shared, dict):
         raise WazcacheError(f"{_SHARED}: must be a table of options")
     return shared, _SHARED
+
+
+def options_table(root: Path, pyproject: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
+    """Find the table of options in a project of any build backend.
+
+    Args:
+        root: the project's root.
+        pyproject: the content of its `pyproject.toml`.
+
+    Returns:
+        The table and its TOML path; None if there is no table.
+
+    Raises:
+        WazcacheError: as for `choose_table`, or the project's `hatch.toml` cannot be read.
+    """
+    hatch = read_toml(os.path.join(root, "hatch.toml"))
+    own = {**hook_tables(pyproject), **hook_tables({"tool": {"hatch": hatch}})}
+    if not own and shared_table(pyproject) is None:
+        return None
+    table, location = choose_table(pyproject, own)
+    return {key: table[key] for key in table if key not in HATCHLINGS_OPTIONS}, location
 
 
 def project_config(root: Path, environment: Mapping[str, str]) -> Config:

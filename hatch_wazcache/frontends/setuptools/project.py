@@ -83,7 +83,7 @@ class SetuptoolsProject:
             return f"WAZCACHE_TARGET={target} python -m build --wheel"
         if not config.engines:
             raise WazcacheError(
-                f"{config.location}.companion: a matrix needs {config.location}.engines, the "
+                f"{config.where('companion')}: a matrix needs {config.where('engines')}, the "
                 "versions of wasmtime to make companions for"
             )
         engines = " ".join(f"--engine {shlex.quote(engine)}" for engine in config.engines)
