@@ -10,24 +10,39 @@ from hatch_wazcache.wheels.archive_checks import check_headers, check_names
 from hatch_wazcache.wheels.metadata_checks import check_name, check_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hatch_wazcache.packing.from_wheel import FinishedWheel
+    from hatch_wazcache.wheels.finding import Finding
+    from hatch_wazcache.wheels.wheel_reader import WheelReader
 
-__all__ = ["check_wheel"]
+__all__ = ["check_contents", "check_wheel"]
 
 _MOST_SHOWN = 10
 """The most problems of one wheel that a message lists."""
 
 
 def check_wheel(wheel: FinishedWheel) -> None:
-    """Check a wheel against its own name, WHEEL and RECORD, as an audit does.
+    """Check the names in a wheel, as an audit does; its members are not read.
 
     Raises:
         WazcacheError: it contradicts itself, or it is no wheel to compile; one line for each
             reason.
     """
-    found = list(dict.fromkeys(islice(_problems(wheel), _MOST_SHOWN + 1)))
+    _raise(wheel, _problems(wheel))
+
+
+def check_contents(wheel: FinishedWheel) -> None:
+    """Check the members of a wheel against RECORD, as an audit does.
+
+    Raises:
+        WazcacheError: they differ; one line for each reason.
+    """
+    _raise(wheel, _found(wheel, check_record))
+
+
+def _raise(wheel: FinishedWheel, problems: Iterator[str]) -> None:
+    found = list(dict.fromkeys(islice(problems, _MOST_SHOWN + 1)))
     lines = [f"{wheel.path}: {line}" for line in found[:_MOST_SHOWN]]
     if len(found) > _MOST_SHOWN:
         lines.append(f"{wheel.path}: has more problems than these")
@@ -35,18 +50,22 @@ def check_wheel(wheel: FinishedWheel) -> None:
         raise WazcacheError("\n".join(lines))
 
 
+def _found(
+    wheel: FinishedWheel, *checks: Callable[[WheelReader], Iterator[Finding]]
+) -> Iterator[str]:
+    for finding in chain.from_iterable(check(wheel.reader) for check in checks):
+        yield f"{finding.member}: {finding.text}" if finding.member else finding.text
+
+
 def _problems(wheel: FinishedWheel) -> Iterator[str]:
-    reader = wheel.reader
     if package := next((one.package for one in wheel.manifests if one.package), None):
         yield (
             f"is a companion, that of {package.name} {package.version}; give the wheel of "
             f"{package.name}"
         )
-    checks = (check_names, check_headers, check_name, check_record)
-    for finding in chain.from_iterable(check(reader) for check in checks):
-        yield f"{finding.member}: {finding.text}" if finding.member else finding.text
+    yield from _found(wheel, check_names, check_headers, check_name)
     listed = {file for manifest in wheel.manifests for file in manifest.files}
-    for name in reader.names:
+    for name in wheel.reader.names:
         if name.endswith(".cwasm") and name not in listed:
             yield (
                 f"{name}: is named like an artifact, but no manifest lists it; remove it from the "

@@ -6,13 +6,13 @@ read without trust, and nothing in it is run.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.build import Build
-from hatch_wazcache.packing.check_wheel import check_wheel
+from hatch_wazcache.packing.check_wheel import check_contents, check_wheel
 from hatch_wazcache.packing.committed_loader import is_current, old_loader
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.publication import Publication, ended_cleanly
@@ -83,16 +83,17 @@ def compile_wheels(
         WazcacheError: a wheel cannot be compiled, or a new one cannot be written. Nothing has
             changed then.
     """
-    orders, problems = [], []
-    for wheel in wheels:
-        try:
-            orders.append(_order(wheel, config_for, directory, report))
-        except WazcacheError as error:
-            problems.append(str(error))
-    problems += _output_problems(orders, in_place=directory is None)
-    if problems:
-        raise WazcacheError("\n".join(problems))
     with ended_cleanly(), Publication() as publication:
+        orders, problems = [], []
+        for wheel in wheels:
+            try:
+                with _named(wheel):
+                    orders.append(_order(wheel, config_for, directory, report))
+            except WazcacheError as error:
+                problems.append(str(error))
+        problems += _output_problems(orders, in_place=directory is None)
+        if problems:
+            raise WazcacheError("\n".join(problems))
         made = [path for order in orders for path in _make(order, publication, report)]
         replaced = (
             [] if directory else [one.wheel.path for one in orders if one.wheel.path not in made]
@@ -108,18 +109,33 @@ def _order(
     report: Report,
 ) -> _Order:
     """Check a wheel and its options. Its assets are unpacked."""
-    config = config_for(wheel)
-    project = project_of(wheel, config)  # reads the assets, so that their digests are known
     check_wheel(wheel)
+    project = project_of(wheel, config_for(wheel))  # reads the assets, so their digests are known
+    check_contents(wheel)
+    assets = {file.relative for file in project.layout.declared or ()}
+    others = [name for name in wheel.reader.names if name.endswith(".wasm") and name not in assets]
+    if others:
+        report.say(f"{wheel.path.name}: no assets, as the options say: {', '.join(others)}")
     targets = WheelTargets.of(wheel, project.config, report)
     problems = [problem for one in targets.targets for problem in project.config.misfits(one)]
     if project.config.companion is not None and (problem := version_problem(wheel.version)):
         problems.append(problem)
-    if not project.layout.declared and not config.loader:
-        problems.append("has no .wasm file, and no loader is named")
+    if not assets and not project.config.loader:
+        problems.append("has no asset, and no loader is named")
     if problems:
         raise WazcacheError("\n".join(f"{wheel.path}: {one}" for one in dict.fromkeys(problems)))
     return _Order(wheel, project, targets, directory or wheel.path.parent)
+
+
+@contextmanager
+def _named(wheel: FinishedWheel) -> Iterator[None]:
+    """Let errors name the wheel."""
+    try:
+        yield
+    except WazcacheError as error:
+        if str(error).startswith(str(wheel.path)):
+            raise
+        raise WazcacheError(f"{wheel.path}: {error}") from error
 
 
 def _output_problems(orders: Sequence[_Order], *, in_place: bool) -> Iterator[str]:
@@ -143,11 +159,11 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
     """Make the new wheels of a wheel, and yield their final paths."""
     project, targets = order.project, order.targets.targets
     folder = publication.folder(order.directory)
-    before = order.wheel.stamp
     for loader in order.wheel.without_manifest:
         if not is_current(order.wheel.reader.text(loader)):
             report.say(old_loader(loader))
-    with closing(Entries(EntriesOptions.of(project), None, report)) as entries:
+    entries = Entries(EntriesOptions.of(project), None, report)
+    with _named(order.wheel), closing(entries):
         if any(target.systems for target in targets) and not project.config.engines:
             entries.find_wasmtime(project.requirement, targets)
         first: Build | None = None
@@ -166,8 +182,7 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
             for one in _make_companions(order, first, made, folder):
                 yield publication.add(one, order.directory)
         first.record_and_prune(companions)
-    if order.wheel.stamp != before:
-        raise WazcacheError(f"{order.wheel.path}: has changed meanwhile; compile it again")
+    order.wheel.check_unchanged()
 
 
 def _check_members(wheel: FinishedWheel, build: Build) -> None:

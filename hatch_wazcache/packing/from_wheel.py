@@ -70,6 +70,7 @@ class FinishedWheel:
         self.path = path
         if path.name.endswith((".tar.gz", ".zip")) and path.is_file():
             raise WazcacheError(f"{path}: is not a wheel; if it is an sdist, build its wheel first")
+        self._stamp = _stamp(path)
         try:
             self.reader: WheelReader = WheelReader(path)
         except BrokenWheelError as error:
@@ -171,13 +172,14 @@ class FinishedWheel:
         """Whether a file in it is named like an asset."""
         return any(name.endswith(".wasm") for name in self.reader.names)
 
-    @property
-    def stamp(self) -> FileStamp:
-        """The stamp of its file, which tells whether somebody has written it meanwhile."""
-        try:
-            return FileStamp.of(self.path.stat())
-        except OSError as error:
-            raise WazcacheError(f"{self.path}: {error.strerror or error}") from error
+    def check_unchanged(self) -> None:
+        """Check that nobody has written the file since it was opened.
+
+        Raises:
+            WazcacheError: somebody has, or it is gone.
+        """
+        if self._stamp != _stamp(self.path):
+            raise WazcacheError(f"{self.path}: has changed meanwhile; try again")
 
     @cached_property
     def native_files(self) -> tuple[str, ...]:
@@ -277,6 +279,14 @@ class FinishedWheel:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _stamp(path: Path) -> FileStamp | None:
+    """Return the stamp of a file; None if there is none."""
+    try:
+        return FileStamp.of(path.stat())
+    except (OSError, ValueError):  # to open it gives the reason
+        return None
 
 
 def _cannot_unpack(error: OSError) -> WazcacheError:

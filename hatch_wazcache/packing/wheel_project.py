@@ -47,13 +47,27 @@ def project_of(wheel: FinishedWheel, config: Config) -> Project:
         SpecifierSet(python)
         dependencies, extras = _requirements(wheel.fields.get("requires-dist", []))
     except (InvalidRequirement, InvalidSpecifier, RecursionError) as error:
+        problem = str(error).partition("\n")[0]
         raise WazcacheError(
-            f"{wheel.path}: {wheel.info}/METADATA: has a line that is not valid ({error})"
+            f"{wheel.path}: {wheel.info}/METADATA: has a line that is not valid ({problem})"
         ) from error
     check_companion(config, wheel.name, dependencies, extras)
     requirement = EngineRequirement.of(dependencies, extras, config.engine, config.companion)
     config = requirement.fit(config, python)
-    return Project(wheel.name, config, _layout(wheel, config), requirement, python)
+    layout = _layout(wheel, config)
+    config = config._replace(loader=_loader(wheel, config, layout))
+    return Project(wheel.name, config, layout, requirement, python)
+
+
+def _loader(wheel: FinishedWheel, config: Config, layout: Layout) -> str | None:
+    """Return the option `loader`. If it is not set, a loader that is there keeps its place."""
+    if config.loader != "":
+        return config.loader
+    if not wheel.loaders:
+        return None if wheel.manifests else ""
+    folder = PurePosixPath(wheel.loaders[0]).parent
+    below = (PurePosixPath(one.relative).is_relative_to(folder) for one in layout.declared or ())
+    return wheel.loaders[0] if len(wheel.loaders) == 1 and all(below) else ""
 
 
 def _layout(wheel: FinishedWheel, config: Config) -> Layout:

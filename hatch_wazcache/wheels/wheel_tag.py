@@ -50,7 +50,7 @@ def wheel_tag(
 
 
 def tagged(wheel_file: bytes, tag: str, *, pure: bool) -> bytes:
-    """Write other tags into a WHEEL file. Its other lines stay.
+    """Write other tags into a WHEEL file. Its other lines stay; if it has these tags, all do.
 
     Args:
         wheel_file: the WHEEL file of a finished wheel, with at least one tag.
@@ -63,13 +63,18 @@ def tagged(wheel_file: bytes, tag: str, *, pure: bool) -> bytes:
         b"root-is-purelib": [f"Root-Is-Purelib: {'true' if pure else 'false'}"],
         b"tag": [f"Tag: {one}" for one in sorted(map(str, parse_tag(tag)))],
     }
-    lines = []
-    for line in wheel_file.splitlines():
+    wanted = {text for texts in new.values() for text in texts}
+    lines: list[bytes] = []
+    replaced: set[str] = set()
+    for line in filter(bytes.strip, wheel_file.splitlines()):
         field = line.partition(b":")[0].strip().lower()
-        if field in new:
-            lines += [text.encode() for text in new[field]]
-            new[field] = []
-        elif line.strip():
+        if field not in new:
             lines.append(line)
+            continue
+        replaced.add(line.decode("utf-8", "replace"))
+        lines += [text.encode() for text in new[field]]
+        new[field] = []
+    if replaced == wanted:
+        return wheel_file
     lines += [text.encode() for texts in new.values() for text in texts]
     return b"".join(line + b"\n" for line in lines)
