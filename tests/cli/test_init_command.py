@@ -139,11 +139,19 @@ def test_setuptools_gets_the_shared_table_and_the_extra(tree):
     assert toml["tool"] == {"wazcache": {"assets": ["demo/*.wasm"]}}
 
 
-def test_another_backend_gets_options_and_loader_only_and_the_command_to_call(tree):
-    tree.write("pyproject.toml", OTHER)
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "uv_build", "flit_core.buildapi", "poetry.core.masonry.api", "pdm.backend", "maturin",
+        "scikit_build_core.build", "mesonpy", "unknown.backend",
+    ],
+)  # fmt: skip
+def test_another_backend_gets_options_and_loader_only_and_the_command_to_call(tree, backend):
+    text = OTHER.replace("uv_build", backend)
+    tree.write("pyproject.toml", text)
     said = tree.init("--yes")
     assert (tree.root / "pyproject.toml").read_text() == (
-        OTHER + '\n[tool.wazcache]\nassets = ["demo/*.wasm"]\n'
+        text + '\n[tool.wazcache]\nassets = ["demo/*.wasm"]\n'
     )
     assert not (tree.root / ".gitignore").exists()
     assert "hatch-wazcache compile dist/*.whl" in said

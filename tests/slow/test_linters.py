@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.cli import main
 from tests.support.environments import environment_of
 from tests.support.projects import Project
 
@@ -48,5 +49,36 @@ def test_pass_the_loader(check: str, with_wasmtime: bool, package: Path):
     checked = subprocess.run(
         [python, "-m", *CHECKS[check], "demo/_wazcache.py"],
         cwd=package, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+
+
+CODE = """\
+\"\"\"Loads its own WebAssembly.\"\"\"
+
+import wasmtime
+
+from demo._wazcache import engine, load_module
+
+
+def module() -> wasmtime.Module:
+    \"\"\"Return the module.\"\"\"
+    return load_module("a.wasm", engine())
+"""
+
+
+@pytest.mark.parametrize("check", ["ruff", "ruff format", "mypy", "pyright"])
+def test_pass_a_checkout_that_was_never_built_and_know_its_loader(check: str, tmp_path: Path):
+    project = Project(tmp_path / "project", tmp_path / "cache")
+    project.write("pyproject.toml", Project.pyproject)
+    project.append('[tool.pyright]\ntypeCheckingMode = "strict"\n')
+    project.write("demo/__init__.py", CODE)
+    project.wasm("demo/a.wasm")
+    assert main(["init", "--yes", "--project", str(project.root)]) == 0
+    python = environment_of(*TOOLS, f"wasmtime=={version('wasmtime')}", with_ours=False)
+    where = ["--pythonpath", python] if check == "pyright" else []
+    checked = subprocess.run(
+        [python, "-m", *CHECKS[check], *where, "demo"],
+        cwd=project.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout
