@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hatch_wazcache.adoption.changes import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["change_ignore_file", "still_ignored"]
@@ -31,14 +31,14 @@ class _Pattern(NamedTuple):
 
 
 def change_ignore_file(
-    root: Path, loaders: Iterable[Path], generated: Iterable[str]
+    root: Path, loaders: Collection[Path], generated: Mapping[str, Iterable[Path]]
 ) -> list[Change]:
     """Return the change of the project's `.gitignore`; none if there is nothing to add.
 
     Args:
         root: the project's root. Without `.git` and `.gitignore`, git is not used.
         loaders: the loaders to commit.
-        generated: patterns for the files of editable installs.
+        generated: patterns for the files of editable installs, with paths of such files.
     """
     path = root / ".gitignore"
     if not path.is_file() and not any((one / ".git").exists() for one in (root, *root.parents)):
@@ -48,9 +48,14 @@ def change_ignore_file(
     line_end = "\r\n" if "\r\n" in text else "\n"
     lines = text.splitlines()
     names = {loader.name for loader in loaders}
-    kept = [line for line in lines if line.strip().removeprefix("**/") not in names]
-    present = {line.strip().removeprefix("**/") for line in kept}
-    missing = [pattern for pattern in generated if pattern not in present]
+    paths = {loader.relative_to(root).as_posix() for loader in loaders}
+    kept = [line for line in lines if _pattern(line) not in names | paths]
+    present = set(map(_pattern, kept))
+    missing = [
+        pattern
+        for pattern, files in generated.items()
+        if pattern not in present and not all(_deciding_pattern(root, one) for one in files)
+    ]
     added = [_COMMENT, *missing] if missing else []
     added += [
         f"!{name}"
@@ -63,6 +68,11 @@ def change_ignore_file(
         added.insert(0, "")
     after = "".join(f"{line}{line_end}" for line in [*kept, *added])
     return [Change(path, before, after.encode("utf-8", "surrogateescape"))]
+
+
+def _pattern(line: str) -> str:
+    """Return the pattern of a line without the parts that change nothing here."""
+    return line.strip().removeprefix("**/").removeprefix("/")
 
 
 def _is_ignored(root: Path, name: str, loaders: Iterable[Path], lines: Iterable[str]) -> bool:

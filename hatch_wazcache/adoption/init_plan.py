@@ -87,7 +87,7 @@ def plan_init(root: Path) -> InitPlan:
         )
     changes = [
         *new_loaders(root, loaders, by_hand),
-        *change_ignore_file(root, loaders, generated_patterns(project, loaders.values())),
+        *change_ignore_file(root, loaders, generated_patterns(project, assets)),
         *(_edit(root / one.file, one) for one in edits),
     ]
     return InitPlan(root, project.kind, tuple(changes), tuple(by_hand), suggestions, tuple(loaders))

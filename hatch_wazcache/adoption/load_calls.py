@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING, NamedTuple
+from warnings import catch_warnings, simplefilter
 
 from hatch_wazcache.engine.settings import SETTINGS
 
@@ -86,7 +87,9 @@ def read_code(root: Path, files: Iterable[Path]) -> SourceCode:
     for path in files:
         try:
             data = path.read_bytes()
-            tree = ast.parse(data) if b"wasmtime" in data else None
+            with catch_warnings():
+                simplefilter("ignore")  # about the user's code, such as "\\d" in a string
+                tree = ast.parse(data) if b"wasmtime" in data else None
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
         if tree is not None:

@@ -14,9 +14,10 @@ from hatch_wazcache.resources import is_loader, loader_text
 from hatch_wazcache.wheels.manifest import manifest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from hatch_wazcache.adoption.project_files import ProjectFiles
+    from hatch_wazcache.adoption.suggestions import Assets
     from hatch_wazcache.project.packages import Package
 
 __all__ = ["generated_patterns", "new_loaders", "renewals"]
@@ -83,18 +84,22 @@ def renewals(project: ProjectFiles) -> tuple[list[Path], list[Change]]:
     return committed, changes
 
 
-def generated_patterns(project: ProjectFiles, packages: Iterable[Package]) -> list[str]:
-    """Return the patterns for `.gitignore`: the files that editable installs write.
+def generated_patterns(project: ProjectFiles, assets: Assets) -> dict[str, list[Path]]:
+    """Return the patterns for `.gitignore`, with paths that each of them is for.
 
-    No pattern ignores a `.cwasm` that the project has itself: hatchling would leave it out.
+    The paths are those of files that editable installs write. No pattern ignores a `.cwasm` that
+    the project has itself: hatchling would leave it out.
     """
     if project.kind == "other":
-        return []
-    packages = list(packages)
-    manifests = sorted({package.manifest for package in packages})
+        return {}
+    patterns: dict[str, list[Path]] = {}
+    for package in assets.packages:
+        patterns.setdefault(package.manifest, []).append(package.source / package.manifest)
     has_own = any(
         real_path(path) not in listed(package.source / package.manifest, project.root)
-        for package in packages
+        for package in assets.packages
         for path in package.source.rglob("*.cwasm")
     )
-    return manifests if has_own else ["*.cwasm", *manifests]
+    places = {path.with_suffix(".any.cwasm") for path in assets.files}
+    places = places or {package.source / "any.cwasm" for package in assets.packages}
+    return patterns if has_own else {"*.cwasm": sorted(places), **patterns}

@@ -479,7 +479,13 @@ def repository(tree: Tree) -> Tree:
     return tree
 
 
-@pytest.mark.parametrize("line", ["_wazcache.py", "**/_wazcache.py", "_wazcache.*", "demo/_waz*"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "_wazcache.py", "**/_wazcache.py", "/demo/_wazcache.py", "demo/_wazcache.py",
+        "_wazcache.*", "demo/_waz*",
+    ],
+)  # fmt: skip
 def test_a_loader_that_git_ignored_is_ignored_no_more(repository, line):
     repository.write(".gitignore", f"dist\n{line}\n")
     repository.init("--yes")
@@ -505,6 +511,19 @@ def test_a_loader_that_git_still_ignores_is_named_with_the_line_that_does_it(rep
     repository.write("demo/.gitignore", "_waz*.py\n")
     said = repository.init("--yes")
     assert "demo/_wazcache.py: git ignores it, as demo/.gitignore:1: _waz*.py says" in said
+
+
+def test_nothing_is_added_where_git_ignores_the_files_by_other_patterns(repository):
+    repository.write(".gitignore", "demo/*.cwasm\n*wazcache.json\n")
+    before = repository.files()[".gitignore"]
+    repository.init("--yes")
+    assert repository.files()[".gitignore"] == before
+
+
+def test_a_loader_named_by_its_path_is_taken_out_of_the_file(repository):
+    repository.write(".gitignore", "dist\n/demo/_wazcache.py\n*.cwasm\n_wazcache.json\n")
+    repository.init("--yes")
+    assert repository.files()[".gitignore"] == b"dist\n*.cwasm\n_wazcache.json\n"
 
 
 def test_a_cwasm_of_the_project_is_not_ignored(tree):
@@ -536,6 +555,12 @@ def test_it_shows_each_line_that_loads_wasm_and_what_to_put_there(tree):
         ]  # fmt: skip
     assert len([line for line in shown if line.startswith("demo/")]) == 5
     assert "A path that may lead to a file of your users needs `foreign=True`." in shown
+
+
+@pytest.mark.filterwarnings("error")
+def test_odd_code_is_read_without_warnings(tree):
+    tree.write("demo/run.py", 'import wasmtime\nwasmtime.Module(e, "\\d" and data)\n1 is 1\n')
+    assert 'load_module("a.wasm", e)' in tree.init("--dry-run")
 
 
 def test_settings_that_all_engines_have_become_the_profile(tree):
