@@ -59,8 +59,8 @@ class _Draft(NamedTuple):
 
     def undo(self) -> None:
         """Give the file its old content. That needs no space on the disk."""
-        if self.backup is not None:
-            temporary_files.replace(self.backup, self.change.path)
+        if self.backup is not None and self.backup_file is not None:
+            temporary_files.place(self.backup, self.backup_file, self.change.path)
         elif not self.path.exists():  # it has got its name
             self.change.path.unlink(missing_ok=True)
 

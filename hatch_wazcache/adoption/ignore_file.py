@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.adoption.changes import Change
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
 
 __all__ = ["change_ignore_file", "still_ignored"]
 
@@ -45,10 +45,9 @@ def change_ignore_file(
         return []
     before = path.read_bytes() if path.is_file() else None
     text = (before or b"").decode("utf-8", "surrogateescape")
-    line_end = "\r\n" if "\r\n" in text else "\n"
-    lines = text.splitlines()
     names = {loader.name for loader in loaders}
     paths = {loader.relative_to(root).as_posix() for loader in loaders}
+    lines = text.splitlines(keepends=True)
     kept = [line for line in lines if _pattern(line) not in names | paths]
     present = set(map(_pattern, kept))
     missing = [
@@ -62,12 +61,16 @@ def change_ignore_file(
         for name in sorted(names)
         if f"!{name}" not in present and _is_ignored(root, name, loaders, kept)
     ]
-    if kept == lines and not added:
+    after = "".join(kept)
+    if added:
+        line_end = "\r\n" if "\r\n" in text else "\n"
+        after += line_end if after and not after.endswith("\n") else ""
+        after += line_end if kept and kept[-1].strip() else ""
+        after += "".join(f"{line}{line_end}" for line in added)
+    if after == text:
         return []
-    if added and kept and kept[-1].strip():
-        added.insert(0, "")
-    after = "".join(f"{line}{line_end}" for line in [*kept, *added])
-    return [Change(path, before, after.encode("utf-8", "surrogateescape"))]
+    real = Path(os.path.realpath(path))
+    return [Change(real, before, after.encode("utf-8", "surrogateescape"))]
 
 
 def _pattern(line: str) -> str:
@@ -106,13 +109,7 @@ def _deciding_pattern(root: Path, path: Path) -> _Pattern | None:
     words = ["git", "-c", "core.fsmonitor=false", "check-ignore", "--no-index", "-v", str(path)]
     try:
         done = subprocess.run(
-            words,
-            cwd=root,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=30,
-            check=False,
+            words, cwd=root, capture_output=True, errors="replace", timeout=30, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -121,9 +118,8 @@ def _deciding_pattern(root: Path, path: Path) -> _Pattern | None:
         return None
     file, _, rest = rule.partition(":")
     line, _, pattern = rest.partition(":")
-    if not file.startswith(".git/") and not os.path.isabs(
-        file
-    ):  # relative to the top of git's tree
-        top = next(one for one in (root, *root.parents) if (one / ".git").exists())
-        file = os.path.relpath(top / file, root)
+    if not file.startswith(".git/") and not os.path.isabs(file):
+        # git writes it relative to the top of its tree.
+        tops = (one for one in (root, *root.parents) if (one / ".git").exists())
+        file = os.path.relpath(next(tops, root) / file, root)
     return None if pattern.startswith("!") else _Pattern(file, line, pattern)

@@ -24,6 +24,9 @@ _LOADERS = {
     "wasmtime.component.Component": "load_component",
 }
 
+_METHODS = ("", "from_file", "deserialize", "deserialize_file")
+"""The ways to load. The empty one is a call of the class."""
+
 _NAME = "NAME.wasm"
 
 _LONGEST = 100
@@ -88,7 +91,7 @@ def read_code(root: Path, files: Iterable[Path]) -> SourceCode:
         try:
             data = path.read_bytes()
             with catch_warnings():
-                simplefilter("ignore")  # about the user's code, such as "\\d" in a string
+                simplefilter("ignore")  # they are about the code of the project
                 tree = ast.parse(data) if b"wasmtime" in data else None
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
@@ -118,14 +121,10 @@ class _Module:
         kind, _, method = name.rpartition(".")
         if name in _LOADERS:
             kind, method = name, ""
-        if kind not in _LOADERS or method not in (
-            "",
-            "from_file",
-            "deserialize",
-            "deserialize_file",
-        ):
+        if kind not in _LOADERS or method not in _METHODS:
             return None
-        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+        by_name = {keyword.arg: keyword.value for keyword in node.keywords}
+        arguments = [*node.args, *(by_name[name] for name in sorted(by_name, key=_is_not_engine))]
         engine, source = (*arguments, None, None)[:2]
         path = None
         if method == "from_file":
@@ -226,11 +225,14 @@ def _statements(scope: ast.AST, *, is_conditional: bool = False) -> Iterator[tup
 def _calls_in(node: ast.stmt) -> Iterator[ast.Call]:
     """Yield the calls in the expressions of a statement, without the statements in it."""
     waiting = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-    waiting += [
-        item.context_expr for item in getattr(node, "items", ()) if hasattr(item, "context_expr")
-    ]
+    if isinstance(node, ast.With | ast.AsyncWith):
+        waiting += [item.context_expr for item in node.items]
     for expression in waiting:
         yield from (inner for inner in ast.walk(expression) if isinstance(inner, ast.Call))
+
+
+def _is_not_engine(argument: str | None) -> bool:
+    return argument != "engine"
 
 
 def _read_path(source: ast.expr) -> ast.expr | None:

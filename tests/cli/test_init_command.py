@@ -54,7 +54,8 @@ def run(path, data):
     w.Module(engine, data)
     M(engine, "(module)")
     M.deserialize_file(engine, "x.cwasm")
-    Component.from_file(engine, path)
+    with Component.from_file(path=path, engine=e):
+        pass
 """
 
 
@@ -363,6 +364,13 @@ def test_line_ends_of_windows_stay(tree):
     assert "nothing to do" in tree.init()
 
 
+def test_lines_of_gitignore_keep_their_ends(tree):
+    tree.write("pyproject.toml", SETUPTOOLS)
+    tree.write(".gitignore", b"dist\r\nbuild\n\xff\n")
+    tree.init("--yes")
+    assert tree.files()[".gitignore"].startswith(b"dist\r\nbuild\n\xff\n\r\n# ")
+
+
 def test_a_file_without_a_last_line_end_gets_one(tree):
     tree.write("pyproject.toml", HATCHLING.rstrip())
     tree.write(".gitignore", "dist")
@@ -546,7 +554,7 @@ def test_it_shows_each_line_that_loads_wasm_and_what_to_put_there(tree):
         "demo/run.py:8: w.Module(engine, path.read_bytes())": "load_module(path, engine)",
         "demo/run.py:9: w.Module(engine, data)": 'load_module("a.wasm", engine)',
         "demo/run.py:11: M.deserialize_file(engine, 'x.cwasm')": 'load_module("a.wasm", engine)',
-        "demo/run.py:12: Component.from_file(engine, path)": "load_component(path, engine)",
+        "demo/run.py:12: Component.from_file(path=path, engine=e)": "load_component(path, e)",
     }.items():
         place = shown.index(line)
         function = replacement.partition("(")[0]
@@ -779,7 +787,7 @@ def test_an_interrupt_or_a_full_disk_in_the_middle_leaves_nothing(tree, monkeypa
     monkeypatch.setattr(temporary_files, "place", interrupted)
     before = tree.files()
     tree.init("--yes", status=130 if error is KeyboardInterrupt else 1)
-    assert [path.name for path in placed] == ["_wazcache.py", ".gitignore", "pyproject.toml"]
+    assert [path.name for path in placed[:3]] == ["_wazcache.py", ".gitignore", "pyproject.toml"]
     assert tree.files() == before
     assert (tree.root / ".gitignore").stat().st_mode & 0o777 == 0o640
 
