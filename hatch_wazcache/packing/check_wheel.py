@@ -64,9 +64,8 @@ def _problems(wheel: FinishedWheel) -> Iterator[str]:
             f"{package.name}"
         )
     yield from _found(wheel, check_names, check_headers, check_name)
-    listed = {file for manifest in wheel.manifests for file in manifest.files}
     for name in wheel.reader.names:
-        if name.endswith(".cwasm") and name not in listed:
+        if name.endswith(".cwasm") and name not in wheel.old_members:
             yield (
                 f"{name}: is named like an artifact, but no manifest lists it; remove it from the "
                 "package, or rename it"

@@ -187,21 +187,17 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
 
 def _check_members(wheel: FinishedWheel, build: Build) -> None:
     """Refuse to replace members of the wheel that are not from hatch-wazcache."""
-    ours = set(_old_members(wheel))
     for package in build.plan.packages:
         for name in (package.manifest, package.loader):
-            if name and (path := package.file(name)) in wheel.reader and path not in ours:
+            if (
+                name
+                and (path := package.file(name)) in wheel.reader
+                and path not in wheel.old_members
+            ):
                 raise WazcacheError(
                     f"{wheel.path}: {path}: is not from hatch-wazcache, and would be replaced; "
                     "choose another name with the option loader"
                 )
-
-
-def _old_members(wheel: FinishedWheel) -> Iterator[str]:
-    """Yield the members that an earlier build of ours has made."""
-    yield from wheel.loaders
-    for manifest in wheel.manifests:
-        yield from manifest.files
 
 
 def _write(order: _Order, build: Build, target: Target, folder: Path) -> Path:
@@ -213,7 +209,7 @@ def _write(order: _Order, build: Build, target: Target, folder: Path) -> Path:
     for name in signatures:
         build.report.say(f"{wheel.path.name}: {name} is left out: it signs the old RECORD")
     assets = [asset.distribution for asset in build.plan.assets]
-    left_out = {*signatures, *_old_members(wheel), *assets}
+    left_out = {*signatures, *wheel.old_members, *assets}
     try:
         old = wheel.reader.text(f"{info}/WHEEL")
     except BrokenWheelError as error:

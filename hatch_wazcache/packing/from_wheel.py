@@ -182,14 +182,23 @@ class FinishedWheel:
             raise WazcacheError(f"{self.path}: has changed meanwhile; try again")
 
     @cached_property
+    def old_members(self) -> frozenset[str]:
+        """The members that a build of ours has made: loaders, manifests, and their artifacts."""
+        found = {*self.loaders, *(manifest.path for manifest in self.manifests)}
+        for manifest in self.manifests:
+            # A manifest must not be able to name any other member away.
+            files = (one.file for one in manifest.artifacts if one.file.endswith(".cwasm"))
+            found.update(map(manifest.member, files))
+        return frozenset(found)
+
+    @cached_property
     def native_files(self) -> tuple[str, ...]:
         """The members that hold code for one platform, other than artifacts of manifests."""
-        listed = {one for each in self.manifests for one in each.files}
-        return tuple(
-            name for name in self.reader.names if name not in listed and self._is_native(name)
-        )
+        return tuple(name for name in self.reader.names if self._is_native(name))
 
     def _is_native(self, name: str) -> bool:
+        if name in self.old_members:
+            return False
         try:
             with self.reader.open(name) as file:
                 return file.read(4).startswith(_NATIVE)

@@ -32,6 +32,7 @@ class Publication:
     def __init__(self) -> None:
         self._folders: dict[Path, tuple[Path, int]] = {}
         self._made: dict[Path, Path] = {}
+        self._created: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +43,9 @@ class Publication:
             shutil.rmtree(folder, ignore_errors=True)
             if descriptor >= 0:
                 os.close(descriptor)
+        for directory in self._created:
+            with suppress(OSError):  # the new wheels are in it
+                directory.rmdir()
 
     def folder(self, directory: Path) -> Path:
         """Return the temporary folder of a directory, which is created if it is missing.
@@ -51,6 +55,9 @@ class Publication:
         """
         if directory not in self._folders:
             try:
+                self._created += [
+                    one for one in (directory, *directory.parents) if not one.exists()
+                ]
                 directory.mkdir(parents=True, exist_ok=True)
                 temporary_files.sweep(directory)
                 self._folders[directory] = temporary_files.create_folder(directory)
@@ -81,13 +88,15 @@ class Publication:
                     before = self._keep(made, final)
                     done.append((final, before))
                     temporary_files.replace(made, final)
-            except OSError as error:
+            except BaseException as error:
                 for final, before in reversed(done):
                     with suppress(OSError):
                         final.unlink() if before is None else before.replace(final)
-                raise WazcacheError(
-                    f"{final}: cannot be written: {error.strerror or error}"
-                ) from error
+                if isinstance(error, OSError):
+                    raise WazcacheError(
+                        f"{final}: cannot be written: {error.strerror or error}"
+                    ) from error
+                raise
             for path in replaced:
                 try:
                     path.unlink()
@@ -101,10 +110,11 @@ class Publication:
         if not os.path.lexists(final):
             return None
         kept = made.with_name(f"{made.name}.before")
-        try:
-            os.link(final, kept, follow_symlinks=False)
-        except OSError:  # a file system without links
-            temporary_files.replace(final, kept)
+        if not final.is_symlink():
+            with suppress(OSError):  # a file system without links
+                os.link(final, kept)
+                return kept
+        temporary_files.replace(final, kept)
         return kept
 
 

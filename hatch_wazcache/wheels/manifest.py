@@ -160,12 +160,6 @@ class Manifest:
         return (artifact for asset in self.assets for artifact in asset.artifacts)
 
     @property
-    def files(self) -> Iterator[str]:
-        """The manifest's own path in the wheel, and those of all artifacts."""
-        yield self.path
-        yield from (self.member(artifact.file) for artifact in self.artifacts)
-
-    @property
     def engines(self) -> tuple[str, ...]:
         """The versions of the engines that compiled the artifacts, in the order of these."""
         return tuple(dict.fromkeys(artifact.engine for artifact in self.artifacts))

@@ -181,6 +181,8 @@ class PlatformWheel:
             rows = _read_record(archive, record)
             for info in archive.infolist():
                 name = info.filename
+                if not info.external_attr >> 16 and not info.is_dir():
+                    info.external_attr |= DEFAULT_MODE << 16  # a zip of Windows, without modes
                 if name == record.filename or name in self._records or name in drop:
                     continue
                 if name in replaced:

@@ -90,10 +90,11 @@ class Compiled:
 
     def refuses(self, *wheels: Path, **options: Any) -> str:
         """Return the message about wheels; nothing is written, and nothing is left."""
+        was_there = self.folder.exists()
         before = {path: path.read_bytes() for path in wheels if path.is_file()}
         with pytest.raises(WazcacheError) as caught:
             self(*wheels, **options)
-        assert not self.folder.exists() or list(self.folder.iterdir()) == []
+        assert self.folder.exists() == was_there
         assert {path: path.read_bytes() for path in before} == before
         for folder in {path.parent for path in before}:
             assert [path for path in folder.iterdir() if ".wazcache" in path.name] == []
@@ -264,6 +265,18 @@ def test_all_other_members_keep_their_bytes_modes_and_times(stock: Path, compile
     assert {name: after[name] for name in before} == before
 
 
+def test_members_without_modes_get_the_mode_of_a_file(stock: Path, compiled: Compiled):
+    given = stock.parent / "windows" / ANY
+    given.parent.mkdir()
+    with zipfile.ZipFile(stock) as old, zipfile.ZipFile(given, "w") as new:
+        for info in old.infolist():
+            data, info.external_attr, info.create_system = old.read(info), 0, 0
+            new.writestr(info, data)
+            info.external_attr = 0
+    after = everything(compiled.one(given))
+    assert {attributes >> 16 for _, attributes, _ in after.values()} == {0o100644}
+
+
 def test_sboms_and_signatures_of_others_stay(stock: Path, compiled: Compiled):
     added = {
         f"{INFO}/sboms/demo.cdx.json": b"{}",
@@ -406,6 +419,25 @@ def test_a_committed_loader_is_replaced_in_its_place(stock: Path, compiled: Comp
     assert "demo/_wazcache.py" not in names
 
 
+def test_a_manifest_cannot_name_other_members_away(stock: Path, compiled: Compiled, tmp_path: Path):
+    wheel = Wheel(compiled.one(stock))
+
+    def lie(manifest: dict) -> None:
+        manifest["assets"]["a.wasm"]["artifacts"][0]["file"] = "tool.sh"
+
+    wheel.manifest(lie)
+    del wheel.members[f"demo/a.{TARGET}.cwasm"]
+    made = Compiled(compiled.cache, tmp_path / "again").one(wheel.write(tmp_path / "lying"))
+    assert "demo/tool.sh" in members(Built(0, "", made))
+
+
+def test_a_package_without_assets_gets_a_loader_alone(stock: Path, compiled: Compiled):
+    given = without_assets(stock)
+    (made,) = compiled(given, assets=[], loader="demo/_wazcache.py", profiles={"default": {}})
+    assert made.name == ANY
+    assert {"demo/_wazcache.py", "demo/_wazcache.json"} < members(Built(0, "", made))
+
+
 # all or nothing
 
 
@@ -450,7 +482,8 @@ def test_a_wheel_that_cannot_get_its_name_leaves_all_names_as_before(
     stock: Path, compiled: Compiled, monkeypatch: pytest.MonkeyPatch
 ):
     names = [path.name for path in compiled(stock)]
-    old = {name: (compiled.folder / name).write_bytes(b"old") for name in names}
+    (compiled.folder / names[0]).unlink()  # has no file yet
+    (compiled.folder / names[1]).write_bytes(b"old")
     replace = os.replace
     calls = []
 
@@ -464,9 +497,19 @@ def test_a_wheel_that_cannot_get_its_name_leaves_all_names_as_before(
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(WazcacheError, match="No space left on device"):
         compiled(stock)
-    assert {path.name: path.read_bytes() for path in compiled.folder.iterdir()} == dict.fromkeys(
-        old, b"old"
-    )
+    left = {path.name: path.read_bytes() for path in compiled.folder.iterdir()}
+    assert left == {names[1]: b"old"}
+    assert compiled.folder / names[0] in calls  # it had its name already
+
+
+def test_a_link_is_replaced_and_its_target_stays(stock: Path, compiled: Compiled, tmp_path: Path):
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / ANY
+    link.symlink_to(stock)
+    before = stock.read_bytes()
+    assert link in compiled(link, in_place=True)
+    assert not link.is_symlink()
+    assert stock.read_bytes() == before
 
 
 def test_two_wheels_cannot_become_one(stock: Path, compiled: Compiled, tmp_path: Path):
@@ -505,15 +548,19 @@ def started(stock: Path, compiled: Compiled, pause: str) -> subprocess.Popen[str
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_a_process_that_is_ended_leaves_no_wheel(stock: Path, compiled: Compiled, ending):
-    process = started(stock, compiled, "found in the cache")
+@pytest.mark.parametrize("pause", ["found in the cache", "compiling for", "compiled for"])
+def test_a_process_that_is_ended_leaves_no_wheel(
+    stock: Path, compiled: Compiled, ending: signal.Signals, pause: str
+):
+    if pause != "found in the cache":
+        shutil.rmtree(compiled.cache)
+    process = started(stock, compiled, pause)
     with process:
         assert process.stdout.readline() == "now\n"
         assert len(list(compiled.folder.iterdir())) == 1
         process.send_signal(ending)
     assert process.returncode != 0
-    if ending != signal.SIGKILL:
-        assert list(compiled.folder.iterdir()) == []
+    assert compiled.folder.exists() == (ending == signal.SIGKILL)
     assert list(compiled.folder.glob("*.whl")) == []
     made = compiled(stock)  # removes what the killed process has left
     assert sorted(compiled.folder.iterdir()) == sorted(made)
