@@ -565,6 +565,17 @@ def test_it_shows_each_line_that_loads_wasm_and_what_to_put_there(tree):
     assert "A path that may lead to a file of your users needs `foreign=True`." in shown
 
 
+def test_packages_in_a_folder_that_only_setuptools_knows_are_imported_by_their_name(tree):
+    tree.write("pyproject.toml", SETUPTOOLS + '[tool.setuptools]\npackage-dir = {"" = "lib"}\n')
+    (tree.root / "lib").mkdir()
+    (tree.root / "demo").rename(tree.root / "lib/demo")
+    tree.write("lib/demo/sub/__init__.py", LOADS)
+    tree.write("lib/demo/sub/b.wasm", tiny("b"))
+    said = tree.init("--yes")
+    assert "    from demo.sub._wazcache import load_module\n" in said
+    assert tree.files()["lib/demo/_wazcache.py"] == loader_text()
+
+
 @pytest.mark.filterwarnings("error")
 def test_odd_code_is_read_without_warnings(tree):
     tree.write("demo/run.py", 'import wasmtime\nwasmtime.Module(e, "\\d" and data)\n1 is 1\n')
