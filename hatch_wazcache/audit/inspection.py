@@ -106,6 +106,8 @@ class PackageInspection:
     package: str
     manifest: str
     loader: str | None
+    runtime: str | None
+    """The requirement on the package whose loader loads its artifacts."""
     wasmtime: list[str]
     """The versions of the engines that compiled its artifacts."""
     companion: str | None
@@ -191,6 +193,7 @@ class _Inspector:
             package=posixpath.dirname(file.path),
             manifest=file.path,
             loader=file.loader,
+            runtime=manifest.runtime if manifest else None,
             wasmtime=list(manifest.engines) if manifest else [],
             companion=manifest.companion.name if manifest and manifest.companion else None,
             companion_of=f"{about.name} {about.version}" if about else None,

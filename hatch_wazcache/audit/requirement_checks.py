@@ -112,6 +112,7 @@ def check_requirements(
     try:
         if any(file.loader for file in files):
             yield from _check_loader(member, requirements, majors)
+        yield from _check_runtime(member, requirements, files)
         for system in SYSTEMS:
             if system in majors and requirements.wasmtime.lines:
                 for result in _check_system(member, requirements, system, majors[system]):
@@ -152,6 +153,20 @@ def _check_loader(
                 f'{text}; add "{for_one_major(major)}" to the project\'s dependencies',
             )
     yield from _check_python(member, requirements.wasmtime)
+
+
+def _check_runtime(
+    member: str, requirements: Requirements, files: Sequence[ManifestFile]
+) -> Iterator[Finding]:
+    """Check that users get the runtime whose loader loads the assets."""
+    runtimes = [file.manifest.runtime for file in files if file.manifest and file.manifest.runtime]
+    for runtime in dict.fromkeys(runtimes):
+        if _name(runtime) not in requirements.others:
+            yield Finding(
+                member,
+                f"does not require {runtime}, whose loader loads the artifacts; add it to the "
+                "project's dependencies",
+            )
 
 
 def _check_python(member: str, requirements: WasmtimeRequirements) -> Iterator[Note]:

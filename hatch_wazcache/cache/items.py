@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.artifact_check import artifact_problem
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
-from hatch_wazcache.cache.fetched_wheel import FetchedWheel, fetched_wheels, move_aside
+from hatch_wazcache.cache.fetched_wheel import (
+    FetchedWheel,
+    fetched_wheels,
+    has_only_data,
+    move_aside,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +123,7 @@ class WheelItem(Item):
 
     @property
     def engine(self) -> str | None:
-        return str(self.wheel.version)
+        return None if has_only_data(self.wheel.distribution) else str(self.wheel.version)
 
     def problem(self, trust: Trust) -> str | None:
         from hatch_wazcache.cache.fetching import verify_fetched

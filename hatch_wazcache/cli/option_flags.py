@@ -31,6 +31,7 @@ _PLACEHOLDERS = {
     "engine": "REQUIREMENT",
     "engines": "VERSION",
     "companion": "NAME",
+    "runtime": "REQUIREMENT",
     "fallback": "WAY",
     _PROFILES: "NAME.SETTING=VALUE",
 }

@@ -215,6 +215,7 @@ def _package_lines(package: PackageInspection) -> Iterator[str]:
         about.append(f"companion of {package.companion_of}")
     else:
         about.append(f"loader {package.loader}" if package.loader else "no loader")
+    about += [f"loaded by {package.runtime}"] if package.runtime else []
     about += [f"companion {package.companion}"] if package.companion else []
     yield f"{package.package}: {', '.join(about)}"
     yield from (f"{package.manifest}: {problem}" for problem in package.problems)

@@ -55,6 +55,7 @@ class Build:
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
         """
+        project = project.with_runtime(may_fetch=True)
         self.project: Project = project
         self.report: Report = report
         self.shown: set[str] = set() if first is None else first.shown
@@ -67,7 +68,7 @@ class Build:
         has_none = not target.systems and project.config.wanted is None
         if has_none and project.config.assets and first is None:
             self._explain_missing_artifacts()
-        if first is None and (warning := project.check_python()):
+        for warning in project.warnings if first is None else ():
             report.warn(warning)
         if entries is None:
             before = None if first is None else first.entries
@@ -235,6 +236,7 @@ def plan_build(project: Project) -> Plan:
     Raises:
         WazcacheError: an asset or the engine is not fit to build.
     """
+    project = project.with_runtime(may_fetch=False)
     target = project.config.target
     engines: Sequence[Engine] = ()
     if target.systems:

@@ -108,9 +108,10 @@ def make_preview(project: Project, release: Release, cache: Path) -> Preview:
     Raises:
         WazcacheError: an asset or an engine is not fit to build.
     """
+    project = project.with_runtime(may_fetch=False)
     targets = _possible_targets(project.config, release)
     engines = _engines(project, targets)
-    warnings = _warnings(project, engines, targets)
+    warnings = [*(project.runtime_warnings or ()), *_warnings(project, engines, targets)]
     wheels = _Wheels(project, release, engines, _Store(cache))
     made = (
         [wheels.own(target) for target in targets]

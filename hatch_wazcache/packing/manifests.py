@@ -145,7 +145,7 @@ def _manifest(
 
 def _with_options(manifest: Manifest, plan: Plan, config: Config) -> Manifest:
     """Add the options that the loader needs, and those that companions are made with."""
-    manifest = replace(manifest, fallback=config.fallback)
+    manifest = replace(manifest, fallback=config.fallback, runtime=config.runtime)
     if config.companion is None:
         return manifest
     profiles = {asset.distribution: asset.profiles for asset in plan.assets}

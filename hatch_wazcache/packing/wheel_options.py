@@ -38,7 +38,6 @@ def options_of(wheel: FinishedWheel) -> dict[str, Any]:
         return {"assets": _ALL}
     table: dict[str, Any] = {
         "assets": _assets(manifests) or _ALL,
-        "profiles": _profiles(wheel, manifests),
         "strip": list(manifests[0].strip),
         "fallback": manifests[0].fallback,
     }
@@ -47,15 +46,24 @@ def options_of(wheel: FinishedWheel) -> dict[str, Any]:
         table["cpu"] = list(manifests[0].companion.cpu)
     elif cpus := {artifact.cpu for one in manifests for artifact in one.artifacts}:
         table["cpu"] = sorted(cpus, key=CPUS.index, reverse=True)
+    table |= _how_to_load(wheel, manifests)
+    if any(".wasmtime" in artifact.file for one in manifests for artifact in one.artifacts):
+        table["engines"] = engines_of(wheel)
+    if target := _target(wheel):
+        table["targets"] = target
+    return table
+
+
+def _how_to_load(wheel: FinishedWheel, manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """Return the runtime of a wheel, or its profiles and its loader."""
+    if manifests[0].runtime is not None:
+        return {"runtime": manifests[0].runtime}
+    table: dict[str, Any] = {"profiles": _profiles(wheel, manifests)}
     loaders = [PurePosixPath(one) for one in wheel.loaders]
     if not loaders:
         table["loader"] = False
     elif loaders[0].name != DEFAULT_LOADER:
         table["loader"] = str(loaders[0])
-    if any(".wasmtime" in artifact.file for one in manifests for artifact in one.artifacts):
-        table["engines"] = engines_of(wheel)
-    if target := _target(wheel):
-        table["targets"] = target
     return table
 
 

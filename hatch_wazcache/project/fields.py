@@ -302,6 +302,8 @@ def read_assets(field: Field) -> tuple[AssetPattern, ...]:
 
 def default_profiles(table: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the profiles in a table of options; without one, it is `default`."""
+    if "runtime" in table:  # it has the profiles
+        return ()
     tables = table.get("profiles")
     return tuple(tables) if isinstance(tables, dict) and tables else ("default",)
 
@@ -316,7 +318,12 @@ def _read_asset(field: Field) -> AssetPattern | None:
     for name in field.value:
         if name not in ("path", "profiles"):
             field.unknown(name, ("path", "profiles"))
-    if "profiles" in field.value:
+    if "profiles" in field.value and "runtime" in field.table:
+        names = field.member("profiles").one_or_more() or []
+        profiles = tuple(str(name.value) for name in names)
+        if not profiles:
+            field.member("profiles").wrong("a list with some of the runtime's profiles")
+    elif "profiles" in field.value:
         known = tuple(dict.fromkeys((*profiles, "default")))
         profiles = tuple(_read_names(field.member("profiles"), known))
     return _read_glob(field.member("path"), profiles)

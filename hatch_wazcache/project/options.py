@@ -118,7 +118,7 @@ OPTIONS = (
         "the file to write the loader to, or `false` for no loader",
         fields.read_loader,
         {"anyOf": [{"const": False}, {"type": "string", "pattern": r"\.py$"}]},
-        default_text="`_wazcache.py` in each package with assets",
+        default_text="`_wazcache.py` in each package with assets; none with `runtime`",
         unset="",
     ),
     Option(
@@ -183,6 +183,14 @@ OPTIONS = (
         default_text="none: the artifacts are in the package's own wheels",
     ),
     Option(
+        "runtime",
+        "the requirement on [a runtime package](runtime-packages.md), which loads the `.wasm` and "
+        'has the profiles, such as `"yowasp-runtime~=1.96"`',
+        distribution_fields.read_runtime,
+        {"type": "string", "pattern": r"^ *[A-Za-z0-9][^;@]*$"},
+        default_text="none: the package has the loader",
+    ),
+    Option(
         "fallback",
         "what the loader does [where no artifact fits](wasmtime-versions.md#the-fallback): "
         '`"cache"` compiles the `.wasm` and keeps the result for the next start, `"compile"` '
@@ -204,8 +212,21 @@ OPTIONS = (
 )
 
 
-_FOR_ASSETS = {"companion", "cpu", "engine", "engines", "keep-wasm", "strip", "targets"}
+_FOR_ASSETS = {
+    "companion",
+    "cpu",
+    "engine",
+    "engines",
+    "keep-wasm",
+    "runtime",
+    "strip",
+    "targets",
+}
 """The options that mean nothing without assets."""
+
+
+_OF_RUNTIME = (("runtime", "profiles"), ("runtime", "loader"))
+"""What the runtime has, and a project with a runtime must not have."""
 
 
 def read_config(
@@ -229,7 +250,8 @@ def read_config(
     """
     flags = flags or {}
     table = {**table, **flags}
-    for name, replaced in (("engine", "engines"), ("engines", "engine")):
+    replacements = (("engine", "engines"), ("engines", "engine"), *_OF_RUNTIME)
+    for name, replaced in replacements:
         if name in flags and replaced not in flags:
             table.pop(replaced, None)
     whole = Field(location, table, table, root, Problems(toml_value))
@@ -252,6 +274,8 @@ def read_config(
         flags=frozenset(flags),
         **by_field,
     )
+    if config.runtime is not None and config.loader == "":
+        config = config._replace(loader=None)
     if not config.assets:
         config = config._replace(wanted=None, targets=(TARGETS["any"],))
     if environment.read_variable(environment.ENGINE, variables) and "engines" not in flags:
@@ -283,15 +307,31 @@ def _read(
     return read(Field(option.variable, text, whole.table, whole.root, whole.problems))
 
 
+def _beside_runtime(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options that the runtime has, and the project must not have."""
+    runtime = config.where("runtime")
+    if config.loader is not None:
+        yield (
+            f"{config.where('loader')} = {toml_value(table['loader'])}: must be false, or left "
+            f"out, beside {runtime}, which has the loader"
+        )
+    if "profiles" in table:
+        yield (
+            f"{config.where('profiles')}: must be left out beside {runtime}, which has the profiles"
+        )
+
+
 def _contradictions(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
     """Yield the contradictions between options that are valid by themselves, one line each."""
     if not config.assets:
-        for name in _FOR_ASSETS & table.keys():
+        for name in sorted(_FOR_ASSETS & table.keys()):
             yield (
                 f"{config.where(name)}: must be left out without {config.where('assets')}: "
                 "it says how assets are compiled"
             )
         return
+    if config.runtime is not None:
+        yield from _beside_runtime(config, table)
     if {"engine", "engines"} <= table.keys():
         yield (
             f"{config.where('engine')} = {toml_value(table['engine'])}: must be left out beside "
@@ -302,7 +342,7 @@ def _contradictions(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
             f"{config.where('keep-wasm')} = false: must be true with {config.where('companion')}: "
             "the package's own wheel holds the .wasm alone"
         )
-    if config.companion is not None and config.loader is None:
+    if config.companion is not None and config.loader is None and config.runtime is None:
         yield (
             f"{config.where('loader')} = false: must be a path, or left out, with "
             f"{config.where('companion')}: the loader finds the artifacts there"

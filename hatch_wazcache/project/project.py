@@ -26,6 +26,26 @@ class Project(NamedTuple):
     requirement: EngineRequirement
     requires_python: str = ""
     """As in `[project]`; empty if the project does not say."""
+    runtime_warnings: tuple[str, ...] | None = None
+    """Where the project and its runtime part ways; None if the runtime is not read yet."""
+
+    def with_runtime(self, *, may_fetch: bool) -> Project:
+        """Return the project with the profiles of its runtime, and its requirement on wasmtime.
+
+        Args:
+            may_fetch: whether to fetch a runtime that is neither installed nor in the cache.
+
+        Raises:
+            WazcacheError: there is no such runtime, or an asset names a profile that it lacks.
+        """
+        if self.config.runtime is None or self.runtime_warnings is not None:
+            return self
+        from hatch_wazcache.project.with_runtime import with_runtime
+
+        config, requirement, warnings = with_runtime(
+            self.config, self.requirement, self.layout.root, may_fetch=may_fetch
+        )
+        return self._replace(config=config, requirement=requirement, runtime_warnings=warnings)
 
     @property
     def native_target(self) -> Target:
@@ -36,6 +56,12 @@ class Project(NamedTuple):
         if not self.config.assets:
             return TARGETS["any"]
         return self.requirement.target_or_any(native_target(), self.requires_python)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings about the project that hold for every target."""
+        python = self.check_python()
+        return [*([python] if python else []), *(self.runtime_warnings or ())]
 
     def check_python(self) -> str | None:
         """Return a warning if the package can be installed where its loader cannot run.

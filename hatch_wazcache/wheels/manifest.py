@@ -153,6 +153,8 @@ class Manifest:
     package: PackageInfo | None = None
     """Only in a companion's manifest."""
     fallback: str = FALLBACKS[0]
+    runtime: str | None = None
+    """The requirement on the package whose loader loads the assets, if the option names one."""
 
     @property
     def artifacts(self) -> Iterator[ManifestArtifact]:
@@ -189,6 +191,8 @@ class Manifest:
             manifest["strip"] = list(self.strip)
         if self.fallback != FALLBACKS[0]:
             manifest["fallback"] = self.fallback
+        if self.runtime is not None:
+            manifest["runtime"] = self.runtime
         if self.companion is not None:
             manifest["companion"] = vars(self.companion)
         if self.package is not None:

@@ -95,7 +95,13 @@ class _Reader:
             companion=self._companion(manifest) if "companion" in manifest else None,
             package=self._package(manifest) if "package" in manifest else None,
             fallback=fallback or FALLBACKS[0],
+            runtime=self._runtime(manifest) if "runtime" in manifest else None,
         )
+
+    def _runtime(self, manifest: Mapping[str, Any]) -> str | None:
+        allowed = "a requirement on a runtime package"
+        text: str | None = self._take(manifest, "runtime", "", _is_requirement, allowed)
+        return text
 
     def _companion(self, manifest: Mapping[str, Any]) -> CompanionInfo | None:
         table = self._table(manifest, "companion", "")
@@ -248,6 +254,12 @@ def _is_release(value: object) -> bool:
 
 def _is_name(value: object) -> bool:
     pattern = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,199}[A-Za-z0-9])?"
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _is_requirement(value: object) -> bool:
+    """Say whether it is a requirement on a distribution, without an address or a marker."""
+    pattern = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199} ?(\[[\w, .-]{0,200}\])? ?[\w.*+!<>=~, ()-]{0,200}"
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 

@@ -48,6 +48,7 @@ def test_inspect_says_what_is_in_a_wheel_and_what_loads(good: Path):
             "package": "demo",
             "manifest": MANIFEST,
             "loader": "demo/_wazcache.py",
+            "runtime": None,
             "wasmtime": ["48.0.0"],
             "companion": None,
             "companion_of": None,
