@@ -73,12 +73,14 @@ def plan_init(root: Path) -> InitPlan:
         tables, config = f"[{HOOK}]\n" if project.lacks_hook else "", project.config()
     else:
         tables, config = new_options(project, code, by_hand)
-    by_hand += engines_without_profile(code.engines, config)
+    if config.runtime is None:  # which has the profiles
+        by_hand += engines_without_profile(code.engines, config)
     assets = _find(project, config, by_hand)
     loaders = {
         package.source / package.loader: package for package in assets.packages if package.loader
     }
-    edits = _edits(project, tables, assets, by_hand)
+    needed = config.runtime or oldest_wasmtime(assets.files)
+    edits = _edits(project, tables, needed, by_hand)
     suggestions = tuple(suggestions_for(project, assets, code.calls))
     if not has_tomlkit() and any(one.needs_tomlkit for one in edits):
         missing = [line for one in edits for line in one.by_hand()]
@@ -128,14 +130,14 @@ def _find(project: ProjectFiles, config: Config, by_hand: list[str]) -> Assets:
     return Assets(files, list(found))
 
 
-def _edits(project: ProjectFiles, tables: str, assets: Assets, by_hand: list[str]) -> list[Edits]:
+def _edits(project: ProjectFiles, tables: str, needed: str, by_hand: list[str]) -> list[Edits]:
     """Return what the TOML files lack."""
     system, requirement = "", _REQUIREMENTS.get(project.kind, "")
     if requirement and "build-system" not in project.pyproject:
         system = f'[build-system]\nrequires = ["setuptools", "{requirement}"]\n\n'
     if system or _has_requirement(project.pyproject):
         requirement = ""
-    missing = missing_requirement(project.root, project.pyproject, oldest_wasmtime(assets.files))
+    missing = missing_requirement(project.root, project.pyproject, needed)
     if missing.by_hand:
         by_hand.append(missing.by_hand)
     if project.hatch_toml is None:

@@ -1,4 +1,4 @@
-"""The requirement on wasmtime of a project that has none yet."""
+"""The requirement that a project lacks: on wasmtime, or on its runtime package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.sections import WASM_HEADERS
-from hatch_wazcache.project.installed_requirements import is_wasmtime, required_by
+from hatch_wazcache.project.installed_requirements import (
+    is_wasmtime,
+    names,
+    parse,
+    required_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,12 +42,12 @@ def oldest_wasmtime(files: Iterable[Path]) -> str:
 
 
 def missing_requirement(root: Path, pyproject: Mapping[str, Any], line: str) -> MissingRequirement:
-    """Find out whether a project requires wasmtime.
+    """Find out whether a project requires a distribution.
 
     Args:
         root: the project's root.
         pyproject: the content of its `pyproject.toml`.
-        line: the requirement to add.
+        line: the requirement to add, on wasmtime or on a runtime package.
 
     Raises:
         WazcacheError: its dependencies are no list.
@@ -58,34 +63,39 @@ def missing_requirement(root: Path, pyproject: Mapping[str, Any], line: str) -> 
     dependencies, extras = _requirements(listed), project.get("optional-dependencies")
     lists = extras.values() if isinstance(extras, dict) else ()
     optional = [one for lines in lists for one in _requirements(lines)]
-    if any(map(is_wasmtime, [*dependencies, *optional])):
+    name = parse(line).name
+    if any(names(one, name) for one in [*dependencies, *optional]):
         return MissingRequirement()
+    if not is_wasmtime(line):
+        return MissingRequirement(line)
     found, unknown = required_by(dependencies)
     if found:
         return MissingRequirement()
     if unknown:
-        names = ", ".join(unknown)
         return MissingRequirement(
-            by_hand=f"project.dependencies does not name wasmtime: unless one of {names} requires "
+            by_hand=f"project.dependencies does not name wasmtime: unless one of "
+            f"{', '.join(unknown)} requires "
             f'it, add "{line}"'
         )
     return MissingRequirement(line)
 
 
 def _elsewhere(root: Path, pyproject: Mapping[str, Any], line: str) -> MissingRequirement:
-    """Look for wasmtime where other build backends have the dependencies."""
+    """Look for the distribution where other build backends have the dependencies."""
     tool: Any = pyproject.get("tool")
     poetry: Any = tool.get("poetry") if isinstance(tool, dict) else None
     texts = [str(poetry.get("dependencies"))] if isinstance(poetry, dict) else []
     for pattern in _OTHER_PLACES:
         texts += [path.read_text("utf-8", "replace") for path in root.glob(pattern)]
-    if any(re.search(r"\bwasmtime\b", text) for text in texts):
+    name = parse(line).name
+    pattern = "[-_.]+".join(re.escape(part) for part in re.split("[-_.]+", name))
+    if any(re.search(rf"\b{pattern}\b", text, re.IGNORECASE) for text in texts):
         return MissingRequirement()
     places = [name for name in ("setup.py", "setup.cfg") if (root / name).is_file()]
     where = "tool.poetry.dependencies" if isinstance(poetry, dict) else " or ".join(places)
     return MissingRequirement(
-        by_hand=f'no requirement on wasmtime was found: add "{line}" to '
-        f"{where or 'the dependencies'}, unless a dependency requires wasmtime"
+        by_hand=f'no requirement on {name} was found: add "{line}" to '
+        f"{where or 'the dependencies'}, unless a dependency requires {name}"
     )
 
 

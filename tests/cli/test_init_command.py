@@ -275,6 +275,18 @@ def test_a_runtime_package_without_assets_gets_its_loader(tree):
     assert "nothing to do" in tree.init()
 
 
+def test_a_package_that_ships_for_a_runtime_gets_the_requirement_on_it_and_no_loader(tree):
+    table = '\n[tool.hatch.build.hooks.wazcache]\nassets = ["demo/*.wasm"]\n'
+    text = HATCHLING.replace('"wasmtime>=44",  # what we test with', '"packaging",') + table
+    tree.write("pyproject.toml", f'{text}runtime = "example-runtime~=1.0"\n')
+    tree.write("demo/run.py", LOADS + "c = Config()\nc.consume_fuel = True\nEngine(c)\n")
+    said = tree.init("--yes")
+    assert tree.toml()["project"]["dependencies"] == ["packaging", "example-runtime~=1.0"]
+    assert "demo/_wazcache.py" not in tree.files()
+    assert "this engine" not in said
+    assert "nothing to do" in tree.init()
+
+
 def test_no_loader_is_written_where_the_options_say_so(tree):
     table = '\n[tool.wazcache]\nassets = ["demo/*.wasm"]\nloader = false\n'
     tree.write("pyproject.toml", SETUPTOOLS + table)
