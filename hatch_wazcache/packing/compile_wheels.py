@@ -98,6 +98,8 @@ def compile_wheels(
         replaced = (
             [] if directory else [one.wheel.path for one in orders if one.wheel.path not in made]
         )
+        for order in orders:
+            order.wheel.reader.close()  # Windows does not replace an open file
         publication.publish(replaced)
     return list(dict.fromkeys(made))
 
