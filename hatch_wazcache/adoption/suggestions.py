@@ -29,6 +29,8 @@ class Suggestion(NamedTuple):
     call: LoadCall
     import_line: str
     replacement: str
+    names: tuple[str, ...]
+    """The names that fit in the place of `NAME.wasm`; empty if the replacement has none."""
 
 
 def suggestions_for(
@@ -58,6 +60,7 @@ def suggestions_for(
             call,
             f"from {module} import {call.function}",
             call.replacement(names[0] if len(names) == 1 else None),
+            () if call.path or len(names) == 1 else tuple(names),
         )
 
 

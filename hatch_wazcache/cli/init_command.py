@@ -25,6 +25,8 @@ __all__ = ["init"]
 
 _WITH_TOMLKIT = "uvx --from 'hatch-wazcache[init]' hatch-wazcache init"
 
+_NAMES_SHOWN = 5
+
 _NEXT = {
     "other": "Next: build the wheel as before, then `hatch-wazcache compile dist/*.whl`",
 }
@@ -95,6 +97,10 @@ def _lines(plan: InitPlan) -> Iterator[str]:
         yield f"  {one.call.relative}:{one.call.line}: {one.call.text}"
         yield f"    {one.import_line}"
         yield f"    {one.replacement}"
+    names = dict.fromkeys(name for one in plan.suggestions for name in one.names)
+    if names:
+        shown = ", ".join([*names][:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+        yield f"  NAME.wasm stands for one of {shown}."
     if any(one.call.path for one in plan.suggestions):
         yield "  A path that may lead to a file of your users needs `foreign=True`."
 

@@ -577,6 +577,15 @@ def test_it_shows_each_line_that_loads_wasm_and_what_to_put_there(tree):
     assert "A path that may lead to a file of your users needs `foreign=True`." in shown
 
 
+def test_where_a_line_may_load_one_of_several_assets_their_names_are_shown(tree):
+    for name in "bcdef":
+        tree.write(f"demo/{name}.wasm", tiny(name))
+    tree.write("demo/run.py", LOADS)
+    said = tree.init("--dry-run")
+    assert '    load_module("NAME.wasm", engine)\n' in said
+    assert "NAME.wasm stands for one of a.wasm, b.wasm, c.wasm, d.wasm, e.wasm, …." in said
+
+
 def test_packages_in_a_folder_that_only_setuptools_knows_are_imported_by_their_name(tree):
     tree.write("pyproject.toml", SETUPTOOLS + '[tool.setuptools]\npackage-dir = {"" = "lib"}\n')
     (tree.root / "lib").mkdir()
