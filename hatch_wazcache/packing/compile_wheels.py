@@ -17,7 +17,7 @@ from hatch_wazcache.packing.committed_loader import is_current, old_loader
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.publication import Publication, ended_cleanly
 from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
-from hatch_wazcache.packing.wheel_project import project_of
+from hatch_wazcache.packing.wheel_project import project_of, shown
 from hatch_wazcache.packing.wheel_targets import WheelTargets
 from hatch_wazcache.wheels.companion_files import version_problem
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
@@ -117,7 +117,7 @@ def _order(
     assets = {file.relative for file in project.layout.declared or ()}
     others = [name for name in wheel.reader.names if name.endswith(".wasm") and name not in assets]
     if others:
-        report.say(f"{wheel.path.name}: no assets, as the options say: {', '.join(others)}")
+        report.say(f"{wheel.path.name}: no assets, as the options say: {shown(others)}")
     targets = WheelTargets.of(wheel, project.config, report)
     problems = [problem for one in targets.targets for problem in project.config.misfits(one)]
     if project.config.companion is not None and (problem := version_problem(wheel.version)):
@@ -144,10 +144,16 @@ def _output_problems(orders: Sequence[_Order], *, in_place: bool) -> Iterator[st
     """Yield the reasons why new wheels cannot have their names, one line each."""
     inputs = [order.wheel.path for order in orders]
     makers: dict[Path, Path] = {}
+    reported: set[tuple[Path, Path]] = set()
     for order in orders:
         for output in order.outputs:
-            if makers.setdefault(output, order.wheel.path) != order.wheel.path:
-                yield f"{makers[output]} and {order.wheel.path}: both would become {output}"
+            pair = makers.setdefault(output, order.wheel.path), order.wheel.path
+            if pair[0] != pair[1] and pair not in reported:
+                reported.add(pair)
+                yield (
+                    f"{pair[0]} and {pair[1]}: both would become {output}; give one of them, or "
+                    "other targets"
+                )
             if output.is_dir():
                 yield f"{output}: is a directory, so no wheel can have this name"
             elif not in_place and output.exists() and any(map(output.samefile, inputs)):

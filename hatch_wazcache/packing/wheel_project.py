@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.from_wheel import FinishedWheel
     from hatch_wazcache.project.config import Config
 
-__all__ = ["project_of"]
+__all__ = ["project_of", "shown"]
 
 _SOURCES = "src/"
 """The folder of a source tree that is not in the wheel. So the globs of a hook also fit here."""
+
+_NAMES_SHOWN = 3
+"""How many `.wasm` files a message lists."""
 
 _EXTRA = re.compile(r"""(?:^|\s+and\s+)\(?extra\s*==\s*["']([^"']+)["']\)?$""")
 """The part of a marker by which METADATA assigns a requirement to an extra."""
@@ -107,33 +110,37 @@ def _declared(
     """Yield the members that the globs match, sorted, each with its profiles."""
     found: dict[str, tuple[str, ...]] = {}
     problems = []
+    present = [name for name in names if name.endswith(".wasm")]
     for pattern in config.assets:
         matches = [name for name in names if _matches(name, pattern.glob)]
         if not matches:
             problems.append(
                 f'{wheel.path}: {config.where("assets")}: "{pattern.glob}" matches no file in the '
-                f"wheel; {_advice(wheel, names)}"
+                f"wheel; there are {shown(present)}"
             )
         for name in matches:
             found[name] = tuple(dict.fromkeys((*found.get(name, ()), *pattern.profiles)))
+    if problems and not present:
+        raise WazcacheError(f"{wheel.path}: {_why_no_wasm(wheel)}")
     if problems:
         raise WazcacheError("\n".join(problems))
     for name in sorted(found):
         yield name, found[name]
 
 
-def _advice(wheel: FinishedWheel, names: Iterable[str]) -> str:
-    """Return advice for a glob that matches nothing."""
-    present = [name for name in names if name.endswith(".wasm")]
-    if present:
-        more = ", …" if len(present) > 3 else ""
-        return f"there are {', '.join(present[:3])}{more}"
+def shown(names: Sequence[str]) -> str:
+    """List some names for a message."""
+    return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+
+
+def _why_no_wasm(wheel: FinishedWheel) -> str:
+    """Say why a wheel has nothing to compile."""
     if any(asset.wasm is None for manifest in wheel.manifests for asset in manifest.assets):
         return (
-            "it was built with keep-wasm = false, so it has the artifacts alone; compile the wheel "
+            "was built with keep-wasm = false, so it has the artifacts alone; compile the wheel "
             "that has the .wasm"
         )
-    return "it has no .wasm file"
+    return "has no .wasm file"
 
 
 def _is_about_the_wheel(name: str) -> bool:

@@ -48,9 +48,10 @@ class WheelTargets(NamedTuple):
             return cls(path, prefix, tag, chosen)
         fitting = [target for target in TARGETS.values() if _fits(target, platform)]
         if not fitting:
+            known = ", ".join(name for name in TARGETS if name != "any")
             raise WazcacheError(
-                f"{path}: has files for one platform, {platform}, which is none of "
-                f"{', '.join(TARGETS)}, so there are no artifacts for it"
+                f"{path}: has files for one platform, {platform}, which is none of {known}, so "
+                "there are no artifacts for it"
             )
         if not (config.targets_given or config.wanted):
             return cls(path, prefix, tag, tuple(fitting))
