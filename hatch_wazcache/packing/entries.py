@@ -124,10 +124,6 @@ class Entries:
     def find_wasmtime(self, requirement: EngineRequirement, targets: Sequence[Target]) -> None:
         """Find the one wasmtime to compile for: the installed one if it fits, or a fetched one.
 
-        Args:
-            requirement: of the project.
-            targets: what is built.
-
         Raises:
             WazcacheError: it cannot be fetched, or nobody knows which one it is.
         """

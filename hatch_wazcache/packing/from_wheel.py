@@ -22,6 +22,7 @@ from hatch_wazcache.project.packages import Member
 from hatch_wazcache.util.temporary_files import write_file
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata, read_purelib
+from hatch_wazcache.wheels.native_files import native_files
 from hatch_wazcache.wheels.untrusted_manifest import is_path
 from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
@@ -40,18 +41,6 @@ __all__ = ["FinishedWheel", "unpack"]
 
 _CHUNK = 1 << 20
 """Bytes."""
-
-_NATIVE = (
-    b"\x7fELF",
-    b"MZ",
-    b"\xfe\xed\xfa\xce",
-    b"\xfe\xed\xfa\xcf",
-    b"\xce\xfa\xed\xfe",
-    b"\xcf\xfa\xed\xfe",
-    b"\xca\xfe\xba\xbe",
-    b"!<ar",
-)
-"""The first bytes of ELF, PE and Mach-O files and of static libraries."""
 
 
 class FinishedWheel:
@@ -194,16 +183,7 @@ class FinishedWheel:
     @cached_property
     def native_files(self) -> tuple[str, ...]:
         """The members that hold code for one platform, other than artifacts of manifests."""
-        return tuple(name for name in self.reader.names if self._is_native(name))
-
-    def _is_native(self, name: str) -> bool:
-        if name in self.old_members:
-            return False
-        try:
-            with self.reader.open(name) as file:
-                return file.read(4).startswith(_NATIVE)
-        except BrokenWheelError:
-            return False
+        return native_files(self.reader, self.old_members)
 
     @cached_property
     def wasmtime(self) -> WasmtimeRequirements:

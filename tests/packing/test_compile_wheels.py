@@ -424,6 +424,25 @@ def test_a_platform_without_target_is_an_error(stock: Path, compiled: Compiled):
     assert "has files for one platform, win32, which is none of" in compiled.refuses(given)
 
 
+@linux
+def test_native_wheels_of_one_release_share_their_companions(native: Path, compiled: Compiled):
+    wheel = Wheel(native)
+    text = wheel.members[f"{INFO}/WHEEL"]
+    wheel.members[f"{INFO}/WHEEL"] = text.replace(b"cp311-abi3", b"cp310-cp310")
+    wheel.name = native.name.replace("cp311-abi3", "cp310-cp310")
+    other = wheel.write(native.parent)
+    made = compiled(native, other, companion="demo-wasmtime", engines=["48"], targets="all")
+    assert {path.name.partition("-")[0] for path in made} == {"demo", "demo_wasmtime"}
+    assert {path.name for path in made} == {
+        native.name,
+        other.name,
+        "demo_wasmtime-0-py3-none-any.whl",
+        next(path.name for path in made if "-48.1.0-" in path.name),
+    }
+    assert {path.name for path in compiled.folder.iterdir()} == {path.name for path in made}
+    assert f"demo/a.{TARGET}.cwasm" not in members(Built(0, "", compiled.folder / native.name))
+
+
 # wheels that are compiled already
 
 
