@@ -180,6 +180,8 @@ class CacheDirectory:
         requirement: Requirement,
         needed_for: str,
         say: Callable[[str], None] = lambda _text: None,
+        *,
+        newest: bool = False,
     ) -> Path:
         """Return the folder of a fetched wheel, with every file checked, as `fetching.fetch` does.
 
@@ -193,7 +195,9 @@ class CacheDirectory:
         if self.usable:
             self._begin_lease()
             try:
-                folder = fetch(self.root / "engines", requirement, needed_for, self._trust, say)
+                folder = fetch(
+                    self.root / "engines", requirement, needed_for, self._trust, say, newest=newest
+                )
             except OSError as error:
                 self._report_once(f"cannot be written: {error.strerror or error}")
             else:

@@ -87,6 +87,8 @@ def fetch(
     needed_for: str,
     trust: Trust | None = None,
     say: Callable[[str], None] = lambda _text: None,
+    *,
+    newest: bool = False,
 ) -> Path:
     """Return the folder of a fetched wheel in which every file is checked.
 
@@ -99,6 +101,8 @@ def fetch(
         needed_for: what needs the wheel, for messages.
         trust: as for `find_fetched`.
         say: shows a line: that this process waits, or that a broken wheel is fetched again.
+        newest: ask the installer for the newest version, although an older one may be there. That
+            one is used only if the newest cannot be fetched.
 
     Raises:
         WazcacheError: it cannot be fetched; the message names the wheel to provide.
@@ -106,7 +110,9 @@ def fetch(
     """
     trust = trust or Trust(engines.parent)
     found = find_fetched(engines, requirement, trust)
-    if found is not None and verify_fetched(found, trust) is None:
+    if found is not None and verify_fetched(found, trust) is not None:
+        found = None
+    if found is not None and not newest:
         return found
     make_directory(engines)
     if problem := trust.problem_of(engines):
@@ -117,6 +123,8 @@ def fetch(
         remove_leftovers(engines, is_locked=lock >= 0)
         for wheel in _candidates(engines, requirement):
             problem = verify_fetched(wheel.folder, trust)
+            if problem is None and newest:
+                continue
             if problem is None:  # another process has just fetched it
                 _mark_used(wheel.folder)
                 return wheel.folder
@@ -126,6 +134,11 @@ def fetch(
         unpacked.mkdir(mode=0o700)
         try:
             return _fetch(unpacked, requirement, needed_for, trust, lock)
+        except WazcacheError as error:
+            if found is None:
+                raise
+            say(f"{error}; using {found.name}, which was fetched before")
+            return found
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
 

@@ -127,11 +127,23 @@ class Entries:
         Raises:
             WazcacheError: it cannot be fetched, or nobody knows which one it is.
         """
+        from hatch_wazcache.engine.requirements import one_major
         from hatch_wazcache.project.engine_requirement import one_requirement
         from hatch_wazcache.project.engines import choose_engines
+        from hatch_wazcache.project.installed_requirements import parse
 
         wanted = one_requirement(requirement, targets)
-        (self.wasmtime,) = choose_engines([wanted], self._fetched)
+        # Users get the newest wasmtime, so an older one that was fetched before must not decide.
+        find = self._newest if one_major(parse(wanted)) is None else self._fetched
+        (self.wasmtime,) = choose_engines([wanted], find)
+
+    def _newest(self, requirement: Requirement) -> Path:
+        """Return the folder of the newest wasmtime that a requirement admits; ask the installer.
+
+        Raises:
+            WazcacheError: it cannot be fetched, and none was fetched before.
+        """
+        return self.cache.fetch_wheel(requirement, self._needed_for, self._report.say, newest=True)
 
     def _fetched(self, requirement: Requirement) -> Path:
         """Return the folder of a fetched wasmtime; fetch it if there is none.

@@ -89,6 +89,25 @@ def test_a_wheel_is_fetched_once_and_found_again(installer: Installers, engines:
     assert verify_fetched(folder) is None
 
 
+def test_the_newest_is_fetched_although_an_older_one_fits_and_used_if_it_can_be_had(
+    installer: Installers, engines: Path
+):
+    wheel(installer.links, "47.0.0")
+    wide = Requirement("wasmtime>=47")
+    old = fetch(engines, wide, NEED)
+    wheel(installer.links, "48.0.0")
+    assert fetch(engines, wide, NEED) == old
+    newest = fetch(engines, wide, NEED, newest=True)
+    assert newest == engines / f"wasmtime-48.0.0-{system_name()}"
+    assert fetch(engines, wide, NEED, newest=True) == newest
+    shutil.rmtree(installer.links)
+    installer.links.mkdir()
+    said: list[str] = []
+    assert fetch(engines, wide, NEED, say=said.append, newest=True) == newest
+    assert said[-1].endswith(f"; using {newest.name}, which was fetched before")
+    assert {path.name for path in engines.iterdir() if path.is_dir()} == {old.name, newest.name}
+
+
 def test_the_fetched_engine_is_described_without_its_import(uv: Installers, engines: Path):
     wheel(uv.links, "48.1.0", {**FILES, LIBRARY: b"\x0048.0.7\0"})
     wasmtime = wasmtime_at(fetch(engines, FOR_48, NEED))
