@@ -166,9 +166,9 @@ class Build:
 
     def generated_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the manifest and the loader of each package, by their paths in the wheel."""
-        entries, config = self.entries.by_key, self.project.config
+        entries = self.entries.by_key
         for package in self.plan.packages:
-            manifest = manifest_for_wheel(self.plan, package, entries, config)
+            manifest = manifest_for_wheel(self.plan, package, entries, self.project)
             yield manifest.path, manifest.to_bytes()
             if package.loader:
                 yield package.file(package.loader), loader_text()

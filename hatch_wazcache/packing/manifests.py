@@ -38,7 +38,7 @@ __all__ = [
 
 
 def manifest_for_wheel(
-    plan: Plan, package: Package, entries: Mapping[str, Entry], config: Config
+    plan: Plan, package: Package, entries: Mapping[str, Entry], project: Project
 ) -> Manifest:
     """Make the manifest of a package in a wheel.
 
@@ -46,8 +46,9 @@ def manifest_for_wheel(
         plan: the build's plan.
         package: one of its packages.
         entries: the entries of the plan's artifacts, by the digests of their keys.
-        config: the options.
+        project: the project of the wheel.
     """
+    config = project.config
     artifacts = _artifacts(plan, package, entries, lambda artifact: artifact.name)
     assets = [
         _asset(asset, artifacts, asset.name if config.keep_wasm else None)
@@ -55,7 +56,7 @@ def manifest_for_wheel(
         if asset.package == package
     ]
     manifest = _manifest(plan, package, assets, config.strip, config)
-    return _with_options(manifest, plan, config)
+    return _with_options(manifest, plan, project)
 
 
 def manifest_for_companion(
@@ -103,7 +104,7 @@ def manifest_for_editable(
             assets.append(_asset(asset, artifacts, wasm, asset.wasm.stamp))
     config, editable = project.config, EditableInfo(project.name, tuple(wrote))
     manifest = _manifest(plan, package, assets, config.strip, config)
-    return replace(_with_options(manifest, plan, config), editable=editable)
+    return replace(_with_options(manifest, plan, project), editable=editable)
 
 
 def path_from_package(package: Package, path: Path) -> str:
@@ -143,9 +144,15 @@ def _manifest(
     )
 
 
-def _with_options(manifest: Manifest, plan: Plan, config: Config) -> Manifest:
-    """Add the options that the loader needs, and those that companions are made with."""
-    manifest = replace(manifest, fallback=config.fallback, runtime=config.runtime)
+def _with_options(manifest: Manifest, plan: Plan, project: Project) -> Manifest:
+    """Add the names and options that loaders need, and those that companions are made with."""
+    config = project.config
+    manifest = replace(
+        manifest,
+        fallback=config.fallback,
+        runtime=config.runtime,
+        distribution=project.name,
+    )
     if config.companion is None:
         return manifest
     profiles = {asset.distribution: asset.profiles for asset in plan.assets}

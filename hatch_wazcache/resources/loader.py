@@ -59,7 +59,8 @@ __all__ = [
 ]
 
 _FILE = os.path.abspath(__file__)
-_FOLDER = os.path.dirname(_FILE)
+_MANIFEST = os.path.splitext(os.path.basename(_FILE))[0] + ".json"
+_DEFAULT_MANIFEST = "_wazcache.json"
 _PROCESS = os.getpid()
 _SCHEMA = 2
 _OTHER_WASMTIME = "it is for another wasmtime"
@@ -76,7 +77,7 @@ _digests: dict[tuple[Any, ...], str] = {}
 _engines: dict[tuple[str, bool], Any] = {}
 _installed: dict[str, str] = {}
 _locks: dict[tuple[Any, ...], Any] = {}
-_manifests: dict[str, dict[str, Any]] = {}
+_packages: dict[tuple[str, ...], _Package] = {}
 _probes: dict[int, bool] = {}
 _warned: dict[tuple[str, ...], object] = {}
 
@@ -111,6 +112,7 @@ def load_module(
     profile: str | None = None,
     strict: bool = False,
     fallback: Fallback | None = None,
+    foreign: bool = False,
 ) -> wasmtime.Module:
     """Load a module.
 
@@ -119,7 +121,7 @@ def load_module(
 
     Args:
         name: the asset's name, which is its path in this package; or a path to it, also one of
-            importlib.resources.
+            importlib.resources. A path may also lead to the asset of another installed package.
         engine: your own engine, which must have the settings of the profile. wasmtime does not
             check all of them: an artifact that was compiled without NaN canonicalization loads
             into an engine that has it. The default is `engine(profile)`, which is always right.
@@ -129,6 +131,8 @@ def load_module(
         fallback: what to do if no artifact loads. `cache` compiles the `.wasm` and keeps the code
             in the user's cache folder for the next start; `compile` compiles it in each process;
             `error` raises LoadError. The default is the choice of this package, mostly `cache`.
+        foreign: also take a path to a file that is no asset. It is compiled, and kept as `fallback`
+            says.
 
     Raises:
         LoadError: there is no such asset or profile; the asset is a component; no artifact loads
@@ -136,7 +140,7 @@ def load_module(
             in which wasmtime cannot compile.
         wasmtime.WasmtimeError: wasmtime cannot compile the `.wasm`.
     """
-    module: wasmtime.Module = _load(name, "module", engine, profile, strict, fallback)
+    module: wasmtime.Module = _load(name, "module", engine, profile, strict, fallback, foreign)
     return module
 
 
@@ -147,10 +151,11 @@ def load_component(
     profile: str | None = None,
     strict: bool = False,
     fallback: Fallback | None = None,
+    foreign: bool = False,
 ) -> wasmtime.component.Component:
     """Load a component, as `load_module` loads a module. Needs wasmtime 39 or later."""
     component: wasmtime.component.Component = _load(
-        name, "component", engine, profile, strict, fallback
+        name, "component", engine, profile, strict, fallback, foreign
     )
     return component
 
@@ -182,23 +187,23 @@ def status(
     Raises:
         LoadError: there is no such asset or profile.
     """
-    name, asset = _find(name)
+    asset = _find(name)
     profile = _profile(profile)
     try:
-        kind = _kind(asset["kind"])
+        kind = _kind(asset.about["kind"])
     except LoadError as error:
-        return Status(name, profile, False, None, str(error))
-    loaded, found = _load_artifact(name, asset, kind, engine or _engine(profile), profile)
+        return Status(asset.shown, profile, False, None, str(error))
+    loaded, found = _load_artifact(asset, kind, engine or _engine(profile), profile)
     if loaded is not None:
-        return Status(name, profile, True, found, None)
+        return Status(asset.shown, profile, True, found, None)
     if found and engine is not None:
-        found += _other_profile(name, asset, kind, engine, profile)
-    return Status(name, profile, False, None, found or _why_none())
+        found += _other_profile(asset, kind, engine, profile)
+    return Status(asset.shown, profile, False, None, found or _why_none(asset))
 
 
 def assets() -> list[str]:
     """Return the names of the assets in this package."""
-    return sorted(_manifest()["assets"])
+    return sorted(_known(_own()))
 
 
 def _load(
@@ -208,33 +213,35 @@ def _load(
     profile: str | None,
     strict: bool,
     fallback: str | None,
+    foreign: bool,
 ) -> Any:
-    name, asset = _find(name)
+    asset = _find(name, foreign)
+    name, about = asset.shown, asset.about
     profile = _profile(profile)
-    if asset["kind"] != wanted:
-        raise LoadError(f"{name} is a {asset['kind']}: use load_{asset['kind']}")
-    fallback = fallback or _manifest().get("fallback", "cache")
+    if about["kind"] != wanted:
+        raise LoadError(f"{name} is a {about['kind']}: use load_{about['kind']}")
+    fallback = fallback or asset.package.manifest.get("fallback", "cache")
     if fallback not in _FALLBACKS:
         raise LoadError(f"fallback is {fallback!r}; it must be one of {', '.join(_FALLBACKS)}")
     kind = _kind(wanted)
     is_own = engine_ is not None
     if engine_ is None:
         engine_ = _engine(profile)
-    loaded, refusal = _load_artifact(name, asset, kind, engine_, profile)
+    loaded, refusal = _load_artifact(asset, kind, engine_, profile)
     if loaded is not None:
         return loaded
     if refusal and is_own:
-        refusal += _other_profile(name, asset, kind, engine_, profile)
+        refusal += _other_profile(asset, kind, engine_, profile)
     if strict or fallback == "error":
         why = "strict" if strict else 'fallback "error"'
-        raise LoadError(f"{name} is not precompiled ({why}): {refusal or _why_none()}")
-    if asset["wasm"] is None:
-        reason = refusal or _why_none()
+        raise LoadError(f"{name} is not precompiled ({why}): {refusal or _why_none(asset)}")
+    if about["wasm"] is None:
+        reason = refusal or _why_none(asset)
         raise LoadError(f"{name} cannot be loaded, and there is no .wasm to compile: {reason}")
     try:
-        return _fall_back(name, asset, kind, engine_, profile, fallback == "cache", refusal)
+        return _fall_back(asset, kind, engine_, profile, fallback == "cache", refusal)
     except OSError as error:
-        reason = refusal or _why_none()
+        reason = refusal or _why_none(asset)
         raise LoadError(
             f"{name} cannot be loaded, and its .wasm cannot be read ({error}): {reason}"
         ) from None
@@ -244,8 +251,7 @@ def _load(
 
 
 def _fall_back(
-    name: str,
-    asset: dict[str, Any],
+    asset: _Asset,
     kind: Any,
     engine_: Any,
     profile: str,
@@ -259,8 +265,9 @@ def _fall_back(
     """
     from threading import RLock
 
-    wasm = _read(asset["wasm"]) if _has_changed(asset) else None
-    digest = _sha256(wasm) if wasm else asset["sha256"]
+    name, known = asset.shown, asset.about.get("sha256")
+    wasm = _wasm(asset) if known is None or _has_changed(asset) else None
+    digest = _sha256(wasm) if wasm is not None else str(known)
     compiled = _compiled_with(engine_)
     # A forked child has another process number, so it never waits for a lock of its parent.
     with _locks.setdefault((os.getpid(), digest), RLock()):
@@ -270,7 +277,7 @@ def _fall_back(
         file = _kept_file(name, digest, kind, engine_) if keep else None
         loaded = _load_kept(file, kind, engine_) if file else None
         if loaded is None:
-            wasm = wasm or _read(asset["wasm"])
+            wasm = _wasm(asset) if wasm is None else wasm
             if refusal and _is_first("compiled", name, profile):
                 _warn(f"{name} is compiled now, which takes time: {refusal}")
             loaded = _compile(name, kind, engine_, wasm, profile)
@@ -278,6 +285,11 @@ def _fall_back(
                 _keep(name, file, loaded.serialize())
         compiled[digest, kind] = loaded
         return loaded
+
+
+def _wasm(asset: _Asset) -> bytes:
+    data: bytes | None = asset.about.get("data")
+    return asset.package.place.read(asset.about["wasm"]) if data is None else data
 
 
 def _compiled_with(engine_: Any) -> dict[tuple[str, Any], Any]:
@@ -588,10 +600,8 @@ def _kind(word: str) -> Any:
     return component.Component
 
 
-def _load_artifact(
-    name: str, asset: dict[str, Any], kind: Any, engine_: Any, profile: str
-) -> tuple[Any, str | None]:
-    """Load the first artifact that wasmtime accepts: one of this package, or of its companion.
+def _load_artifact(asset: _Asset, kind: Any, engine_: Any, profile: str) -> tuple[Any, str | None]:
+    """Load the first artifact that wasmtime accepts: one of its package, or of its companion.
 
     Returns:
         The module or component, and the artifact's path. If no artifact loads: None and the
@@ -599,7 +609,7 @@ def _load_artifact(
     """
     problems: dict[str, None] = {}
     refused: dict[str, list[str]] = {}
-    for place, artifacts, problem in _candidates(name, asset, profile):
+    for place, artifacts, problem in _candidates(asset, profile):
         if problem:
             problems[problem] = None
         for artifact in _installed_first(artifacts):
@@ -611,17 +621,33 @@ def _load_artifact(
     engines = refused.pop(_OTHER_WASMTIME, [])
     reasons = [f"{', '.join(dict.fromkeys(files))}: {reason}" for reason, files in refused.items()]
     if engines and not reasons:
-        reasons.append(_for_other_wasmtimes(engines))
+        reasons.append(_for_other_wasmtimes(engines, asset.package))
     return None, "; ".join([*reasons, *problems]) or None
 
 
-def _candidates(
-    name: str, asset: dict[str, Any], profile: str
-) -> Iterator[tuple[_Place, list[dict[str, Any]], str]]:
+def _candidates(asset: _Asset, profile: str) -> Iterator[tuple[_Place, list[dict[str, Any]], str]]:
     """Yield each place with artifacts that may load, or with the reason why none of it may."""
-    yield (_own_place(), *_for_here(asset["artifacts"], profile))
-    for place in _companion_places():
-        yield (place, *_of_companion(place, name, asset, profile))
+    package = asset.package
+    if package is not _own() and package.manifest["profiles"].get(profile) != _settings(profile):
+        yield package.place, [], _other_settings(asset, profile)
+        return
+    yield (package.place, *_for_here(asset.about["artifacts"], profile))
+    for place in _companion_places(package):
+        yield (place, *_of_companion(place, asset, profile))
+
+
+def _other_settings(asset: _Asset, profile: str) -> str:
+    """Say why this loader's engine must not get another package's artifacts.
+
+    wasmtime does not check all settings.
+    """
+    if "problem" in asset.about:
+        return str(asset.about["problem"])
+    label = asset.package.label
+    profiles = asset.package.manifest["profiles"]
+    if profile in profiles:
+        return f"{label} was compiled with other settings for the profile {profile}"
+    return f"{label} was compiled for the profile {', '.join(sorted(profiles))}, not for {profile}"
 
 
 def _for_here(artifacts: Any, profile: str) -> tuple[list[dict[str, Any]], str]:
@@ -635,10 +661,10 @@ def _for_here(artifacts: Any, profile: str) -> tuple[list[dict[str, Any]], str]:
     return fits, ""
 
 
-def _other_profile(name: str, asset: dict[str, Any], kind: Any, engine_: Any, profile: str) -> str:
+def _other_profile(asset: _Asset, kind: Any, engine_: Any, profile: str) -> str:
     """Say which profile has an artifact for the caller's own engine; empty if none has."""
-    for other in _manifest()["profiles"]:
-        if other != profile and _load_artifact(name, asset, kind, engine_, other)[0] is not None:
+    for other in _own().manifest["profiles"]:
+        if other != profile and _load_artifact(asset, kind, engine_, other)[0] is not None:
             return f"; the engine has the settings of the profile {other}: pass profile={other!r}"
     return ""
 
@@ -665,22 +691,29 @@ def _installed_wasmtime() -> str:
 
     folder = os.path.dirname(os.path.dirname(wasmtime.__file__ or ""))
     if folder not in _installed:
-        # The finder that has imported wasmtime knows the names in its folder. Listing it again
-        # takes longer than loading an artifact.
-        finder = sys.path_importer_cache.get(folder)
-        try:
-            names = getattr(finder, "_path_cache", None) or os.listdir(folder)
-        except OSError:
-            names = []
         begin, end = "wasmtime-", ".dist-info"
+        names = _names_in(folder)
         found = [name for name in names if name.startswith(begin) and name.endswith(end)]
         version = found[0][len(begin) : -len(end)] if len(found) == 1 else ""
         _installed.setdefault(folder, version)
     return _installed[folder]
 
 
+def _names_in(folder: str) -> Iterable[str]:
+    """Return the names in a folder of the import path.
+
+    The finder that has imported something from there knows them. Listing a large folder again takes
+    longer than loading an artifact.
+    """
+    finder = sys.path_importer_cache.get(folder)
+    try:
+        return getattr(finder, "_path_cache", None) or os.listdir(folder)
+    except OSError:
+        return []
+
+
 def _deserialize(
-    place: _Place, artifact: dict[str, Any], asset: dict[str, Any], kind: Any, engine_: Any
+    place: _Place, artifact: dict[str, Any], asset: _Asset, kind: Any, engine_: Any
 ) -> tuple[Any, str]:
     """Load one artifact. Return it and an empty text, or None and the reason."""
     import wasmtime
@@ -734,31 +767,35 @@ def _is_short_of_files() -> bool:
     return 0 < os.sysconf("SC_OPEN_MAX") <= 2 * free
 
 
-def _has_changed(asset: dict[str, Any]) -> bool:
+def _has_changed(asset: _Asset) -> bool:
     """Say whether the `.wasm` of an editable install has changed since it was compiled.
 
     A checkout, a copy or a container layer gives the same file other times, so only its digest
     counts. It need not be computed while the file is untouched. On Windows nothing proves that:
     ctime is the time of the file's creation there.
     """
-    if "mtime_ns" not in asset:
+    about = asset.about
+    if "mtime_ns" not in about:
         return False
-    path = _path(asset["wasm"])
+    path = asset.package.place.path(about["wasm"])
     now = os.stat(path)
-    untouched = (asset["size"], asset["mtime_ns"], asset.get("ctime_ns"), asset.get("inode"))
+    untouched = (about["size"], about["mtime_ns"], about.get("ctime_ns"), about.get("inode"))
     if sys.platform != "win32" and _stamp(now) == untouched:
         return False
-    return not _is_the_wasm(path, now, asset)
+    return not _is_the_wasm(path, now, about)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def _is_the_wasm(path: str, status: os.stat_result, asset: dict[str, Any]) -> bool:
-    """Say whether a file has the bytes of an asset. Each file is read once in a process."""
-    if status.st_size != asset["size"]:
-        return False
+def _is_the_wasm(path: str, status: os.stat_result, about: dict[str, Any]) -> bool:
+    """Say whether a file has the bytes of an asset."""
+    return bool(status.st_size == about["size"] and _digest_of(path, status) == about["sha256"])
+
+
+def _digest_of(path: str, status: os.stat_result) -> str:
+    """Return the digest of a file. Each file is read once in a process."""
     key = (path, *_stamp(status))
     if key not in _digests:
         import hashlib
@@ -768,7 +805,7 @@ def _is_the_wasm(path: str, status: os.stat_result, asset: dict[str, Any]) -> bo
             while block := file.read(1 << 20):
                 digest.update(block)
         _digests.setdefault(key, digest.hexdigest())
-    return bool(_digests[key] == asset["sha256"])
+    return _digests[key]
 
 
 def _cause(text: str) -> str:
@@ -781,24 +818,24 @@ def _cause(text: str) -> str:
     return cause
 
 
-def _for_other_wasmtimes(engines: list[str]) -> str:
+def _for_other_wasmtimes(engines: list[str], package: _Package) -> str:
     """Say for which versions of wasmtime there are artifacts, and what to install.
 
     Args:
         engines: the versions that compiled the artifacts.
+        package: the package of the asset.
     """
     installed = _installed_wasmtime() or _version_of("wasmtime") or "another"
     newest_first = sorted(dict.fromkeys(engines), key=lambda version: -int(_major(version)))
     # From wasmtime 38 on, only the major version counts.
     names = [v if int(_major(v)) < 38 else _major(v) for v in newest_first]
     text = f"compiled for wasmtime {_or(dict.fromkeys(names))}, installed is {installed}"
-    package = __name__.rpartition(".")[0]
-    if not package:  # run by `hatch-wazcache inspect`, which only asks
+    if not package.label:  # run by `hatch-wazcache inspect`, which only asks
         return text
     newest = names[0]
     wanted = f"=={newest}" if "." in newest else f">={newest},<{int(newest) + 1}"
-    companion = _manifest().get("companion")
-    other = f"a version of {companion['name']}" if companion else f"a release of {package}"
+    companion = package.manifest.get("companion")
+    other = f"a version of {companion['name']}" if companion else f"a release of {package.label}"
     return f"{text}; install wasmtime{wanted}, or {other} with artifacts for the installed one"
 
 
@@ -817,9 +854,11 @@ def _version_of(distribution: str) -> str | None:
         return None
 
 
-def _why_none() -> str:
+def _why_none(asset: _Asset) -> str:
     """Say why there is no artifact that wasmtime could refuse."""
-    companion = _manifest().get("companion")
+    if "none" in asset.about:
+        return str(asset.about["none"])
+    companion = asset.package.manifest.get("companion")
     if companion is None:
         return "the wheel has none for this system"
     name = companion["name"]
@@ -842,20 +881,19 @@ def _folder_of(companion: str) -> str:
     return companion.replace("-", "_").replace(".", "_")
 
 
-def _companion_places() -> Iterator[_Place]:
-    """Yield the folders that the companion may have for this package: beside it, and elsewhere.
+def _companion_places(package: _Package) -> Iterator[_Place]:
+    """Yield the folders that the companion may have for a package: beside it, and elsewhere.
 
     Nothing of the companion is imported.
     """
-    companion = _manifest().get("companion")
-    package = __name__.split(".")[:-1]
-    if companion is None or not package:
+    companion = package.manifest.get("companion")
+    if companion is None or not package.folders:
         return
-    root = _own_place()
-    for _ in package:
+    root = package.place
+    for _ in package.folders:
         root = root._replace(folder=os.path.dirname(root.folder))
     top = _folder_of(companion["name"])
-    beside = root._replace(folder=os.path.join(root.folder, top, *package))
+    beside = root._replace(folder=os.path.join(root.folder, top, *package.folders))
     yield beside
     from importlib.util import find_spec
 
@@ -867,31 +905,32 @@ def _companion_places() -> Iterator[_Place]:
         return
     for folder in spec.submodule_search_locations or ():
         archive = None if os.path.isdir(folder) else spec.loader
-        place = _Place(os.path.join(folder, *package), archive)
+        place = _Place(os.path.join(folder, *package.folders), archive)
         if place.folder != beside.folder:
             yield place
 
 
-def _of_companion(
-    place: _Place, name: str, asset: dict[str, Any], profile: str
-) -> tuple[list[dict[str, Any]], str]:
+def _of_companion(place: _Place, asset: _Asset, profile: str) -> tuple[list[dict[str, Any]], str]:
     """Return the artifacts of an asset in the companion, or the reason why none of them fits.
 
     They must come from the same `.wasm`, with the same settings. The manifests tell: no file is
     hashed. If there is no companion, there is no reason either.
     """
-    path = place.path(os.path.basename(_manifest_file()))
-    companion = _manifest()["companion"]["name"]
+    package, name = asset.package, asset.name
+    path = place.path(package.file)
+    companion = package.manifest["companion"]["name"]
     try:
-        if path not in _manifests:
-            _manifests[path] = _read_manifest(place, path)
-        manifest = _manifests[path]
+        if (path,) not in _packages:
+            _packages[path,] = package._replace(
+                place=place, manifest=_read_manifest(place, package.file)
+            )
+        manifest = _packages[path,].manifest
         other = manifest["assets"].get(name)
         if other is None:
             return [], f"{companion} has no artifact of {name} ({path})"
-        if other["sha256"] != asset["sha256"]:
-            package = manifest["package"]
-            of = f"{package['name']} {package['version']}"
+        if other["sha256"] != asset.about["sha256"]:
+            about = manifest["package"]
+            of = f"{about['name']} {about['version']}"
             return [], f"{companion} is for another {name}, that of {of}: install it again"
         if manifest["profiles"].get(profile) != _settings(profile):
             return [], f"{companion} has other settings for the profile {profile} ({path})"
@@ -956,7 +995,7 @@ def _config(profile: str) -> Any:
 
 def _profile(profile: str | None) -> str:
     """Check a profile's name, or choose the profile if there is no name."""
-    profiles = _manifest()["profiles"]
+    profiles = _own().manifest["profiles"]
     if profile is None:
         profile = next(iter(profiles)) if len(profiles) == 1 else "default"
     if profile not in profiles:
@@ -965,111 +1004,11 @@ def _profile(profile: str | None) -> str:
 
 
 def _settings(profile: str) -> dict[str, Any]:
-    settings: dict[str, Any] = _manifest()["profiles"][profile]
+    settings: dict[str, Any] = _own().manifest["profiles"][profile]
     return settings
 
 
 # Names and files
-
-
-def _find(name: Any) -> tuple[str, dict[str, Any]]:
-    """Return an asset's name and its part of the manifest.
-
-    A str that is an asset's name means the asset. Every other path must lead to an asset, and a
-    relative one starts at the current folder.
-    """
-    known = _manifest()["assets"]
-    text = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
-    as_name = _in_manifest(text)
-    if isinstance(name, str) and as_name in known:
-        if "/" in as_name:
-            _refuse_another_file(text, as_name, known[as_name])
-        return as_name, known[as_name]
-    for found in _names(text):
-        if found in known:
-            return found, known[found]
-        for asset_name, asset in known.items():
-            if found == asset["wasm"]:  # an editable install may have it elsewhere
-                return asset_name, asset
-    message = f"there is no asset {name}; there is {', '.join(sorted(known))}"
-    if os.path.isfile(text):
-        message += f". To load the file {os.path.abspath(text)}, use wasmtime itself"
-    elif as_name in known:
-        message += f". A relative path starts at the current folder: pass {as_name!r}, a str"
-    raise LoadError(message)
-
-
-def _names(path: str) -> Iterator[str]:
-    """Yield the names that the manifest may have for a file: its paths relative to this package.
-
-    This package may lie behind a symbolic link, and the caller may have resolved the path.
-    """
-    for resolve in (os.path.abspath, os.path.realpath):
-        try:
-            relative = os.path.relpath(resolve(path), os.path.dirname(resolve(_FILE)))
-        except ValueError:  # it is on another drive, or cannot be encoded
-            continue
-        yield _in_manifest(relative)
-
-
-def _refuse_another_file(path: str, name: str, asset: dict[str, Any]) -> None:
-    """Raise an error if an asset's name is also the path of a file with other bytes.
-
-    A program passes on the paths that its users give it: the asset would run in place of the file.
-    """
-    if not os.path.isfile(path):
-        return
-    try:
-        same = _is_the_wasm(os.path.abspath(path), os.stat(path), asset)
-    except OSError:
-        same = False
-    if not same:
-        raise LoadError(
-            f"{name} is an asset's name, and also another file, {os.path.abspath(path)}. For the "
-            f"asset, pass its full path, {_path(name)}. To load the file, use wasmtime itself"
-        )
-
-
-def _manifest_file() -> str:
-    return os.path.splitext(_FILE)[0] + ".json"
-
-
-def _manifest() -> dict[str, Any]:
-    path = _manifest_file()
-    if path not in _manifests:
-        try:
-            _manifests[path] = _read_manifest(_own_place(), path)
-        except (OSError, ValueError) as error:
-            package = __name__.rpartition(".")[0]
-            who = _freezer(package) or "hatch-wazcache writes it when it builds this package"
-            raise LoadError(f"{path} cannot be read ({error}); {who}") from None
-    return _manifests[path]
-
-
-def _read_manifest(place: _Place, path: str) -> dict[str, Any]:
-    import json
-
-    manifest = json.loads(place.read(os.path.basename(path)))
-    if not isinstance(manifest, dict) or manifest.get("schema") != _SCHEMA:
-        raise LoadError(f"{path} is of another version of hatch-wazcache than {_FILE}")
-    return manifest
-
-
-def _freezer(package: str) -> str:
-    """Say which freezer left the files of a package out, and how to call it; empty if none did."""
-    options = {
-        "PyInstaller": f"--collect-data {package}, or install hatch-wazcache beside it, "
-        "which has a hook",
-        "Nuitka": f"--include-package-data={package}",
-        "cx_Freeze": f"--packages={package}",
-    }
-    if "__compiled__" in globals():
-        freezer = "Nuitka"
-    elif getattr(sys, "frozen", False):
-        freezer = "PyInstaller" if hasattr(sys, "_MEIPASS") else "cx_Freeze"
-    else:
-        return ""
-    return f"{freezer} left it out: call it with {options[freezer]}"
 
 
 class _Place(NamedTuple):
@@ -1090,21 +1029,201 @@ class _Place(NamedTuple):
             return opened.read()
 
 
+class _Package(NamedTuple):
+    """A package with a manifest: this one, or another."""
+
+    place: _Place
+    file: str
+    """The name of the manifest."""
+    manifest: dict[str, Any]
+    folders: tuple[str, ...] = ()
+    """The names of its folder and those above it, from the folder that Python imports from."""
+    label: str = ""
+    """Its name in messages."""
+
+
+class _Asset(NamedTuple):
+    """An asset, or a file that is treated like one."""
+
+    package: _Package
+    name: str
+    shown: str
+    """Its name in messages: that of another package's asset begins with the package."""
+    about: dict[str, Any]
+    """Its part of the manifest. Further keys: `data`, the bytes of a file that is no asset;
+    `problem`, the reason why a manifest is not used; `none`, the reason why there are no artifacts.
+    """
+
+
+def _find(name: Any, foreign: bool = False) -> _Asset:
+    """Return an asset, of this package or of another.
+
+    A str that is an asset's name means the asset. Every other path must lead to an asset, and a
+    relative one starts at the current folder.
+
+    Args:
+        name: the name or path.
+        foreign: treat a file that is no asset like one.
+    """
+    own = _own()
+    known = _known(own)
+    path = os.fspath(name) if isinstance(name, os.PathLike) else str(name)
+    found = _own_name(name, path, known)
+    if found is not None:
+        return _Asset(own, found, found, known[found])
+    other, problem = _find_elsewhere(path)
+    if other is not None:
+        return other
+    if foreign:
+        return _foreign(name, path, problem)
+    message = f"there is no asset {name}"
+    if known:
+        message += f"; there is {', '.join(sorted(known))}"
+    if problem:
+        message += f". {problem}"
+    if os.path.isfile(path):
+        message += f". To compile the file {os.path.abspath(path)}, pass foreign=True"
+    elif _in_manifest(path) in known:
+        as_name = _in_manifest(path)
+        message += f". A relative path starts at the current folder: pass {as_name!r}, a str"
+    raise LoadError(message)
+
+
+def _own_name(name: Any, path: str, known: dict[str, dict[str, Any]]) -> str | None:
+    """Return the name of this package's asset that the caller means, if there is one."""
+    as_name = _in_manifest(path)
+    if isinstance(name, str) and as_name in known:
+        if "/" in as_name:
+            _refuse_another_file(path, as_name, known[as_name])
+        return as_name
+    for found in _names(path):
+        if found in known:
+            return found
+        for asset_name, about in known.items():
+            if found == about["wasm"]:  # an editable install may have it elsewhere
+                return asset_name
+    return None
+
+
+def _names(path: str) -> Iterator[str]:
+    """Yield the names that the manifest may have for a file: its paths relative to this package.
+
+    This package may lie behind a symbolic link, and the caller may have resolved the path.
+    """
+    for resolve in (os.path.abspath, os.path.realpath):
+        try:
+            relative = os.path.relpath(resolve(path), os.path.dirname(resolve(_FILE)))
+        except ValueError:  # it is on another drive, or cannot be encoded
+            continue
+        yield _in_manifest(relative)
+
+
+def _refuse_another_file(path: str, name: str, about: dict[str, Any]) -> None:
+    """Raise an error if an asset's name is also the path of a file with other bytes.
+
+    A program passes on the paths that its users give it: the asset would run in place of the file.
+    """
+    if not os.path.isfile(path):
+        return
+    here = _own().place.path(about["wasm"] or name)
+    try:
+        if "sha256" in about:
+            same = _is_the_wasm(os.path.abspath(path), os.stat(path), about)
+        else:
+            same = os.path.samefile(path, here)
+    except OSError:
+        same = False
+    if not same:
+        raise LoadError(
+            f"{name} is an asset's name, and also another file, {os.path.abspath(path)}. For the "
+            f"asset, pass its full path, {_own().place.path(name)}. To compile the file, pass its "
+            "full path, with foreign=True"
+        )
+
+
+def _foreign(name: Any, path: str, problem: str) -> _Asset:
+    """Return a file that is no asset, so that it can be compiled and kept like one."""
+    try:
+        if os.path.isfile(path) or not hasattr(name, "read_bytes"):
+            with open(path, "rb") as file:
+                data = file.read()
+        else:
+            data = name.read_bytes()
+    except (OSError, ValueError, KeyError) as error:
+        raise LoadError(f"{name} is no asset, and no file that can be read ({error})") from None
+    about: dict[str, Any] = {
+        "kind": "component" if data[:8] == b"\0asm\x0d\0\1\0" else "module",
+        "wasm": path,
+        "artifacts": [],
+        "data": data,
+        "none": problem or "it is no asset of an installed package",
+    }
+    if problem:
+        about["problem"] = problem
+    own = _own()
+    manifest = {**own.manifest, "companion": None}
+    if problem:
+        manifest["profiles"] = {}
+    path = os.path.abspath(path)
+    return _Asset(own._replace(manifest=manifest), path, path, about)
+
+
+def _own() -> _Package:
+    """Return this package."""
+    package = _packages.get(())
+    return package or _packages.setdefault((), _read_own())
+
+
+def _read_own() -> _Package:
+    folders = tuple(__name__.split(".")[:-1])
+    own = _Package(_own_place(), _MANIFEST, {}, folders, ".".join(folders))
+    path = os.path.join(os.path.dirname(_FILE), _MANIFEST)
+    try:
+        return own._replace(manifest=_read_manifest(own.place, _MANIFEST))
+    except (OSError, ValueError) as error:
+        who = _freezer(own.label) or "hatch-wazcache writes it when it builds this package"
+        raise LoadError(f"{path} cannot be read ({error}); {who}") from None
+
+
+def _known(package: _Package) -> dict[str, dict[str, Any]]:
+    """Return what is known about the assets of a package, by their names."""
+    known: dict[str, dict[str, Any]] = package.manifest["assets"]
+    return known
+
+
+def _read_manifest(place: _Place, file: str) -> dict[str, Any]:
+    import json
+
+    manifest = json.loads(place.read(file))
+    if not isinstance(manifest, dict) or manifest.get("schema") != _SCHEMA:
+        raise LoadError(f"{place.path(file)} is of another version of hatch-wazcache than {_FILE}")
+    return manifest
+
+
+def _freezer(package: str) -> str:
+    """Say which freezer left the files of a package out, and how to call it; empty if none did."""
+    options = {
+        "PyInstaller": f"--collect-data {package}, or install hatch-wazcache beside it, "
+        "which has a hook",
+        "Nuitka": f"--include-package-data={package}",
+        "cx_Freeze": f"--packages={package}",
+    }
+    if "__compiled__" in globals():
+        freezer = "Nuitka"
+    elif getattr(sys, "frozen", False):
+        freezer = "PyInstaller" if hasattr(sys, "_MEIPASS") else "cx_Freeze"
+    else:
+        return ""
+    return f"{freezer} left it out: call it with {options[freezer]}"
+
+
 def _own_place() -> _Place:
     """Return the folder of this package."""
-    if os.path.isdir(_FOLDER) or not hasattr(__spec__.loader, "get_data"):
-        return _Place(_FOLDER)
-    # Not _FOLDER: an archive knows its files by the path that it was imported from.
+    folder = os.path.dirname(_FILE)
+    if os.path.isdir(folder) or not hasattr(__spec__.loader, "get_data"):
+        return _Place(folder)
+    # Not that folder: an archive knows its files by the path that it was imported from.
     return _Place(os.path.dirname(__file__), __spec__.loader)
-
-
-def _read(file: str) -> bytes:
-    """Read a file of this package."""
-    return _own_place().read(file)
-
-
-def _path(file: str) -> str:
-    return os.path.join(_FOLDER, *_on_disk(file).split("/"))
 
 
 def _on_disk(file: str) -> str:
@@ -1119,6 +1238,150 @@ def _in_manifest(path: str) -> str:
     except UnicodeError:  # no path of this locale, or not in UTF-8
         pass
     return path.replace(os.sep, "/")
+
+
+# Assets of other packages
+
+
+def _find_elsewhere(path: str) -> tuple[_Asset | None, str]:
+    """Find the asset of another package that a path leads to.
+
+    An artifact is native code. So only a manifest that is installed with the `.wasm` and the
+    artifacts is used, and none that came with a file from elsewhere.
+
+    Returns:
+        The asset; or None, and a message if there is a manifest that is not used.
+    """
+    problem = ""
+    folder, base = os.path.split(os.path.abspath(path))
+    wholes = [os.path.join(folder, base), os.path.join(os.path.realpath(folder), base)]
+    for whole in dict.fromkeys([*wholes, os.path.realpath(path)]):
+        folder = os.path.dirname(whole)
+        while folder != os.path.dirname(folder):
+            place = _Place(folder, _archive_of(folder))
+            for file in dict.fromkeys((_MANIFEST, _DEFAULT_MANIFEST)):
+                if not (place.archive or os.path.isfile(place.path(file))):
+                    continue
+                name = _in_manifest(os.path.relpath(whole, folder))
+                try:
+                    asset = _of_other(place, file, name)
+                except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                    if place.archive:  # which does not tell whether it has the file
+                        continue
+                    asset = None
+                except LoadError as error:
+                    problem = problem or str(error)
+                    continue
+                if asset is not None and _leads_to(path, asset):
+                    return asset, ""
+                problem = problem or (
+                    f"{place.path(file)} is not used: no installed distribution lists it with "
+                    "the .wasm and its artifacts"
+                )
+            folder = os.path.dirname(folder)
+    return None, problem
+
+
+def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
+    """Return the asset that a manifest has for a file, or None if it is not to be trusted.
+
+    Args:
+        place: the folder of the manifest.
+        file: its name.
+        name: the path of the `.wasm` from there.
+    """
+    for folders, root in _import_folders(place.folder):
+        key = (root, place.folder, file)
+        if key not in _packages:
+            manifest = _read_manifest(place, file)
+            label = str(manifest.get("distribution") or ".".join(folders))
+            _packages[key] = _Package(place, file, manifest, folders, label)
+        package = _packages[key]
+        for known, about in _known(package).items():
+            if name not in (known, about["wasm"]):
+                continue
+            files = [artifact["file"] for artifact in about["artifacts"]]
+            files += [file, about["wasm"]] if about["wasm"] else [file]
+            if place.archive or _is_installed(root, package, files):
+                shown = "/".join((*folders, known))
+                return _Asset(package, known, shown, about)
+    return None
+
+
+def _leads_to(path: str, asset: _Asset) -> bool:
+    """Say whether a path is that of an asset, as the system follows it."""
+    wasm = asset.about["wasm"]
+    if wasm is None or asset.package.place.archive:
+        return True
+    try:
+        return os.path.samefile(path, asset.package.place.path(wasm))
+    except OSError:
+        return False
+
+
+def _archive_of(folder: str) -> Any:
+    """Return the reader of the archive on the import path that holds a folder; None on disk."""
+    if os.path.isdir(folder):
+        return None
+    for _, root in _import_folders(folder):
+        reader = sys.path_importer_cache.get(root)
+        if hasattr(reader, "get_data"):
+            return reader
+    return None
+
+
+def _import_folders(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the entries of the import path above a folder, after the names from there to it.
+
+    An entry that is relative counts as none: it is another folder in each current folder.
+    """
+    for root in sys.path:
+        if not isinstance(root, str) or not os.path.isabs(root):
+            continue
+        for above in dict.fromkeys((root, os.path.realpath(root))):
+            begin = os.path.join(above, "")
+            if os.path.normcase(folder).startswith(os.path.normcase(begin)):
+                yield tuple(folder[len(begin) :].split(os.sep)), root
+
+
+def _is_installed(root: str, package: _Package, files: list[str]) -> bool:
+    """Say whether the RECORD of a package's distribution lists files of the package."""
+    distribution = package.manifest.get("distribution")
+    if not isinstance(distribution, str):
+        return False
+    from posixpath import normpath
+
+    folder = _in_manifest("/".join(package.folders))
+    begins = [_record_line(normpath(f"{folder}/{file}")) for file in files]
+    return any(
+        all(begin in record for begin in begins)
+        for record in _records(root, _plain_name(distribution))
+    )
+
+
+def _records(root: str, distribution: str) -> Iterator[bytes]:
+    """Yield the RECORD of a distribution in a folder of the import path, or of each of several."""
+    for name in _names_in(root):
+        stem, end = name[:-10], name[-10:]
+        if end == ".dist-info" and _plain_name(stem.rpartition("-")[0]) == distribution:
+            try:
+                yield b"\n" + _Place(root).read(f"{name}/RECORD")
+            except OSError:
+                continue
+
+
+def _record_line(path: str) -> bytes:
+    """Return how the line of a file in RECORD begins, with the end of the line before."""
+    if any(character in path for character in ',"\r\n'):
+        path = '"' + path.replace('"', '""') + '"'
+    return f"\n{path},".encode()
+
+
+def _plain_name(distribution: str) -> str:
+    """Return the name of a distribution in the form that all its spellings have."""
+    import re
+
+    return re.sub("[-_.]+", "-", distribution).lower()
 
 
 def _system() -> str:

@@ -155,6 +155,11 @@ class Manifest:
     fallback: str = FALLBACKS[0]
     runtime: str | None = None
     """The requirement on the package whose loader loads the assets, if the option names one."""
+    distribution: str | None = None
+    """The name of the distribution that the package is part of. Not in a companion's manifest.
+
+    A loader in another package needs it, to look up what is installed.
+    """
 
     @property
     def artifacts(self) -> Iterator[ManifestArtifact]:
@@ -193,6 +198,8 @@ class Manifest:
             manifest["fallback"] = self.fallback
         if self.runtime is not None:
             manifest["runtime"] = self.runtime
+        if self.distribution is not None:
+            manifest["distribution"] = self.distribution
         if self.companion is not None:
             manifest["companion"] = vars(self.companion)
         if self.package is not None:

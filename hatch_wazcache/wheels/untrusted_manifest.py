@@ -84,6 +84,9 @@ class _Reader:
         read = [self._asset(name, table, profiles) for name, table in tables.items()]
         assets = tuple(asset for asset in read if asset is not None)
         fallback = self._one_of({"fallback": FALLBACKS[0], **manifest}, "fallback", "", FALLBACKS)
+        distribution = None
+        if "distribution" in manifest:
+            distribution = self._take(manifest, "distribution", "", _is_name, _NAME_ALLOWED)
         if "companion" in manifest and "package" in manifest:
             self.problems.add("has both companion and package; a companion has no companion")
         return Manifest(
@@ -96,6 +99,7 @@ class _Reader:
             package=self._package(manifest) if "package" in manifest else None,
             fallback=fallback or FALLBACKS[0],
             runtime=self._runtime(manifest) if "runtime" in manifest else None,
+            distribution=distribution,
         )
 
     def _runtime(self, manifest: Mapping[str, Any]) -> str | None:

@@ -136,7 +136,7 @@ def test_a_name_that_is_also_the_path_of_another_file_is_an_error_that_names_bot
     asset = site / "demo/data/deep/b.wasm"
     assert error == (
         f"data/deep/b.wasm is an asset's name, and also another file, {other}. For the asset, "
-        f"pass its full path, {asset}. To load the file, use wasmtime itself"
+        f"pass its full path, {asset}. To compile the file, pass its full path, with foreign=True"
     )
     assert name == "data/deep/b.wasm"
 
@@ -181,13 +181,15 @@ def test_a_path_starts_at_the_current_folder_and_is_never_taken_for_a_name(
         """
     file, name, absolute = run(code, site)
     assert file == ascii(
-        f"there is no asset answer.wasm; there is {', '.join(ASSETS)}. To load the file "
-        f"{tmp_path / 'answer.wasm'}, use wasmtime itself"
+        f"there is no asset answer.wasm; there is {', '.join(ASSETS)}. To compile the file "
+        f"{tmp_path / 'answer.wasm'}, pass foreign=True"
     )
     assert name.endswith(
         ". A relative path starts at the current folder: pass 'data/deep/b.wasm', a str\""
     )
-    assert absolute.endswith(f". To load the file {tmp_path / 'answer.wasm'}, use wasmtime itself'")
+    assert absolute.endswith(
+        f". To compile the file {tmp_path / 'answer.wasm'}, pass foreign=True'"
+    )
 
 
 def test_an_unknown_profile_is_an_error_that_lists_the_known(site: Path):
