@@ -79,10 +79,10 @@ class WheelConfigs:
         if project is None and "loader" in flags and not wheel.has_wasm:
             table = {}  # it gets a loader alone, as the runtime of other packages
         if self._extend:
-            old = [one for one in engines_of(wheel) if one not in flags.get("engines", [])]
+            old, more = engines_of(wheel), flags.get("engines", [])
             if not old:
                 raise WazcacheError(f"{wheel.path}: --extend: it has no artifacts to keep")
-            flags["engines"] = [*old, *flags.get("engines", [])]
+            flags["engines"] = [*(one for one in old if one not in more), *more]
         if project is None:
             return read_config(table, "", os.environ, Path.cwd(), flags)
         config = read_config(table, project.location, os.environ, project.root, flags)

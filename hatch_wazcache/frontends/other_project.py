@@ -127,15 +127,8 @@ class OtherProject:
         )
 
     def build_command(self, config: Config, target: str) -> str:  # noqa: ARG002
-        """Refuse: no command builds these wheels.
-
-        Raises:
-            WazcacheError: always.
-        """
-        raise WazcacheError(
-            f"{self.root}: the build backend is {self._backend}, which runs no build hook, so no "
-            f"build makes the wheel of {target}"
-        )
+        """Return the command that makes the wheels of a target."""
+        return f"python -m build --wheel && hatch-wazcache compile dist/*.whl --targets {target}"
 
     def _project(self) -> Project:
         config, name = self.config(), self._name
@@ -151,8 +144,8 @@ class OtherProject:
     def _assumptions(self) -> Iterator[str]:
         """Yield what the build does not do, and what is assumed about it, one sentence each."""
         yield (
-            f"{self._backend} does not read [tool.wazcache]: its own wheel has the .wasm alone, "
-            "without loader, manifest and artifacts"
+            f"{self._backend} does not read [tool.wazcache]: its own wheel has the .wasm alone; "
+            "`hatch-wazcache compile` makes these wheels from it"
         )
         folder = self._source_folder
         place = "the project's root" if folder == "." else folder

@@ -87,13 +87,14 @@ def compile_wheels(
         orders, problems = [], []
         for wheel in wheels:
             try:
+                config = config_for(wheel)
                 with _named(wheel):
-                    orders.append(_order(wheel, config_for, directory, report))
+                    orders.append(_order(wheel, config, directory, report))
             except WazcacheError as error:
-                problems.append(str(error))
+                problems += str(error).split("\n")
         problems += _output_problems(orders, in_place=directory is None)
         if problems:
-            raise WazcacheError("\n".join(problems))
+            raise WazcacheError("\n".join(dict.fromkeys(problems)))
         made = [path for order in orders for path in _make(order, publication, report)]
         replaced = (
             [] if directory else [one.wheel.path for one in orders if one.wheel.path not in made]
@@ -104,15 +105,10 @@ def compile_wheels(
     return list(dict.fromkeys(made))
 
 
-def _order(
-    wheel: FinishedWheel,
-    config_for: Callable[[FinishedWheel], Config],
-    directory: Path | None,
-    report: Report,
-) -> _Order:
+def _order(wheel: FinishedWheel, config: Config, directory: Path | None, report: Report) -> _Order:
     """Check a wheel and its options. Its assets are unpacked."""
     check_wheel(wheel)
-    project = project_of(wheel, config_for(wheel))  # reads the assets, so their digests are known
+    project = project_of(wheel, config)  # reads the assets, so their digests are known
     check_contents(wheel)
     assets = {file.relative for file in project.layout.declared or ()}
     others = [name for name in wheel.reader.names if name.endswith(".wasm") and name not in assets]
@@ -131,13 +127,13 @@ def _order(
 
 @contextmanager
 def _named(wheel: FinishedWheel) -> Iterator[None]:
-    """Let errors name the wheel."""
+    """Let each line of an error name the wheel."""
     try:
         yield
     except WazcacheError as error:
-        if str(error).startswith(str(wheel.path)):
-            raise
-        raise WazcacheError(f"{wheel.path}: {error}") from error
+        prefix = f"{wheel.path}: "
+        lines = (prefix + line.removeprefix(prefix) for line in str(error).split("\n"))
+        raise WazcacheError("\n".join(lines)) from error
 
 
 def _output_problems(orders: Sequence[_Order], *, in_place: bool) -> Iterator[str]:

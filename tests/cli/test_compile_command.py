@@ -1,0 +1,235 @@
+"""The command that compiles finished wheels: its options, from three places."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import answer, refused, run, said
+from tests.support.projects import Project
+from tests.support.wasm import ANSWER
+from tests.support.wheels import TARGET
+
+STOCK = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "demo"
+version = "1.0"
+requires-python = ">=3.9"
+dependencies = ["wasmtime>=48,<49"]
+
+[tool.hatch.build.targets.wheel]
+packages = ["src/demo"]
+"""
+ANY = "demo-1.0-py3-none-any.whl"
+OPTIONS = {
+    "assets": "x/*.wasm",
+    "targets": "x86-linux",
+    "cpu": "x86-64-v9",
+    "strip": "all",
+    "loader": "loader.txt",
+    "max-size": "much",
+    "timeout": "0",
+    "engine": "wasmer",
+    "engines": "old",
+    "companion": "-",
+    "fallback": "wait",
+    "profiles": "default.consume-fuel=maybe",
+}
+"""Each option with a wrong value, except the glob, which only matches nothing."""
+
+
+@pytest.fixture(scope="module")
+def _built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("stock")
+    project = Project(folder / "project", folder / "cache")
+    project.write("pyproject.toml", STOCK)
+    project.write("src/demo/__init__.py")
+    project.write("src/demo/a.wasm", ANSWER)
+    project.write("src/demo/data/b.wasm", ANSWER)
+    assert project.hatchling("-t", "wheel").wheel
+    return project
+
+
+@pytest.fixture
+def project(_built: Project, tmp_path: Path) -> Project:
+    """A project without our table, with its wheel in `dist`."""
+    shutil.copytree(_built.root, tmp_path / "project")
+    return Project(tmp_path / "project", _built.cache)
+
+
+@pytest.fixture
+def alone(project: Project, tmp_path: Path) -> Project:
+    """A folder that has the wheel and no project."""
+    folder = tmp_path / "größe & 'co'"
+    (folder / "dist").mkdir(parents=True)
+    shutil.copy(project.root / "dist" / ANY, folder / "dist")
+    return Project(folder, project.cache)
+
+
+def manifest(wheel: str | Path, root: Path) -> dict:
+    import zipfile
+
+    with zipfile.ZipFile(root / wheel) as archive:
+        return json.loads(archive.read("demo/_wazcache.json"))
+
+
+def problems(project: Project, *words: str | Path) -> list[str]:
+    """Return the lines of a refusal; nothing is written."""
+    done = run(project, "compile", f"dist/{ANY}", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert not (project.root / "wheelhouse").exists()
+    return [line.removeprefix("hatch-wazcache: ") for line in done.stderr.splitlines()]
+
+
+def test_without_a_project_all_wasm_files_of_the_wheel_are_assets(alone: Project):
+    before = (alone.root / "dist" / ANY).read_bytes()
+    made = said(alone, "compile", f"dist/{ANY}").splitlines()
+    assert [Path(path).parent for path in made] == [alone.root / "wheelhouse"] * 2
+    native, pure = (manifest(path, alone.root) for path in made)
+    assert sorted(native["assets"]) == ["a.wasm", "data/b.wasm"] == sorted(pure["assets"])
+    assert [one["target"] for one in native["assets"]["a.wasm"]["artifacts"]] == [TARGET]
+    assert pure["assets"]["a.wasm"]["artifacts"] == []
+    assert (alone.root / "dist" / ANY).read_bytes() == before
+    assert {path.name for path in alone.root.iterdir()} == {"dist", "wheelhouse"}
+
+
+def test_json_names_the_wheels_and_counts(alone: Project):
+    said(alone, "compile", f"dist/{ANY}")
+    done = answer(alone, "compile", f"dist/{ANY}", "-w", "out", "--targets", "any")
+    wheel = str(alone.root / "out" / ANY)
+    assert done == {"wheels": [wheel], "compiled": 0, "found": 0}
+
+
+def test_every_option_has_a_flag_and_all_wrong_ones_are_named_at_once(alone: Project):
+    words = [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
+    found = problems(alone, *words)
+    named = {line.partition(" = ")[0].partition("[")[0].partition(".")[0] for line in found}
+    assert named == {f"--{name}" for name in OPTIONS} - {"--assets"}
+    assert '--targets[0] = "x86-linux": must be one of' in "\n".join(found)
+
+
+def test_a_glob_that_matches_nothing_names_the_files_of_the_wheel(alone: Project):
+    (line,) = problems(alone, "--assets", "x/*.wasm")
+    assert line == (
+        f'dist/{ANY}: --assets: "x/*.wasm" matches no file in the wheel; '
+        "there are demo/a.wasm, demo/data/b.wasm"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        (
+            ["--profiles", "default.consume-fuel=true"],
+            "profiles",
+            {"default": {"consume-fuel": True}},
+        ),
+        (["--strip", "name,debug"], "strip", ["name", "debug"]),
+        (["--fallback", "error"], "fallback", "error"),
+    ],
+)
+def test_a_flag_sets_its_option(alone: Project, words: list[str], field: str, value: object):
+    (wheel,) = said(alone, "compile", f"dist/{ANY}", "--targets", "native", *words).splitlines()
+    assert manifest(wheel, alone.root)[field] == value
+
+
+def test_flags_that_are_on_or_off(alone: Project):
+    (wheel,) = said(
+        alone,
+        "compile",
+        f"dist/{ANY}",
+        "--targets",
+        "native",
+        "--no-keep-wasm",
+        "--loader",
+        "false",
+    ).splitlines()
+    assert manifest(wheel, alone.root)["assets"]["a.wasm"]["wasm"] is None
+
+
+def test_the_table_of_the_wheels_project_is_used_as_its_hook_would(project: Project):
+    project.append(
+        '[tool.hatch.build.hooks.wazcache]\nassets = "src/demo/*.wasm"\n'
+        'targets = "native"\nprofiles.fuel.consume-fuel = true\n'
+    )
+    (wheel,) = said(project, "compile", f"dist/{ANY}").splitlines()
+    assert manifest(wheel, project.root)["profiles"] == {"fuel": {"consume-fuel": True}}
+    assert list(manifest(wheel, project.root)["assets"]) == ["a.wasm"]
+    by_flag = said(project, "compile", f"dist/{ANY}", "--assets", "demo/data/*.wasm", "-w", "two")
+    assert list(manifest(by_flag.strip(), project.root)["assets"]) == ["data/b.wasm"]
+
+
+def test_a_wrong_option_of_the_project_has_its_toml_path(project: Project):
+    project.append('[tool.wazcache]\nassets = "src/demo/*.wasm"\ntarget = "native"\n')
+    (line,) = problems(project)
+    assert line.startswith("tool.wazcache.target: there is no such option; did you mean targets?")
+
+
+def test_a_project_found_with_project_is_used(project: Project, alone: Project):
+    project.append('[tool.wazcache]\nassets = "src/demo/*.wasm"\ntargets = "native"\n')
+    words = ("compile", f"dist/{ANY}", "--project", project.root)
+    (wheel,) = said(alone, *words).splitlines()
+    assert list(manifest(wheel, alone.root)["assets"]) == ["a.wasm"]
+
+
+def test_the_options_of_another_project_are_not_used(project: Project):
+    other = STOCK.replace('name = "demo"', 'name = "other"')
+    project.write("pyproject.toml", f'{other}[tool.wazcache]\nassets = "src/demo/*.wasm"\n')
+    done = run(project, "compile", f"dist/{ANY}", "--targets", "any")
+    assert done.returncode == 0
+    about = f"the project in {project.root} is other"
+    assert f"{ANY}: {about}, so its options are not used" in done.stderr
+    assert list(manifest(done.stdout.strip(), project.root)["assets"]) == ["a.wasm", "data/b.wasm"]
+    shutil.rmtree(project.root / "wheelhouse")
+    (line,) = problems(project, "--project", ".")
+    assert line == f"dist/{ANY}: --project .: {about}, not demo"
+
+
+def test_a_project_without_options_is_an_error_if_it_is_named(project: Project):
+    message = refused(project, "compile", f"dist/{ANY}", "--project", ".")
+    assert message.endswith(
+        "--project .: there is no pyproject.toml with [tool.wazcache], or with the table of the "
+        "build hook wazcache"
+    )
+
+
+def test_no_code_of_the_project_runs(project: Project):
+    project.append('[tool.wazcache]\nassets = "src/demo/*.wasm"\n')
+    project.write("setup.py", "raise SystemExit('setup.py was run')\n")
+    project.write("hatch_build.py", "raise SystemExit('hatch_build.py was run')\n")
+    said(project, "compile", f"dist/{ANY}", "--targets", "any")
+
+
+def test_a_compiled_wheel_is_compiled_again_with_its_own_options(alone: Project):
+    words = ("--profiles", "fuel.consume-fuel=true", "--strip", "name", "--targets", "native")
+    assets = ("--assets", "demo/data/*.wasm")
+    (first,) = said(alone, "compile", f"dist/{ANY}", *words, *assets).splitlines()
+    (again,) = said(alone, "compile", first, "-w", "again").splitlines()
+    assert Path(again).read_bytes() == Path(first).read_bytes()
+
+
+def test_extend_keeps_the_engines_of_a_wheel(alone: Project):
+    (first,) = said(alone, "compile", f"dist/{ANY}", "--targets", "native").splitlines()
+    (more,) = said(alone, "compile", first, "--extend", "--engines", "48", "-w", "o").splitlines()
+    (artifact,) = manifest(more, alone.root)["assets"]["a.wasm"]["artifacts"]
+    assert artifact["file"] == f"a.{TARGET}.wasmtime48.cwasm"
+    shutil.rmtree(alone.root / "wheelhouse")
+    (line,) = problems(alone, "--extend", "--engines", "48")
+    assert line == f"dist/{ANY}: --extend: it has no artifacts to keep"
+
+
+def test_all_wheels_that_cannot_be_read_are_named(alone: Project):
+    (alone.root / "dist/sdist-1.0.tar.gz").write_bytes(b"")
+    done = run(alone, "compile", "dist", "missing.whl", "dist/sdist-1.0.tar.gz", f"dist/{ANY}")
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = [line.removeprefix("hatch-wazcache: ") for line in done.stderr.splitlines()]
+    assert [line.partition(":")[0] for line in lines] == [
+        "dist", "missing.whl", "dist/sdist-1.0.tar.gz"
+    ]  # fmt: skip
