@@ -68,6 +68,7 @@ _FALLBACKS = ("cache", "compile", "error")
 _KEPT = "wazcache-fallback"  # the folder of compiled code, in the user's cache folder
 _MOST_KEPT = 2 << 30  # bytes
 _DAY = 86400.0  # seconds
+_COMPILER_ONLY = ("address-map",)  # the settings of profiles that no engine has
 _EMPTY = b"\0asm\1\0\0\0"
 _TWO_FUNCTIONS = _EMPTY + b"\1\4\1\x60\0\0\3\3\2\0\0\x0a\7\2\2\0\x0b\2\0\x0b"
 
@@ -1096,13 +1097,8 @@ def _own_name(name: Any, path: str, known: dict[str, dict[str, Any]]) -> str | N
         if "/" in as_name:
             _refuse_another_file(path, as_name, known[as_name])
         return as_name
-    for found in _names(path):
-        if found in known:
-            return found
-        for asset_name, about in known.items():
-            if found == about["wasm"]:  # an editable install may have it elsewhere
-                return asset_name
-    return None
+    found = (_name_among(known, spelling) for spelling in _names(path))
+    return next(filter(None, found), None)
 
 
 def _names(path: str) -> Iterator[str]:
@@ -1152,7 +1148,7 @@ def _foreign(name: Any, path: str, problem: str) -> _Asset:
     except (OSError, ValueError, KeyError) as error:
         raise LoadError(f"{name} is no asset, and no file that can be read ({error})") from None
     about: dict[str, Any] = {
-        "kind": "component" if data[:8] == b"\0asm\x0d\0\1\0" else "module",
+        "kind": _kind_in(data[:8]),
         "wasm": path,
         "artifacts": [],
         "data": data,
@@ -1181,14 +1177,16 @@ def _read_own() -> _Package:
     try:
         return own._replace(manifest=_read_manifest(own.place, _MANIFEST))
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and _is_checkout(own):
+            return own._replace(manifest=_of_checkout(own.place.folder))
         who = _freezer(own.label) or "hatch-wazcache writes it when it builds this package"
         raise LoadError(f"{path} cannot be read ({error}); {who}") from None
 
 
 def _known(package: _Package) -> dict[str, dict[str, Any]]:
     """Return what is known about the assets of a package, by their names."""
-    known: dict[str, dict[str, Any]] = package.manifest["assets"]
-    return known
+    known: dict[str, dict[str, Any]] | None = package.manifest["assets"]
+    return _wasm_files(package.place.folder) if known is None else known
 
 
 def _read_manifest(place: _Place, file: str) -> dict[str, Any]:
@@ -1240,6 +1238,112 @@ def _in_manifest(path: str) -> str:
     return path.replace(os.sep, "/")
 
 
+# A checkout that was never built: the loader is committed, and there is no manifest
+
+
+def _is_checkout(own: _Package) -> bool:
+    """Say whether this package is neither installed nor frozen, so it may have no manifest."""
+    if own.place.archive or _freezer(own.label):
+        return False
+    for folders, root in _import_folders(own.place.folder):
+        begin = _record_line(_in_manifest("/".join((*folders, os.path.basename(_FILE)))))
+        if any(begin in b"\n" + record for record in _texts_of(root, None, "RECORD")):
+            return False
+    return True
+
+
+def _of_checkout(folder: str) -> dict[str, Any]:
+    """Return what a manifest would say, from the pyproject.toml of a checkout."""
+    options, where = _options_above(folder)
+    profiles = options.get("profiles") or {"default": {}}
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise LoadError(f"{where}: the profiles of wazcache are not tables")
+    return {
+        "assets": None,
+        "profiles": {
+            name: {key: settings[key] for key in settings if key not in _COMPILER_ONLY}
+            for name, settings in profiles.items()
+        },
+        "fallback": options.get("fallback", "cache"),
+    }
+
+
+def _options_above(folder: str) -> tuple[dict[str, Any], str]:
+    """Return the options of the nearest pyproject.toml above a folder, and its path."""
+    path = os.path.join(folder, "pyproject.toml")
+    while not os.path.isfile(path):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return {}, ""
+        folder, path = parent, os.path.join(parent, "pyproject.toml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if "wazcache" not in text:
+        return {}, path
+    reader = _toml_reader()
+    if reader is None:
+        if "profiles" not in text:
+            return {}, path
+        raise LoadError(
+            f"{path} may have profiles of wazcache, and this Python cannot read it: install tomli"
+        )
+    try:
+        read = reader.loads(text)
+    except ValueError as error:
+        raise LoadError(f"{path} cannot be read ({error})") from None
+    build = ("hatch", "build")
+    hook = ("hooks", "wazcache")
+    for keys in (("wazcache",), (*build, *hook), (*build, "targets", "wheel", *hook)):
+        table: Any = read.get("tool")
+        for key in keys:
+            table = table.get(key) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            return table, path
+    return {}, path
+
+
+def _toml_reader() -> Any:
+    """Return a module that reads TOML, or None if there is none."""
+    from importlib import import_module
+
+    for name in ("tomllib", "tomli"):
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+def _wasm_files(folder: str) -> dict[str, dict[str, Any]]:
+    """Return the `.wasm` files of a checkout as its assets. They may change at any time."""
+    known = {}
+    for above, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        for file in files:
+            if file.endswith(".wasm"):
+                path = os.path.join(above, file)
+                name = _in_manifest(os.path.relpath(path, folder))
+                known[name] = {
+                    "kind": _kind_of(path),
+                    "wasm": name,
+                    "artifacts": [],
+                    "none": "nothing was built yet; `hatch-wazcache install` makes artifacts",
+                }
+    return known
+
+
+def _kind_of(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return _kind_in(file.read(8))
+    except OSError:  # to load it will say why
+        return "module"
+
+
+def _kind_in(begin: bytes) -> str:
+    return "component" if begin == b"\0asm\x0d\0\1\0" else "module"
+
+
 # Assets of other packages
 
 
@@ -1253,59 +1357,116 @@ def _find_elsewhere(path: str) -> tuple[_Asset | None, str]:
         The asset; or None, and a message if there is a manifest that is not used.
     """
     problem = ""
-    folder, base = os.path.split(os.path.abspath(path))
-    wholes = [os.path.join(folder, base), os.path.join(os.path.realpath(folder), base)]
-    for whole in dict.fromkeys([*wholes, os.path.realpath(path)]):
+    for whole in _spellings(path):
         folder = os.path.dirname(whole)
         while folder != os.path.dirname(folder):
             place = _Place(folder, _archive_of(folder))
             for file in dict.fromkeys((_MANIFEST, _DEFAULT_MANIFEST)):
-                if not (place.archive or os.path.isfile(place.path(file))):
-                    continue
-                name = _in_manifest(os.path.relpath(whole, folder))
-                try:
-                    asset = _of_other(place, file, name)
-                except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                    if place.archive:  # which does not tell whether it has the file
-                        continue
-                    asset = None
-                except LoadError as error:
-                    problem = problem or str(error)
-                    continue
-                if asset is not None and _leads_to(path, asset):
-                    return asset, ""
-                problem = problem or (
-                    f"{place.path(file)} is not used: no installed distribution lists it with "
-                    "the .wasm and its artifacts"
-                )
+                if place.archive or os.path.isfile(place.path(file)):
+                    try:
+                        asset = _of_other(place, file, _in_manifest(os.path.relpath(whole, folder)))
+                    except LoadError as error:
+                        problem = problem or str(error)
+                    else:
+                        if asset is not None and _leads_to(path, asset):
+                            return asset, ""
             folder = os.path.dirname(folder)
     return None, problem
 
 
+def _spellings(path: str) -> Iterable[str]:
+    """Return a path as the caller means it, and without its symbolic links.
+
+    Some installers link each file to their own cache, so the folder alone is resolved, too.
+    """
+    try:
+        whole = os.path.abspath(path)
+        folder = os.path.realpath(os.path.dirname(whole))
+        named = os.path.join(folder, os.path.basename(whole))
+        return dict.fromkeys((whole, named, os.path.realpath(path)))
+    except ValueError:  # it cannot be encoded
+        return ()
+
+
 def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
-    """Return the asset that a manifest has for a file, or None if it is not to be trusted.
+    """Return the asset that a manifest has for a file, or None if it has none.
 
     Args:
         place: the folder of the manifest.
         file: its name.
         name: the path of the `.wasm` from there.
+
+    Raises:
+        LoadError: the manifest may not be used.
     """
-    for folders, root in _import_folders(place.folder):
-        key = (root, place.folder, file)
-        if key not in _packages:
-            manifest = _read_manifest(place, file)
-            label = str(manifest.get("distribution") or ".".join(folders))
-            _packages[key] = _Package(place, file, manifest, folders, label)
-        package = _packages[key]
-        for known, about in _known(package).items():
-            if name not in (known, about["wasm"]):
-                continue
-            files = [artifact["file"] for artifact in about["artifacts"]]
-            files += [file, about["wasm"]] if about["wasm"] else [file]
-            if place.archive or _is_installed(root, package, files):
-                shown = "/".join((*folders, known))
-                return _Asset(package, known, shown, about)
+    known = None
+    try:
+        for folders, root in _origins(place.folder):
+            package = _package_at(place, file, folders)
+            known = _name_among(_known(package), name)
+            if known is None:
+                return None
+            about = package.manifest["assets"][known]
+            files = [file, *(artifact["file"] for artifact in about["artifacts"])]
+            if _is_trusted(package, root, [*files, about["wasm"]] if about["wasm"] else files):
+                return _Asset(package, known, "/".join((*folders, known)), about)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        if place.archive:  # it does not tell whether it has the file
+            return None
+        raise LoadError(f"{place.path(file)} is not used: it is damaged ({error!r})") from None
+    raise LoadError(
+        f"{place.path(file)} is not used: no installed distribution has it, the .wasm and the "
+        "artifacts"
+    )
+
+
+def _package_at(place: _Place, file: str, folders: tuple[str, ...]) -> _Package:
+    key = (place.folder, file, *folders)
+    if key not in _packages:
+        manifest = _read_manifest(place, file)
+        label = str(manifest.get("distribution") or ".".join(folders))
+        _packages[key] = _Package(place, file, manifest, folders, label)
+    return _packages[key]
+
+
+def _name_among(known: dict[str, dict[str, Any]], path: str) -> str | None:
+    """Return the name of the asset that has a path in its package, if there is one."""
+    if path in known:
+        return path
+    for name, about in known.items():
+        if path == about["wasm"]:  # an editable install may have it elsewhere
+            return name
     return None
+
+
+def _origins(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield how Python imports a package from a folder.
+
+    Yields:
+        The names of the folders from the import path to the package; and the entry of the import
+        path, empty if the code of the package was imported from there in any way.
+    """
+    yield from _import_folders(folder)
+    if module := _imported_from(folder):
+        yield tuple(module.split(".")), ""
+
+
+def _is_trusted(package: _Package, root: str, files: list[str]) -> bool:
+    """Say whether a package is installed together with some of its files.
+
+    Args:
+        package: the package.
+        root: where it is imported from, as `_origins` says.
+        files: the manifest, the `.wasm` and the artifacts, by their paths in the package.
+    """
+    if package.place.archive:  # nobody downloads a file into an archive of code
+        return True
+    distribution = package.manifest.get("distribution")
+    if root:
+        return isinstance(distribution, str) and _is_installed(root, distribution, package, files)
+    if _freezer(""):  # its code is part of this program
+        return not any(".." in file.split("/") for file in files)
+    return isinstance(distribution, str) and _is_editable(distribution, package, files)
 
 
 def _leads_to(path: str, asset: _Asset) -> bool:
@@ -1344,30 +1505,78 @@ def _import_folders(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
                 yield tuple(folder[len(begin) :].split(os.sep)), root
 
 
-def _is_installed(root: str, package: _Package, files: list[str]) -> bool:
+def _is_installed(root: str, distribution: str, package: _Package, files: list[str]) -> bool:
     """Say whether the RECORD of a package's distribution lists files of the package."""
-    distribution = package.manifest.get("distribution")
-    if not isinstance(distribution, str):
-        return False
     from posixpath import normpath
 
     folder = _in_manifest("/".join(package.folders))
     begins = [_record_line(normpath(f"{folder}/{file}")) for file in files]
     return any(
-        all(begin in record for begin in begins)
-        for record in _records(root, _plain_name(distribution))
+        all(begin in b"\n" + record for begin in begins)
+        for record in _texts_of(root, distribution, "RECORD")
     )
 
 
-def _records(root: str, distribution: str) -> Iterator[bytes]:
-    """Yield the RECORD of a distribution in a folder of the import path, or of each of several."""
+def _texts_of(root: str, distribution: str | None, file: str) -> Iterator[bytes]:
+    """Yield the content of a file in the `.dist-info` folder of a distribution, if it is there.
+
+    Args:
+        root: the folder of the import path.
+        distribution: the name; None for each distribution.
+        file: the name of the file.
+    """
+    plain = None if distribution is None else _plain_name(distribution)
     for name in _names_in(root):
         stem, end = name[:-10], name[-10:]
-        if end == ".dist-info" and _plain_name(stem.rpartition("-")[0]) == distribution:
+        if end == ".dist-info" and plain in (None, _plain_name(stem.rpartition("-")[0])):
             try:
-                yield b"\n" + _Place(root).read(f"{name}/RECORD")
+                yield _Place(root).read(f"{name}/{file}")
             except OSError:
                 continue
+
+
+def _is_editable(distribution: str, package: _Package, files: list[str]) -> bool:
+    """Say whether a package and some of its files belong to an editable install.
+
+    Its code was imported already. Its distribution is installed, and names the project's folder.
+    """
+    paths = [os.path.realpath(package.place.path(file)) for file in files]
+    for root in sys.path:
+        if isinstance(root, str) and os.path.isabs(root):
+            for text in _texts_of(root, distribution, "direct_url.json"):
+                project = _editable_project(text)
+                if project and all(path.startswith(project) for path in paths):
+                    return True
+    return False
+
+
+def _editable_project(text: bytes) -> str:
+    """Return the folder of the project that is installed editable, with a separator at the end.
+
+    Args:
+        text: the content of direct_url.json.
+    """
+    import json
+    from urllib.parse import unquote
+
+    about = json.loads(text)
+    scheme, _, path = about["url"].partition("://")
+    if scheme != "file" or not about.get("dir_info", {}).get("editable"):
+        return ""
+    path = unquote(path.lstrip("/") if sys.platform == "win32" else path)
+    return os.path.join(os.path.realpath(path), "")
+
+
+def _imported_from(folder: str) -> str | None:
+    """Return the name of the package whose code was imported from a folder, if there is one."""
+    real = os.path.normcase(os.path.realpath(folder))
+    for name in list(sys.modules):
+        if name.rpartition(".")[2] == os.path.basename(folder):
+            path = getattr(sys.modules.get(name), "__file__", None) or ""
+            at, file = os.path.split(path)
+            if file.startswith("__init__.") and os.path.normcase(os.path.realpath(at)) == real:
+                return name
+    return None
 
 
 def _record_line(path: str) -> bytes:

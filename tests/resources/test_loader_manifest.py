@@ -47,14 +47,6 @@ def test_a_broken_manifest_is_an_error_that_names_the_file(broken: str, own_site
     assert said.pop().startswith(f"{path} {reason}")
 
 
-def test_a_source_tree_that_was_never_built_says_what_is_missing(site: Path, project: Project):
-    """A project may have the loader committed."""
-    project.write("demo/_wazcache.py", (site / "demo/_wazcache.py").read_bytes())
-    (said,) = run("print(refused(lambda: load_module('a.wasm')))", project.root)
-    assert said.startswith(f"{project.root / 'demo/_wazcache.json'} cannot be read (")
-    assert said.endswith("; hatch-wazcache writes it when it builds this package")
-
-
 @pytest.fixture
 def editable(project: Project) -> Project:
     project.append('[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
