@@ -47,7 +47,7 @@ def companion(options: Namespace) -> Result:
             EntriesOptions(context.cache, checked.compiler, checked.timeout), None, report
         )
         try:
-            engines = entries.find_engines(checked.engines)
+            engines = entries.engines.find(checked.engines)
             made = make_companions(wheel, engines, checked.targets, directory, entries, report)
             record(entries, report, name, checked.targets, context.max_size)
         finally:

@@ -61,7 +61,7 @@ class Build:
         self.shown: set[str] = set() if first is None else first.shown
         """The texts about the engine that were shown."""
         has_own = target.systems and not project.config.wheel_engines
-        self._wasmtime = entries.wasmtime if entries is not None else None
+        self._wasmtime = entries.engines.wasmtime if entries is not None else None
         if self._wasmtime is None and has_own:
             self._wasmtime = installed_wasmtime()
         self._check_requirement(target, project.config.wheel_engines)
@@ -143,7 +143,7 @@ class Build:
 
     def _plan(self, target: Target) -> Plan:
         config, layout = self.project.config, self.project.layout
-        engines = self.entries.engines if target.systems else ()
+        engines = self.entries.engines.all if target.systems else ()
         return make_plan(config, target, layout, engines, self.reader)
 
     def make_entries(self, later: Sequence[Target] = ()) -> None:

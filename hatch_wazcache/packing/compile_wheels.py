@@ -169,7 +169,7 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
     entries = Entries(EntriesOptions.of(project), None, report)
     with _named(order.wheel), closing(entries):
         if any(target.systems for target in targets) and not project.config.engines:
-            entries.find_wasmtime(project.requirement, targets)
+            entries.engines.find_wasmtime(project.requirement, targets)
         first: Build | None = None
         for target in order.own_targets:
             build = Build(project, target, report, first, entries)
@@ -234,7 +234,7 @@ def _make_companions(order: _Order, build: Build, package: Path, folder: Path) -
 
     targets, config = order.targets.targets, order.project.config
     build.check_companions(targets)
-    engines = build.entries.find_engines(config.engines)
+    engines = build.entries.engines.find(config.engines)
     with FinishedWheel(package) as wheel:
         made = make_companions(wheel, engines, targets, folder, build.entries, build.report)
     say_what_to_publish(made, build.report)

@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.location import default_directory
-from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.packing.build_engines import BuildEngines
 from hatch_wazcache.util import temporary_files
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from packaging.requirements import Requirement
-
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
     from hatch_wazcache.compile.wasmtime_cli_places import Compiler
-    from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
-    from hatch_wazcache.engine.targets import Target
-    from hatch_wazcache.project.engine_requirement import EngineRequirement
+    from hatch_wazcache.engine.installed import InstalledWasmtime
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
@@ -82,100 +78,17 @@ class Entries:
         self._options = options
         self._report = report
         self._first = first
-        self.wasmtime: InstalledWasmtime | None = wasmtime
-        """The wasmtime to compile for, if it is known and no option names others."""
-        self.unchecked: set[Path] = set() if first is None else first.unchecked
-        """Folders of fetched engines whose files no build has checked since they were fetched."""
         self._temporary: TemporaryFolder | None = None
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made, by the keys of their jobs. An entry that a wasmtime
         CLI of another version made has another key."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
-
-    @cached_property
-    def engines(self) -> tuple[Engine, ...]:
-        """The engines to compile for, the newest first. Not needed for a wheel without artifacts.
-
-        Raises:
-            WazcacheError: a wasmtime is not installed and cannot be fetched, or its library is of
-                another version.
-        """
-        if self._first is not None:
-            return self._first.engines
-        return self.find_engines(self._options.engines)
-
-    def find_engines(self, requirements: Sequence[str]) -> tuple[Engine, ...]:
-        """Return the engine of each requirement, the newest first.
-
-        Args:
-            requirements: on wasmtime; if there are none, it is the installed one.
-
-        Raises:
-            WazcacheError: as for `engines`.
-        """
-        if not requirements:
-            return ((self.wasmtime or installed_wasmtime()).engine(self.cache.notes),)
-        from hatch_wazcache.project.engines import choose_engines
-
-        chosen = choose_engines(requirements, self._fetched)
-        engines = [wasmtime.engine(self.cache.notes) for wasmtime in chosen]
-        return tuple(sorted(engines, key=lambda engine: engine.major, reverse=True))
-
-    def find_wasmtime(self, requirement: EngineRequirement, targets: Sequence[Target]) -> None:
-        """Find the one wasmtime to compile for: the installed one if it fits, or a fetched one.
-
-        Raises:
-            WazcacheError: it cannot be fetched, or nobody knows which one it is.
-        """
-        from hatch_wazcache.engine.requirements import one_major
-        from hatch_wazcache.project.engine_requirement import one_requirement
-        from hatch_wazcache.project.engines import choose_engines
-        from hatch_wazcache.project.installed_requirements import parse
-
-        wanted = one_requirement(requirement, targets)
-        # Users get the newest wasmtime, so an older one that was fetched before must not decide.
-        find = self._newest if one_major(parse(wanted)) is None else self._fetched
-        (self.wasmtime,) = choose_engines([wanted], find)
-
-    def _newest(self, requirement: Requirement) -> Path:
-        """Return the folder of the newest wasmtime that a requirement admits; ask the installer.
-
-        Raises:
-            WazcacheError: it cannot be fetched, and none was fetched before.
-        """
-        return self.cache.fetch_wheel(requirement, self._needed_for, self._report.say, newest=True)
-
-    def _fetched(self, requirement: Requirement) -> Path:
-        """Return the folder of a fetched wasmtime; fetch it if there is none.
-
-        Raises:
-            WazcacheError: it cannot be fetched.
-        """
-        found = self.cache.find_wheel(requirement)
-        if found is not None:
-            self.unchecked.add(found)
-            return found
-        self._report.say(f"fetching {requirement}")
-        return self.cache.fetch_wheel(requirement, self._needed_for, self._report.say)
-
-    @property
-    def _needed_for(self) -> str:
-        location = self._options.location
-        return f"{location}.engines" if location else "the artifacts"
-
-    def _checked(self, engine: Engine) -> Engine:
-        """Check every file of a fetched engine, whose code runs next; fetch a broken one again.
-
-        Raises:
-            WazcacheError: it is broken, and cannot be fetched again.
-        """
-        if engine.package.parent not in self.unchecked:
-            return engine
-        from hatch_wazcache.project.installed_requirements import parse
-
-        requirement = parse(f"wasmtime=={engine.distribution_version}")
-        folder = self.cache.fetch_wheel(requirement, self._needed_for, self._report.say)
-        return engine._replace(package=folder / engine.package.name)
+        needed_for = f"{options.location}.engines" if options.location else "the artifacts"
+        self.engines: BuildEngines = (
+            BuildEngines(options.engines, needed_for, wasmtime, self.cache, report)
+            if first is None
+            else first.engines
+        )
 
     def _open_cache(self) -> CacheDirectory:
         root, cache_dir = self._options.root, self._options.cache_dir
@@ -295,7 +208,7 @@ class Entries:
         from hatch_wazcache.compile.make_entries import make_entries
 
         distinct = {job.engine for job in jobs if job.engine is not None}
-        engines = {engine: self._checked(engine) for engine in distinct}
+        engines = {engine: self.engines.checked(engine) for engine in distinct}
         jobs = [job._replace(engine=job.engine and engines[job.engine]) for job in jobs]
         needing = [job for job in jobs if job.needs_wasmtime_cli]
         wasmtime_clis = self._wasmtime_clis.checked(needing) if needing else {}

@@ -177,7 +177,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
         from hatch_wazcache.packing.from_wheel import FinishedWheel
 
         build.check_companions(targets)
-        engines, final = build.entries.find_engines(config.engines), directory / path.name
+        engines, final = build.entries.engines.find(config.engines), directory / path.name
         with FinishedWheel(path) as wheel:
             companions = make_companions(
                 wheel, engines, targets, directory, build.entries, build.report
