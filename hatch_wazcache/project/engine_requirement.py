@@ -131,6 +131,7 @@ class EngineRequirement(NamedTuple):
             from hatch_wazcache.project.runtime import is_at_hand
 
             missing = [*missing, *([] if is_at_hand(config.runtime) else [config.runtime])]
+            missing = list(dict.fromkeys(missing))  # it is often a dependency, too
         if config.engines or config.compiler == "pypi" or (config.runtime and chosen):
             from hatch_wazcache.project.engines import to_fetch_with
 

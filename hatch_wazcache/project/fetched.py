@@ -43,7 +43,7 @@ def find_in_cache(
 def fetched_now(
     config: Config, root: Path, requirement: Requirement, needed_for: str
 ) -> Iterator[Path]:
-    """Give the folder of a wheel, which is fetched if the cache does not have it.
+    """Give the folder of the newest wheel, as users get it; without an index, of one in the cache.
 
     If the cache cannot store it, the folder lasts until the end of the context.
 
@@ -66,6 +66,6 @@ def fetched_now(
             place = Path(folder)
         cache = CacheDirectory(place, lambda _text: None, root)
         try:
-            yield cache.fetch_wheel(requirement, needed_for)
+            yield cache.fetch_wheel(requirement, needed_for, newest=True)
         finally:
             cache.close()

@@ -17,16 +17,17 @@ from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.formats.strip import STRIP
 from hatch_wazcache.project import distribution_fields, fields
 from hatch_wazcache.project.config import Config
+from hatch_wazcache.project.contradictions import contradictions
 from hatch_wazcache.project.distribution_fields import COMPANION_NAME, ENGINE_PATTERN
 from hatch_wazcache.project.fields import Field
 from hatch_wazcache.project.value_schemas import ASSET, FLAG, PROFILES, TEXT, one_or_list, sentence
 from hatch_wazcache.util import environment
 from hatch_wazcache.util.problems import Problems
-from hatch_wazcache.util.toml_text import toml_key, toml_value
+from hatch_wazcache.util.toml_text import toml_value
 from hatch_wazcache.wheels.manifest import FALLBACKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["OPTIONS", "Option", "read_config"]
 
@@ -212,19 +213,6 @@ OPTIONS = (
 )
 
 
-_FOR_ASSETS = {
-    "companion",
-    "cpu",
-    "engine",
-    "engines",
-    "keep-wasm",
-    "runtime",
-    "strip",
-    "targets",
-}
-"""The options that mean nothing without assets."""
-
-
 _OF_RUNTIME = (("runtime", "profiles"), ("runtime", "loader"))
 """What the runtime has, and a project with a runtime must not have."""
 
@@ -283,7 +271,7 @@ def read_config(
     if not given and not config.keep_wasm:  # a wheel for any system would be empty
         with_artifacts = tuple(target for target in config.targets if target.systems)
         config = config._replace(targets=with_artifacts or config.targets)
-    for line in dict.fromkeys(_contradictions(config, table)):
+    for line in dict.fromkeys(contradictions(config, table)):
         whole.problems.add(line)
     whole.problems.raise_all()
     return config
@@ -305,54 +293,3 @@ def _read(
         return value
     read = option.read_variable or option.read
     return read(Field(option.variable, text, whole.table, whole.root, whole.problems))
-
-
-def _beside_runtime(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the options that the runtime has, and the project must not have."""
-    runtime = config.where("runtime")
-    if config.loader is not None:
-        yield (
-            f"{config.where('loader')} = {toml_value(table['loader'])}: must be false, or left "
-            f"out, beside {runtime}, which has the loader"
-        )
-    if "profiles" in table:
-        yield (
-            f"{config.where('profiles')}: must be left out beside {runtime}, which has the profiles"
-        )
-
-
-def _contradictions(config: Config, table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the contradictions between options that are valid by themselves, one line each."""
-    if not config.assets:
-        for name in sorted(_FOR_ASSETS & table.keys()):
-            yield (
-                f"{config.where(name)}: must be left out without {config.where('assets')}: "
-                "it says how assets are compiled"
-            )
-        return
-    if config.runtime is not None:
-        yield from _beside_runtime(config, table)
-    if {"engine", "engines"} <= table.keys():
-        yield (
-            f"{config.where('engine')} = {toml_value(table['engine'])}: must be left out beside "
-            f"{config.where('engines')}, which replaces it"
-        )
-    if config.companion is not None and not config.keep_wasm:
-        yield (
-            f"{config.where('keep-wasm')} = false: must be true with {config.where('companion')}: "
-            "the package's own wheel holds the .wasm alone"
-        )
-    if config.companion is not None and config.loader is None and config.runtime is None:
-        yield (
-            f"{config.where('loader')} = false: must be a path, or left out, with "
-            f"{config.where('companion')}: the loader finds the artifacts there"
-        )
-    for target in (*config.targets, config.wanted):
-        yield from config.misfits(target) if target else ()
-    for profile in config.profiles.values() if "debug" in config.strip else ():
-        if profile.settings.get("debug-info") is True:
-            setting = f"{config.where('profiles')}.{toml_key(profile.name)}.debug-info"
-            yield (
-                f'{config.where("strip")} = {toml_value(table["strip"])}: must not contain "debug" '
-                f"with {setting} = true, which needs those sections"
-            )

@@ -164,13 +164,84 @@ def test_an_asset_can_name_some_of_the_runtimes_profiles(wheel, tmp_path):
     assert built.wheel is None or "fueled" not in built.names
 
 
-def test_a_runtime_that_is_not_installed_is_fetched_once(wheel, index, tmp_path):
+def test_a_runtime_that_is_not_installed_is_fetched_and_kept(wheel, index, tmp_path):
     shutil.copy(wheel, index)
     project = ships(Project, tmp_path)
     first = project.build()
     assert f"demo/a.{TARGET}.plain.cwasm" in members(first)
     shutil.rmtree(index)
+    index.mkdir()
     assert members(project.build()) == members(first)
+
+
+def test_the_newest_runtime_decides_as_it_does_for_users(wheel, index, tmp_path):
+    shutil.copy(wheel, index)
+    project = ships(Project, tmp_path)
+    assert f"demo/a.{TARGET}.plain.cwasm" in members(project.build())
+    newer = runtime(Project, tmp_path / "runtime", RUNTIME.replace("plain", "newer"))
+    rename(newer, {'version = "1.0"': 'version = "1.1"'})
+    shutil.copy(newer.build().wheel, index)
+    assert f"demo/a.{TARGET}.newer.cwasm" in members(project.build())
+
+
+@pytest.mark.parametrize("kind", [Project, SetuptoolsProject])
+def test_an_editable_install_has_artifacts_for_the_runtime(kind, wheel, tmp_path):
+    project = ships(kind, tmp_path)
+    if kind is Project:
+        project.append('\n[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
+    install(wheel, project)
+    assert project.editable().status == 0
+    files = {path.name for path in (project.root / "demo").iterdir()} - {"__pycache__"}
+    artifacts = {f"a.{TARGET}.{profile}.cwasm" for profile in ("fueled", "plain")}
+    assert files == {"__init__.py", "a.wasm", "_wazcache.json", *artifacts}
+
+
+NATIVE_HOOK = """
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+class Custom(BuildHookInterface):
+    def initialize(self, version, build_data):
+        build_data["infer_tag"], build_data["pure_python"] = True, False
+"""
+
+
+def test_a_runtime_package_with_native_files_keeps_its_tag(tmp_path):
+    project = runtime(Project, tmp_path)
+    project.write("hatch_build.py", NATIVE_HOOK)
+    text = (project.root / "pyproject.toml").read_text("utf-8")
+    table = "[tool.hatch.build.hooks.custom]\n\n[tool.hatch.build.hooks.wazcache]"
+    project.write("pyproject.toml", text.replace("[tool.hatch.build.hooks.wazcache]", table))
+    built = project.build()
+    assert built.wheel.name.startswith("wz_rt-1.0-cp3"), built.output
+    assert "wz_rt/_wazcache.py" in members(built)
+
+
+def test_a_runtime_package_of_setuptools_keeps_the_tag_of_its_platform(tmp_path):
+    project = runtime(SetuptoolsProject, tmp_path)
+    done = project.setup("bdist_wheel", "--plat-name", "manylinux2014_x86_64")
+    assert done.status == 0, done.output
+    (made,) = (project.root / "dist").iterdir()
+    assert made.name == "wz_rt-1.0-py3-none-manylinux2014_x86_64.whl"
+
+
+def test_compile_makes_a_runtime_package_too(tmp_path):
+    project = runtime(Project, tmp_path)
+    hooks = project.build().wheel.read_bytes()
+    text = (project.root / "pyproject.toml").read_text("utf-8")
+    head, _, options = text.partition("[tool.hatch.build.hooks.wazcache]")
+    stock = head.replace(', "hatch-wazcache"', "") + options[options.index("[tool") :]
+    project.write("pyproject.toml", stock)
+    shutil.rmtree(project.root / "dist")
+    plain = project.build().wheel
+    flags = ["--profiles", "fueled.consume-fuel=true,fueled.debug-info=true,plain.jit=1"]
+    words = ["compile", plain, "--loader", "wz_rt/_wazcache.py", "-w", "made"]
+    project.write("pyproject.toml", f"{stock}\n[tool.wazcache]\n{RUNTIME}")
+    done = project.run("hatch_wazcache", *words[:2], *words[4:])
+    assert done.status == 0, done.output
+    (made,) = (project.root / "made").iterdir()
+    assert made.read_bytes() == hooks
+    wrong = project.run("hatch_wazcache", *words, *flags)
+    assert "profiles.plain.jit: there is no such option" in wrong.output
 
 
 def test_the_plan_reads_a_runtime_that_is_there_and_fetches_none(wheel, index, tmp_path):
