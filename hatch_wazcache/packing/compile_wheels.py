@@ -20,7 +20,6 @@ from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
 from hatch_wazcache.packing.wheel_project import project_of, shown
 from hatch_wazcache.packing.wheel_targets import WheelTargets
 from hatch_wazcache.wheels.companion_files import version_problem
-from hatch_wazcache.wheels.wheel_reader import BrokenWheelError
 from hatch_wazcache.wheels.wheel_tag import tagged
 
 if TYPE_CHECKING:
@@ -164,7 +163,7 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
     project, targets = order.project, order.targets.targets
     folder = publication.folder(order.directory)
     for loader in order.wheel.without_manifest:
-        if not is_current(order.wheel.reader.text(loader)):
+        if not is_current(order.wheel.text(loader)):
             report.say(old_loader(loader))
     entries = Entries(EntriesOptions.of(project), None, report)
     with _named(order.wheel), closing(entries):
@@ -214,11 +213,7 @@ def _write(order: _Order, build: Build, target: Target, folder: Path) -> Path:
         build.report.say(f"{wheel.path.name}: {name} is left out: it signs the old RECORD")
     assets = [asset.distribution for asset in build.plan.assets]
     left_out = {*signatures, *wheel.old_members, *assets}
-    try:
-        old = wheel.reader.text(f"{info}/WHEEL")
-    except BrokenWheelError as error:
-        raise WazcacheError(f"{wheel.path}: {info}/WHEEL: {error}") from error
-    new = tagged(old, order.targets.tag_for(target), pure=pure)
+    new = tagged(wheel.text(f"{info}/WHEEL"), order.targets.tag_for(target), pure=pure)
     made = begin_wheel(build, folder, wheel.date_time, reproducible=True)
     try:
         finish_wheel(build, made, wheel.path, final, left_out, {f"{info}/WHEEL": new})

@@ -235,6 +235,17 @@ class FinishedWheel:
         except OSError as error:
             raise _cannot_unpack(error) from error
 
+    def text(self, member: str) -> bytes:
+        """Return the data of a small member.
+
+        Raises:
+            WazcacheError: it cannot be unpacked, or is too large.
+        """
+        try:
+            return self.reader.text(member)
+        except BrokenWheelError as error:
+            raise WazcacheError(f"{self.path}: {member}: {error}") from error
+
     def license_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the license files that METADATA names and the wheel has, by their names.
 
@@ -244,10 +255,7 @@ class FinishedWheel:
         for name in dict.fromkeys(self.fields.get("license-file", [])):
             for folder in (f"{self.info}/licenses", self.info):  # the second before PEP 639
                 if is_path(name) and f"{folder}/{name}" in self.reader:
-                    try:
-                        yield name, self.reader.text(f"{folder}/{name}")
-                    except BrokenWheelError as error:
-                        raise WazcacheError(f"{self.path}: {folder}/{name}: {error}") from error
+                    yield name, self.text(f"{folder}/{name}")
                     break
 
     def copy(self, path: Path) -> None:

@@ -270,6 +270,14 @@ def test_all_other_members_keep_their_bytes_modes_and_times(stock: Path, compile
     assert {name: after[name] for name in before} == before
 
 
+def test_a_large_member_is_copied_as_it_is(stock: Path, compiled: Compiled):
+    given = doctored(stock, **{"demo/table.bin": os.urandom(9 << 20)})
+    made = compiled.one(given)
+    members(Built(0, "", made))
+    assert everything(made)["demo/table.bin"] == everything(given)["demo/table.bin"]
+    assert "demo/table.bin (9 MB) is too large to compress again" in "".join(compiled.lines)
+
+
 def test_members_without_modes_get_the_mode_of_a_file(stock: Path, compiled: Compiled):
     given = stock.parent / "windows" / ANY
     given.parent.mkdir()
@@ -585,6 +593,21 @@ def test_a_link_is_replaced_and_its_target_stays(stock: Path, compiled: Compiled
     assert stock.read_bytes() == before
 
 
+def test_a_folder_that_cannot_be_made_is_named(stock: Path, compiled: Compiled, tmp_path: Path):
+    (tmp_path / "file").touch()
+    compiled.folder = tmp_path / "file" / "wheelhouse"
+    message = compiled.refuses(stock)
+    assert message == f"{compiled.folder}: cannot be written: Not a directory"
+
+
+def test_a_name_that_a_folder_has_is_refused(stock: Path, compiled: Compiled):
+    taken = compiled.folder / ANY
+    taken.mkdir(parents=True)
+    message = compiled.refuses(stock)
+    assert message == f"{taken}: is a directory, so no wheel can have this name"
+    assert list(compiled.folder.iterdir()) == [taken]
+
+
 def test_two_wheels_cannot_become_one(stock: Path, compiled: Compiled, tmp_path: Path):
     made = Compiled(compiled.cache, tmp_path / "made").one(stock)
     message = compiled.refuses(stock, made, targets=["any"])
@@ -757,6 +780,30 @@ def test_a_wheel_that_cannot_be_done_says_why(stock: Path, compiled: Compiled, m
     message = compiled.refuses(given)
     assert reason in message
     assert all(line.startswith(str(given)) for line in message.splitlines())
+
+
+def test_options_that_do_not_fit_the_wheel_say_why(stock: Path, compiled: Compiled):
+    text = b"Name: demo\nVersion: 1!1.0\nRequires-Dist: wasmtime\nRequires-Dist: demo-wasmtime\n"
+    wheel = Wheel(doctored(stock, **{f"{INFO}/METADATA": text}))
+    wheel.name = ANY.replace("1.0", "1!1.0")
+    wheel.info = wheel.info.replace("1.0", "1!1.0")
+    wheel.members = {
+        name.replace("o-1.0.d", "o-1!1.0.d"): wheel.members[name] for name in wheel.members
+    }
+    given = wheel.write(stock.parent / "epoch")
+    message = compiled.refuses(given, companion="demo-wasmtime", engines=["48"])
+    assert f"{given}: the version 1!1.0 can have no companions" in message
+    text = b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp311-cp311-macosx_11_0_arm64\n"
+    name = "demo-1.0-cp311-cp311-macosx_11_0_arm64.whl"
+    given = doctored(stock, name, **{f"{INFO}/WHEEL": text})
+    message = compiled.refuses(given, cpu="x86-64-v3")
+    assert message.startswith(f'{given}: option.cpu = "x86-64-v3": must be "baseline", or a list')
+
+
+def test_a_wheel_with_very_many_problems_names_some(stock: Path, compiled: Compiled):
+    given = doctored(stock, **{f"demo/{n}.cwasm": b"" for n in range(20)})
+    *lines, last = compiled.refuses(given).splitlines()
+    assert (len(lines), last) == (10, f"{given}: has more problems than these")
 
 
 def test_a_wheel_that_is_written_meanwhile_is_refused(
