@@ -9,6 +9,7 @@ from wasmtime import wat2wasm
 
 from tests.support.loading import OPTIONS, UNICODE
 from tests.support.projects import PYPROJECT, Project
+from tests.support.runtimes import build_runtime
 from tests.support.wheels import unpack
 
 
@@ -42,3 +43,20 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_site(wheel: Path, tmp_path: Path) -> Path:
     """The wheel, installed for one test, which may change it."""
     return unpack(wheel, tmp_path / "site")
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of a runtime package: it has the loader and no assets."""
+    return build_runtime(tmp_path_factory.mktemp("runtime"))
+
+
+@pytest.fixture
+def both(runtime: Path, wheel: Path, tmp_path: Path) -> Path:
+    """The runtime and the package with the assets, installed for one test, which may change it.
+
+    The package has no loader.
+    """
+    site = unpack(runtime, tmp_path / "site")
+    (unpack(wheel, site) / "demo/_wazcache.py").unlink()
+    return site

@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from textwrap import dedent
 
-import pytest
-
-from tests.support.loading import ARTIFACT, PRELUDE, UNICODE
-from tests.support.projects import Project, run_python
-from tests.support.wheels import unpack
-
-RUNTIME = """\
-loader = "rt/_wazcache.py"
-[tool.hatch.build.hooks.wazcache.profiles.default]
-[tool.hatch.build.hooks.wazcache.profiles.fuel]
-consume-fuel = true
-"""
-
-
-@pytest.fixture(scope="session")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of a runtime package: it has the loader and no assets."""
-    folder = tmp_path_factory.mktemp("runtime")
-    project = Project(folder / "project", folder / "cache")
-    project.write("rt/__init__.py")
-    project.options(RUNTIME)
-    pyproject = project.root / "pyproject.toml"
-    pyproject.write_text(pyproject.read_text("utf-8").replace('"demo"', '"rt"'), "utf-8")
-    built = project.build()
-    assert built.wheel, built.output
-    return built.wheel
-
-
-@pytest.fixture
-def both(runtime: Path, wheel: Path, tmp_path: Path) -> Path:
-    """The runtime and the package with the assets, installed for one test, which may change it."""
-    site = unpack(runtime, tmp_path / "site")
-    (unpack(wheel, site) / "demo/_wazcache.py").unlink()
-    return site
-
-
-def run(code: str, path: Path, **env: str) -> list[str]:
-    """Run code that uses the loader of the runtime; return the lines that it prints."""
-    prelude = PRELUDE.replace("from demo", "from rt")
-    ran = run_python(prelude + dedent(code), path, **env)
-    assert ran.status == 0, ran.output
-    return ran.output.splitlines()
+from tests.support.companion_sites import installed, pack, split
+from tests.support.loading import ARTIFACT, REFUSE, UNICODE, change_manifest, home
+from tests.support.runtimes import run
+from tests.support.wasm import ANSWER
 
 
 def test_an_asset_of_another_package_loads_from_its_artifact(both: Path):
@@ -73,3 +35,149 @@ def test_an_asset_of_another_package_loads_from_its_artifact(both: Path):
         f"demo/answer.wasm|default|True|{both / 'demo' / ARTIFACT}|None",
         "[]",
     ]
+
+
+def test_a_package_that_no_code_imports_loads_in_a_millisecond_or_two_without_metadata(both: Path):
+    """importlib.metadata alone takes longer."""
+    code = f"""
+        import sys
+        load_module({str(both / "demo/answer.wasm")!r}, strict=True)
+        print('importlib.metadata' in sys.modules, 'hashlib' in sys.modules, 'demo' in sys.modules)
+        """
+    assert run(code, both) == ["False False False"]
+
+
+def test_a_companion_of_another_package_has_artifacts_for_it(both: Path):
+    folder = split(both)
+    record = next(both.glob("demo-*.dist-info/RECORD"))
+    assert ARTIFACT in record.read_text("utf-8")
+    code = f"print(status({str(both / 'demo/answer.wasm')!r}).artifact)"
+    assert run(code, both) == [str(folder / ARTIFACT)]
+    shutil.rmtree(both / "demo_wasmtime")
+    installed(both, "0")
+    code = f"print(status({str(both / 'demo/answer.wasm')!r}).reason)"
+    assert run(code, both)[0].startswith("demo-wasmtime 0 is installed, which is empty")
+
+
+def test_an_asset_without_its_wasm_loads_by_the_path_that_it_would_have(both: Path):
+    (both / "demo/answer.wasm").unlink()
+
+    def change(manifest: dict) -> None:
+        manifest["assets"]["answer.wasm"]["wasm"] = None
+
+    change_manifest(both, change)
+    code = f"print(call(load_module({str(both / 'demo/answer.wasm')!r}, strict=True)))"
+    assert run(code, both) == ["42"]
+
+
+def test_other_settings_of_a_profile_are_a_reason_and_the_wasm_is_compiled(both: Path):
+    """wasmtime does not check all settings, so such an artifact is not even tried."""
+
+    def change(manifest: dict) -> None:
+        manifest["profiles"]["default"] = {"cranelift-nan-canonicalization": True}
+        del manifest["profiles"]["fuel"]
+
+    change_manifest(both, change)
+    code = f"""
+        path = {str(both / "demo/answer.wasm")!r}
+        print(status(path).reason)
+        print(status(path, profile='fuel').reason)
+        print(*warned(lambda: print(call(load_module(path)))))
+        """
+    reason = "demo was compiled with other settings for the profile default"
+    assert run(code, both) == [
+        reason,
+        "demo was compiled for the profile default, not for fuel",
+        "42",
+        f"demo/answer.wasm is compiled now, which takes time: {reason}",
+    ]
+
+
+def test_where_artifacts_of_another_package_are_refused_its_wasm_is_compiled(both: Path):
+    code = f"""
+        path = {str(both / "demo/answer.wasm")!r}
+        print(*warned(lambda: print(call(load_module(path)), call(load_module(path)))))
+        print(refused(lambda: load_module(path, fallback='error')))
+        """
+    works, warning, error = run(code, both, **REFUSE)
+    assert works == "42 42"
+    assert warning.startswith(f"demo/answer.wasm is compiled now, which takes time: {ARTIFACT}: ")
+    assert error.startswith('demo/answer.wasm is not precompiled (fallback "error"): ')
+
+
+def test_the_fallback_of_the_package_with_the_asset_counts(both: Path):
+    change_manifest(both, lambda manifest: manifest.update(fallback="error"))
+    code = f"print(refused(lambda: load_module({str(both / 'demo/answer.wasm')!r})))"
+    assert run(code, both, **REFUSE)[0].startswith("demo/answer.wasm is not precompiled (fallback")
+
+
+# A foreign file
+
+
+def test_a_foreign_file_is_compiled_and_kept_only_if_the_caller_says_so(both: Path, tmp_path: Path):
+    file = tmp_path / "downloads/x.wasm"
+    file.parent.mkdir()
+    file.write_bytes(ANSWER)
+    code = f"""
+        import os
+        from pathlib import Path
+        path = Path({str(file)!r})
+        print(refused(lambda: load_module(path)))
+        print(refused(lambda: status(path)))
+        print(warned(lambda: print(call(load_module(path, foreign=True)))))
+        print(load_module(path, foreign=True) is load_module(str(path), foreign=True))
+        os.chdir(path.parent)
+        print(load_module('x.wasm', foreign=True) is load_module(path, foreign=True))
+        print(load_module('../downloads/x.wasm', foreign=True) is load_module(path, foreign=True))
+        print(refused(lambda: load_module(path, foreign=True, strict=True)))
+        print(refused(lambda: load_component(path, foreign=True)))
+        print(refused(lambda: load_module('none.wasm', foreign=True)))
+        fueled = load_module(path, profile='fuel', foreign=True, fallback='compile')
+        print(call(fueled, engine('fuel'), 1000))
+        """
+    said = run(code, both, **home(tmp_path))
+    missing = "[Errno 2] No such file or directory: 'none.wasm'"
+    none = f"there is no asset {file}. To compile the file {file}, pass foreign=True"
+    assert said[:7] == [none, none, "42", "[]", "True", "True", "True"]
+    assert said[7:10] == [
+        f"{file} is not precompiled (strict): it is no asset of an installed package",
+        f"{file} is a module: use load_module",
+        f"none.wasm is no asset, and no file that can be read ({missing})",
+    ]
+    assert said[10] == "42"
+    assert len(list(tmp_path.rglob("wazcache-fallback/*.cwasm"))) == 1
+
+
+def test_a_foreign_file_can_be_a_component_or_lie_in_a_zip(both: Path, tmp_path: Path):
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    shutil.copy(both / "demo/c.wasm", folder)
+    (folder / "a.wasm").write_bytes(ANSWER)
+    archive = pack(folder, tmp_path / "foreign.zip")
+    code = f"""
+        import zipfile
+        component = load_component({str(folder / "c.wasm")!r}, foreign=True)
+        archive = zipfile.Path({str(archive)!r})
+        print(load_component(archive / 'c.wasm', foreign=True) is component)
+        print(call(load_module(archive / 'a.wasm', foreign=True)))
+        print(refused(lambda: load_module(archive / 'c.wasm', foreign=True)))
+        print(refused(lambda: load_module(archive / 'none.wasm', foreign=True))[:20])
+        """
+    assert run(code, both) == [
+        "True",
+        "42",
+        f"{archive / 'c.wasm'} is a component: use load_component",
+        f"{archive}"[:20],
+    ]
+
+
+def test_a_file_in_a_package_that_its_manifest_does_not_name_is_foreign(both: Path):
+    shutil.copy(both / "demo/answer.wasm", both / "demo/other.wasm")
+    code = f"""
+        path = {str(both / "demo/other.wasm")!r}
+        print(refused(lambda: load_module(path)))
+        print(warned(lambda: print(call(load_module(path, foreign=True)))))
+        """
+    path = both / "demo/other.wasm"
+    none = f"there is no asset {path}. To compile the file {path}, pass foreign=True"
+    assert run(code, both) == [none, "42", "[]"]
