@@ -19,6 +19,7 @@ __all__ = [
     "names",
     "parse",
     "required_by",
+    "valid",
 ]
 
 
@@ -42,7 +43,7 @@ def required_by(lines: Iterable[str]) -> tuple[list[tuple[str, Requirement]], li
             continue
         known.add(key)
         try:
-            own = _valid(requires(requirement.name) or [])
+            own = valid(requires(requirement.name) or [])
         except PackageNotFoundError:
             unknown += [requirement.name] if direct else []
             continue
@@ -52,7 +53,7 @@ def required_by(lines: Iterable[str]) -> tuple[list[tuple[str, Requirement]], li
     return found, unknown
 
 
-def _valid(lines: Iterable[str]) -> list[Requirement]:
+def valid(lines: Iterable[str]) -> list[Requirement]:
     """Read the requirements of a distribution, without those that no installer accepts."""
     from packaging.requirements import InvalidRequirement
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.engine.settings import Profile
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.installed_requirements import parse, required_by
+from hatch_wazcache.project.installed_requirements import parse, required_by, valid
 from hatch_wazcache.resources import is_loader
 from hatch_wazcache.wheels.manifest import is_manifest
 from hatch_wazcache.wheels.untrusted_manifest import check_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from importlib.metadata import Distribution
 
     from packaging.requirements import Requirement
@@ -74,10 +74,16 @@ def read_runtime(
 
 def _installed(requirement: Requirement) -> Distribution | None:
     """Return the installed distribution, if its version fits."""
+    from packaging.version import InvalidVersion, Version
+
     found = _find(requirement)
-    if found is None or not requirement.specifier.contains(found.version, prereleases=True):
+    try:
+        fits = found is not None and requirement.specifier.contains(
+            Version(found.version), prereleases=True
+        )
+    except (InvalidVersion, TypeError):  # METADATA that no installer accepts today
         return None
-    return found
+    return found if fits else None
 
 
 def _find(requirement: Requirement, path: list[str] | None = None) -> Distribution | None:
@@ -138,15 +144,14 @@ def _manifests(distribution: Distribution) -> Iterator[tuple[str, Path]]:
 
 def _wasmtime(distribution: Distribution, requirement: Requirement) -> tuple[str, ...]:
     """Return the requirements on wasmtime that users of the runtime have."""
-    own = map(parse, distribution.requires or ())
-    lines = tuple(_lines(own, requirement))
+    lines = tuple(_lines(valid(distribution.requires or ()), requirement))
     if lines or _installed(requirement) is None:
         return lines
     found, _unknown = required_by([str(requirement)])
     return tuple(f"wasmtime{line.specifier}" for _name, line in found)
 
 
-def _lines(own: Iterator[Requirement], requirement: Requirement) -> Iterator[str]:
+def _lines(own: Iterable[Requirement], requirement: Requirement) -> Iterator[str]:
     """Yield the lines on wasmtime, without those of extras that nobody asks for."""
     for line in own:
         if line.name.lower() != "wasmtime":

@@ -110,6 +110,14 @@ def test_an_installed_runtime_of_another_version_does_not_count(site: Path):
         read("wz-rt>=2")
 
 
+def test_metadata_that_no_installer_accepts_is_passed_over(site: Path):
+    install(site, metadata=f"Requires-Dist: a b c\n{WASMTIME}")
+    assert read().wasmtime == ("wasmtime<48,>=44",)
+    info = site / "wz_rt-1.0.dist-info" / "METADATA"
+    info.write_text(info.read_text("utf-8").replace("Version: 1.0", "Version: one"), "utf-8")
+    assert not is_at_hand("wz-rt")
+
+
 def test_a_package_that_is_no_runtime_is_named(site: Path):
     install(site, {"wz_rt/__init__.py": b""})
     assert problem().startswith("wz-rt 1.0 has no manifest of hatch-wazcache;")
