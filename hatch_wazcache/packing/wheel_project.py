@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.packing.globs import SOURCES, matching
 from hatch_wazcache.project.companion import check_companion
 from hatch_wazcache.project.engine_requirement import EngineRequirement
 from hatch_wazcache.project.packages import DeclaredFile, Layout
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["project_of", "shown"]
 
-_SOURCES = "src/"
-"""The folder of a source tree that is not in the wheel. So the globs of a hook also fit here."""
 
 _NAMES_SHOWN = 3
 """How many `.wasm` files a message lists."""
@@ -86,9 +84,9 @@ def _layout(wheel: FinishedWheel, config: Config) -> Layout:
 
     def distribution_path(relative: str) -> str:
         path = PurePosixPath(relative)
-        if str(path.parent) in folders or not relative.startswith(_SOURCES):
+        if str(path.parent) in folders or not path.is_relative_to(SOURCES):
             return str(path)
-        return str(path.relative_to(_SOURCES))
+        return str(path.relative_to(SOURCES))
 
     declared = [
         DeclaredFile(wheel.unpack_member(name), name, profiles, wheel.member(name))
@@ -112,7 +110,7 @@ def _declared(
     problems = []
     present = [name for name in names if name.endswith(".wasm")]
     for pattern in config.assets:
-        matches = [name for name in names if _matches(name, pattern.glob)]
+        matches = matching(names, pattern.glob)
         if not matches:
             problems.append(
                 f'{wheel.path}: {config.where("assets")}: "{pattern.glob}" matches no file in the '
@@ -146,50 +144,6 @@ def _why_no_wasm(wheel: FinishedWheel) -> str:
 def _is_about_the_wheel(name: str) -> bool:
     """Say whether a member is in a folder that is not a package."""
     return name.partition("/")[0].endswith((".dist-info", ".data"))
-
-
-def _matches(name: str, glob: str) -> bool:
-    """Say whether a glob matches a member, or a file of the source tree with its path.
-
-    As in a shell, `*` matches no hidden name.
-    """
-    patterns = PurePosixPath(glob).parts
-    for path in (name, _SOURCES + name):
-        parts = path.split("/")
-        if tuple(parts) == patterns:
-            return True
-        hidden = any(part.startswith(".") for part in patterns)
-        if not hidden and any(part.startswith(".") for part in parts):
-            continue
-        if _fit(parts, patterns):
-            return True
-    return False
-
-
-def _fit(parts: Sequence[str], patterns: Sequence[str]) -> bool:
-    """Say whether the patterns match the parts of a path; `**` matches any number of folders."""
-    last = len(patterns)
-    states = _closure({0}, patterns)
-    for part in parts:
-        states = _closure(
-            {
-                state if patterns[state] == "**" else state + 1
-                for state in states
-                if state < last and (patterns[state] == "**" or fnmatchcase(part, patterns[state]))
-            },
-            patterns,
-        )
-    return last in states or (last - 1 in states and patterns[-1] == "**")
-
-
-def _closure(states: set[int], patterns: Sequence[str]) -> set[int]:
-    """Add the states that follow because `**` also matches no folder at all."""
-    found = set(states)
-    for state in states:
-        while state < len(patterns) - 1 and patterns[state] == "**":
-            state += 1  # noqa: PLW2901
-            found.add(state)
-    return found
 
 
 def _requirements(lines: Iterable[str]) -> tuple[list[str], dict[str, list[str]]]:

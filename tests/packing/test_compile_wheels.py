@@ -557,6 +557,7 @@ def test_a_failure_of_one_wheel_leaves_none(stock: Path, compiled: Compiled):
         f"{INFO}/WHEEL": b"Root-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n",
     })  # fmt: skip
     assert "demo/a.wasm" in compiled.refuses(stock, bad)
+    assert "demo/a.wasm" in compiled.refuses(stock, bad, in_place=True)
 
 
 def test_a_wheel_that_cannot_get_its_name_leaves_all_names_as_before(
