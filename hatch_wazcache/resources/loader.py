@@ -890,11 +890,11 @@ def _companion_places(package: _Package) -> Iterator[_Place]:
     companion = package.manifest.get("companion")
     if companion is None or not package.folders:
         return
-    root = package.place
+    root = package.place.folder
     for _ in package.folders:
-        root = root._replace(folder=os.path.dirname(root.folder))
+        root = os.path.dirname(root)
     top = _folder_of(companion["name"])
-    beside = root._replace(folder=os.path.join(root.folder, top, *package.folders))
+    beside = _Place(os.path.join(root, top, *package.folders), package.place.archive)
     yield beside
     from importlib.util import find_spec
 
@@ -922,9 +922,7 @@ def _of_companion(place: _Place, asset: _Asset, profile: str) -> tuple[list[dict
     companion = package.manifest["companion"]["name"]
     try:
         if (path,) not in _packages:
-            _packages[path,] = package._replace(
-                place=place, manifest=_read_manifest(place, package.file)
-            )
+            _packages[path,] = _Package(place, package.file, _read_manifest(place, package.file))
         manifest = _packages[path,].manifest
         other = manifest["assets"].get(name)
         if other is None:
@@ -1012,12 +1010,16 @@ def _settings(profile: str) -> dict[str, Any]:
 # Names and files
 
 
-class _Place(NamedTuple):
+# Not NamedTuple: to make such a class takes a tenth of the time of this import.
+
+
+class _Place:
     """A folder with files of a package, on disk or in an archive."""
 
-    folder: str
-    archive: Any = None
-    """Reads the files of an archive; None for a folder on disk."""
+    def __init__(self, folder: str, archive: Any = None) -> None:
+        self.folder = folder
+        self.archive = archive
+        """Reads the files of an archive; None for a folder on disk."""
 
     def path(self, file: str) -> str:
         return os.path.join(self.folder, *_on_disk(file).split("/"))
@@ -1030,30 +1032,40 @@ class _Place(NamedTuple):
             return opened.read()
 
 
-class _Package(NamedTuple):
+class _Package:
     """A package with a manifest: this one, or another."""
 
-    place: _Place
-    file: str
-    """The name of the manifest."""
-    manifest: dict[str, Any]
-    folders: tuple[str, ...] = ()
-    """The names of its folder and those above it, from the folder that Python imports from."""
-    label: str = ""
-    """Its name in messages."""
+    def __init__(
+        self,
+        place: _Place,
+        file: str,
+        manifest: dict[str, Any],
+        folders: tuple[str, ...] = (),
+        label: str = "",
+    ) -> None:
+        self.place = place
+        self.file = file
+        """The name of the manifest."""
+        self.manifest = manifest
+        self.folders = folders
+        """The names of its folder and those above it, from the folder that Python imports from."""
+        self.label = label
+        """Its name in messages."""
 
 
-class _Asset(NamedTuple):
+class _Asset:
     """An asset, or a file that is treated like one."""
 
-    package: _Package
-    name: str
-    shown: str
-    """Its name in messages: that of another package's asset begins with the package."""
-    about: dict[str, Any]
-    """Its part of the manifest. Further keys: `data`, the bytes of a file that is no asset;
-    `problem`, the reason why a manifest is not used; `none`, the reason why there are no artifacts.
-    """
+    def __init__(self, package: _Package, name: str, shown: str, about: dict[str, Any]) -> None:
+        self.package = package
+        self.name = name
+        self.shown = shown
+        """Its name in messages: that of another package's asset begins with the package."""
+        self.about = about
+        """Its part of the manifest. Further keys: `data`, the bytes of a file that is no asset;
+        `problem`, the reason why a manifest is not used; `none`, the reason why there are no
+        artifacts.
+        """
 
 
 def _find(name: Any, foreign: bool = False) -> _Asset:
@@ -1161,7 +1173,7 @@ def _foreign(name: Any, path: str, problem: str) -> _Asset:
     if problem:
         manifest["profiles"] = {}
     path = os.path.abspath(path)
-    return _Asset(own._replace(manifest=manifest), path, path, about)
+    return _Asset(_Package(own.place, own.file, manifest), path, path, about)
 
 
 def _own() -> _Package:
@@ -1171,16 +1183,18 @@ def _own() -> _Package:
 
 
 def _read_own() -> _Package:
-    folders = tuple(__name__.split(".")[:-1])
-    own = _Package(_own_place(), _MANIFEST, {}, folders, ".".join(folders))
-    path = os.path.join(os.path.dirname(_FILE), _MANIFEST)
+    place, folders = _own_place(), tuple(__name__.split(".")[:-1])
+    path, label = os.path.join(os.path.dirname(_FILE), _MANIFEST), ".".join(folders)
     try:
-        return own._replace(manifest=_read_manifest(own.place, _MANIFEST))
+        manifest = _read_manifest(place, _MANIFEST)
     except (OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError) and _is_checkout(own):
-            return own._replace(manifest=_of_checkout(own.place.folder))
-        who = _freezer(own.label) or "hatch-wazcache writes it when it builds this package"
-        raise LoadError(f"{path} cannot be read ({error}); {who}") from None
+        freezer = _freezer(label)
+        if isinstance(error, FileNotFoundError) and not freezer and _is_checkout(place):
+            manifest = _of_checkout(place.folder)
+        else:
+            who = freezer or "hatch-wazcache writes it when it builds this package"
+            raise LoadError(f"{path} cannot be read ({error}); {who}") from None
+    return _Package(place, _MANIFEST, manifest, folders, label)
 
 
 def _known(package: _Package) -> dict[str, dict[str, Any]]:
@@ -1241,11 +1255,11 @@ def _in_manifest(path: str) -> str:
 # A checkout that was never built: the loader is committed, and there is no manifest
 
 
-def _is_checkout(own: _Package) -> bool:
-    """Say whether this package is neither installed nor frozen, so it may have no manifest."""
-    if own.place.archive or _freezer(own.label):
+def _is_checkout(place: _Place) -> bool:
+    """Say whether this package is not installed, so it may have no manifest."""
+    if place.archive:
         return False
-    for folders, root in _import_folders(own.place.folder):
+    for folders, root in _import_folders(place.folder):
         begin = _record_line(_in_manifest("/".join((*folders, os.path.basename(_FILE)))))
         if any(begin in b"\n" + record for record in _texts_of(root, None, "RECORD")):
             return False
