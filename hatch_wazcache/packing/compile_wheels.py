@@ -112,7 +112,10 @@ def _order(wheel: FinishedWheel, config: Config, directory: Path | None, report:
     assets = {file.relative for file in project.layout.declared or ()}
     others = [name for name in wheel.reader.names if name.endswith(".wasm") and name not in assets]
     if others:
-        report.say(f"{wheel.path.name}: no assets, as the options say: {shown(others)}")
+        report.say(
+            f"{wheel.path.name}: not compiled, because no glob of assets matches them in a "
+            f"package: {shown(others)}"
+        )
     targets = WheelTargets.of(wheel, project.config, report)
     problems = [problem for one in targets.targets for problem in project.config.misfits(one)]
     if project.config.companion is not None and (problem := version_problem(wheel.version)):
@@ -162,6 +165,8 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
     """Make the new wheels of a wheel, and yield their final paths."""
     project, targets = order.project, order.targets.targets
     folder = publication.folder(order.directory)
+    for name in _signatures(order.wheel):
+        report.say(f"{order.wheel.path.name}: {name} is left out: it signs the old RECORD")
     for loader in order.wheel.without_manifest:
         if not is_current(order.wheel.text(loader)):
             report.say(old_loader(loader))
@@ -203,16 +208,18 @@ def _check_members(wheel: FinishedWheel, build: Build) -> None:
                 )
 
 
+def _signatures(wheel: FinishedWheel) -> list[str]:
+    paths = (f"{wheel.info}/{name}" for name in _SIGNATURES)
+    return [path for path in paths if path in wheel.reader]
+
+
 def _write(order: _Order, build: Build, target: Target, folder: Path) -> Path:
     """Write the new wheel for a target into the temporary folder."""
     wheel, info = order.wheel, order.wheel.info
     final = folder / order.targets.name_for(target)
     pure = not order.targets.is_native and target.name == "any" and wheel.is_pure
-    signatures = [f"{info}/{name}" for name in _SIGNATURES if f"{info}/{name}" in wheel.reader]
-    for name in signatures:
-        build.report.say(f"{wheel.path.name}: {name} is left out: it signs the old RECORD")
     assets = [asset.distribution for asset in build.plan.assets]
-    left_out = {*signatures, *wheel.old_members, *assets}
+    left_out = {*_signatures(wheel), *wheel.old_members, *assets}
     new = tagged(wheel.text(f"{info}/WHEEL"), order.targets.tag_for(target), pure=pure)
     made = begin_wheel(build, folder, wheel.date_time, reproducible=True)
     try:
