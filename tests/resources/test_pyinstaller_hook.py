@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.resources import pyinstaller
 from hatch_wazcache.resources.pyinstaller import files_of_loaders
+from hatch_wazcache.wheels.manifest import manifest_name
 from tests.support.companion_sites import split
 from tests.support.loading import UNICODE
 from tests.support.wheels import TARGET
@@ -86,3 +88,18 @@ def test_an_asset_outside_of_the_package_stays_outside_of_the_program(own_site: 
     manifest.write_text(json.dumps({"assets": {"outside.wasm": asset}}))
     loader = [("demo._wazcache", str(own_site / "demo/_wazcache.py"))]
     assert list(files_of_loaders(loader)) == [(str(manifest), "demo")]
+
+
+def test_a_package_without_a_loader_has_its_files_for_the_loader_of_a_runtime(own_site: Path):
+    with_loader = [("demo._wazcache", str(own_site / "demo/_wazcache.py"))]
+    package = [("demo", str(own_site / "demo/__init__.py"))]
+    found = list(files_of_loaders(with_loader))
+    assert list(files_of_loaders([*package, *with_loader])) == found
+    (own_site / "demo/_wazcache.py").unlink()
+    assert list(files_of_loaders(package)) == found
+    (own_site / "demo/_wazcache.json").unlink()
+    assert list(files_of_loaders(package)) == []
+
+
+def test_the_hook_knows_the_name_of_a_manifest_without_a_loader():
+    assert manifest_name(None) == pyinstaller._DEFAULT_MANIFEST

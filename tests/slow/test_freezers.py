@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.support.companion_sites import split
 from tests.support.environments import environment_of
 from tests.support.marks import needs_c_compiler
 from tests.support.projects import Project
+from tests.support.runtimes import build_runtime
 from tests.support.wasm import ANSWER
 from tests.support.wheels import unpack
 
@@ -146,3 +148,40 @@ def test_nuitka_compiles_the_loader_and_is_named_if_it_left_a_manifest_out(progr
     (program.parent / "site/demo/_wazcache.json").unlink()
     said = output(made, PYTHONPATH=wasmtime)
     assert "Nuitka left it out: call it with --include-package-data=demo" in said
+
+
+RUNTIME_PROGRAM = """\
+import os, sys
+from importlib.resources import files
+import demo
+from rt._wazcache import LoadError, status
+print(status(files("demo") / "a.wasm").precompiled)
+sys.path.append(sys.argv[1])
+try:
+    status(os.path.join(sys.argv[1], "demo", "a.wasm"))
+except LoadError as error:
+    print("is not used" in str(error))
+"""
+
+
+@pytest.mark.parametrize("freezer", ["pyinstaller", "cx_Freeze"])
+def test_a_frozen_program_has_the_artifacts_of_a_package_with_a_runtime(
+    freezer: str, program: Path, tmp_path: Path
+):
+    site = tmp_path / "site"
+    unpack(build_runtime(tmp_path / "runtime"), site)
+    (site / "demo/_wazcache.py").unlink()
+    program.write_text(RUNTIME_PROGRAM)
+    download = tmp_path / "download"
+    shutil.copytree(site / "demo", download / "demo")
+    if freezer == "pyinstaller":
+        python = environment_of("pyinstaller", WASMTIME)
+        freeze(python, program, "PyInstaller", program.name)
+        made = program.parent / "dist" / program.stem / program.stem
+    else:
+        python = environment_of("cx_Freeze", WASMTIME, with_ours=False)
+        words = ["cx_Freeze", "build", f"--script={program.name}", "--build-exe=made"]
+        freeze(python, program, *words)
+        made = program.parent / "made" / program.stem
+    done = subprocess.run([made, download], text=True, capture_output=True, check=False)
+    assert done.stdout == "True\nTrue\n", done.stderr

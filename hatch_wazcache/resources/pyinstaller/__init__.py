@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["files_of_loaders", "hook_folders"]
 
+_DEFAULT_MANIFEST = "_wazcache.json"
+"""The name of the manifest in a package without a loader."""
+
 
 def hook_folders() -> list[str]:
     """Return the folders with hooks. PyInstaller calls this."""
@@ -29,17 +32,26 @@ def hook_folders() -> list[str]:
 def files_of_loaders(modules: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Find the files that the loaders in a program need at run time.
 
+    A package without a loader may have a manifest, for the loader of a runtime package.
+
     Args:
         modules: the full name and the file of each module of the program.
 
     Yields:
         A file, and the folder in the program that it belongs to.
     """
+    done = set()
     for name, file in modules:
-        if not file.endswith(".py") or not is_loader(Path(file)):
+        if os.path.basename(file) == "__init__.py":
+            dotted, manifest = name, os.path.join(os.path.dirname(file), _DEFAULT_MANIFEST)
+        elif file.endswith(".py") and is_loader(Path(file)):
+            dotted, manifest = name.rpartition(".")[0], os.path.splitext(file)[0] + ".json"
+        else:
             continue
-        package = name.rpartition(".")[0].replace(".", os.sep)
-        manifest = os.path.splitext(file)[0] + ".json"
+        if manifest in done:
+            continue
+        done.add(manifest)
+        package = dotted.replace(".", os.sep)
         yield from _files_of(manifest, package)
         companion = _read(manifest).get("companion")
         if companion is not None:
