@@ -19,6 +19,7 @@ from tests.support.projects import (
     Project,
     SetuptoolsProject,
     flat_setuptools_project,
+    run_python,
     unpack_sdist,
 )
 from tests.support.wheels import members, ours
@@ -117,6 +118,24 @@ def test_git_clean_and_a_fresh_checkout_keep_it(committed, tmp_path):
     assert committed.tree() == before
     git("clone", "-q", ".", tmp_path / "clone")
     assert (tmp_path / "clone" / LOADER).read_bytes() == OLD
+
+
+def test_the_loader_that_init_writes_works_in_a_checkout_that_was_never_built(project):
+    """With the settings of the engines in its code, which init has found."""
+    code = "from wasmtime import Config, Engine\ndef engine():\n    config = Config()\n"
+    code += "    config.consume_fuel = True\n    return Engine(config)\n"
+    project.write("pyproject.toml", project.pyproject.partition("[tool.hatch")[0])
+    project.write("demo/run.py", code)
+    assert main(["init", "--yes", "--project", str(project.root)]) == 0
+    load = "from demo._wazcache import *; from demo.run import engine as own; import wasmtime\n"
+    load += "for one in engine(), own():\n    wasmtime.Store(one).set_fuel(9)\n"
+    load += "    print(load_module('a.wasm', one), status('a.wasm', one))\n"
+    ran = run_python(load, project.root)
+    assert ran.status == 0, ran.output
+    assert ran.output.count("Module object") == 2
+    assert ran.output.count("nothing was built yet") == 2
+    assert "Warning" not in ran.output
+    assert project.build().status == 0
 
 
 def test_compile_replaces_it_in_a_wheel_of_any_backend_and_says_that_it_is_old(project, tmp_path):
