@@ -27,9 +27,8 @@ _WITH_TOMLKIT = "uvx --from 'hatch-wazcache[init]' hatch-wazcache init"
 
 _NAMES_SHOWN = 5
 
-_NEXT = {
-    "other": "Next: build the wheel as before, then `hatch-wazcache compile dist/*.whl`",
-}
+_NEXT = "Next: build the wheel as before, then `hatch-wazcache compile dist/*.whl`"
+"""For a backend that runs nothing of ours."""
 
 
 def init(options: Namespace) -> Result:
@@ -57,10 +56,10 @@ def init(options: Namespace) -> Result:
     make_changes(plan.changes)
     ignored = list(still_ignored(root, plan.loaders))
     data |= {"changed": True, "by_hand": [*plan.by_hand, *ignored]}
-    done = f"{_files(len(plan.changes))} written"
-    return Result(
-        data, [*lines, *ignored, done, *([_NEXT[plan.kind]] if plan.kind in _NEXT else [])]
-    )
+    lines += [*ignored, f"{_files(len(plan.changes))} written"]
+    if plan.kind == "other" and not options.update:
+        lines.append(_NEXT)
+    return Result(data, lines)
 
 
 def _root(named: str | None) -> Path:

@@ -846,6 +846,13 @@ def test_update_renews_the_loaders_and_nothing_else(tree):
     assert "nothing to do" in tree.init("--update")
 
 
+def test_update_says_nothing_about_other_commands(tree):
+    tree.write("pyproject.toml", OTHER)
+    tree.write("demo/_wazcache.py", "# The loader of hatch-wazcache: old\n")
+    said = tree.init("--update", "--yes")
+    assert said == "demo/_wazcache.py: changed, the loader\n1 file written\n"
+
+
 def test_init_alone_does_not_renew_a_loader(tree):
     old = tree.write("demo/_wazcache.py", "# The loader of hatch-wazcache: old\n")
     assert "`hatch-wazcache init --update` renews it" in tree.init("--yes")
