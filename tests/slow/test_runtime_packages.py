@@ -184,3 +184,29 @@ def test_compile_fetches_the_runtime_for_the_wheel_of_a_backend_without_hooks(
     assert foreign == [42, None, "no asset"]
     audited = made.run("hatch_wazcache", "audit", *links.glob("wz_one-*.whl"))
     assert audited.status == 0, audited.output
+
+
+def test_the_runtime_loads_the_artifacts_of_companions(isolated, links, tmp_path):
+    built(project(isolated, "wz-runtime", RUNTIME), "uv", links)
+    options = 'companion = "wz-artifacts"\nengines = ["46", "47"]\n'
+    text = PROJECT.format(name="wz-one").replace('["wz-r', '["wz-artifacts", "wz-r')
+    made = project(isolated, "wz-one", f"{text}{HATCHLING}{options}")
+    done = made.run("hatchling", "build", "-t", "wazcache:native")
+    assert done.status == 0, done.output
+    for path in (made.root / "dist").glob("*.whl"):
+        shutil.copy(path, links)
+    python = installed(isolated, "wz-one", "wasmtime<47")
+    assert list(python.parent.parent.glob("lib/python*/site-packages/wz_artifacts-46.*"))
+    assert used(python, "wz_one", tmp_path)[:-1] == [[42, True, "None"]] * 4
+
+
+def test_a_runtime_with_other_settings_compiles_and_says_so(isolated, links, tmp_path):
+    built(project(isolated, "wz-runtime", RUNTIME), "uv", links)
+    built(project(isolated, "wz-one", PROJECT.format(name="wz-one") + HATCHLING), "uv", links)
+    text = RUNTIME.replace('"1.0"', '"1.1"') + "profiles.default.epoch-interruption = false\n"
+    made = project(isolated, "wz-runtime", text)
+    built(made, "uv", links)
+    python = installed(isolated, "wz-one")
+    *assets, _foreign = used(python, "wz_one", tmp_path)
+    assert [asset[:2] for asset in assets] == [[42, False]] * 4
+    assert "settings" in str(assets[0][2])
