@@ -124,6 +124,7 @@ def test_a_runtime_package_that_lacks_wasmtime_is_warned(tmp_path):
 def test_a_runtime_package_can_be_installed_editable(tmp_path):
     project = runtime(Project, tmp_path)
     project.append('dev-mode-dirs = ["."]\n')
+    project.use("")
     assert project.editable().status == 0
     manifest = json.loads((project.root / "wz_rt/_wazcache.json").read_text("utf-8"))
     assert list(manifest["profiles"]) == ["fueled", "plain"]

@@ -153,7 +153,11 @@ def test_an_editable_install_of_the_runtime_is_refused(site: Path):
 def test_a_fetched_runtime_is_only_data(name: str, tmp_path: Path, monkeypatch):
     installers = Installers(name, tmp_path, monkeypatch)
     installers.offline()
-    code = {"wz_rt.pth": b"import wz_rt\n", "wz_rt-1.0.dist-info/entry_points.txt": SCRIPT}
+    code = {
+        "wz_rt.pth": b"import wz_rt\n",
+        "wasmtime_cli/wasmtime": b"#!",
+        "wz_rt-1.0.dist-info/entry_points.txt": SCRIPT,
+    }
     wheel(installers.links, "1.0", {**FILES, **code}, name="wz-rt", metadata=WASMTIME)
     engines = tmp_path / "cache" / "engines"
     engines.parent.mkdir(mode=0o700)
