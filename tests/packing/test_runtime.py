@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.support.environments import environment_of
 from tests.support.fetching import Installers
 from tests.support.options import requirements
 from tests.support.projects import Project, SetuptoolsProject
@@ -304,6 +306,14 @@ def test_a_wasmtime_that_is_chosen_for_one_build_need_not_fit_the_runtime(index,
     built = project.build()
     assert f"demo/a.{TARGET}.plain.cwasm" in members(built)
     assert "the wheel requires wasmtime<48,>=44, but WAZCACHE_ENGINE chose" in built.output
+
+
+def test_the_build_environment_gets_pip_where_a_runtime_must_be_fetched(tmp_path):
+    project = ships(Project, tmp_path)
+    project.python = environment_of("hatchling", "wasmtime==48.0.0")
+    code = "import hatchling.build as b; print(b.get_requires_for_build_wheel())"
+    variables = {"WAZCACHE_ENGINE": "wasmtime==48.*", "PATH": os.defpath, "UV": ""}
+    assert project.run_python("-c", code, **variables).output.strip() == "['pip']"
 
 
 @pytest.mark.parametrize("strict", [False, True])
