@@ -232,7 +232,8 @@ def test_the_code_for_loading_runs(project: Project, tmp_path: Path):
     built = project.build()
     assert built.status == 0, built.output
     first, loading = (b for b in blocks("python") if "CompilationCache" not in b)
-    code = f"{first}\nimport wasmtime\nmy_engine = wasmtime.Engine()\n{loading}"
+    names = f"my_engine = wasmtime.Engine()\npath = {str(corpus.fetch(SMALL))!r}\n"
+    code = f"{first}\nimport wasmtime\n{names}{loading}"
     ran = run_python(code, unpack(built.wheel, tmp_path / "site"))
     assert ran.status == 0, ran.output
 
