@@ -36,7 +36,10 @@ DEEPEST = 100
 
 
 class DamagedError(Exception):
-    """A section does not end where it should."""
+    """The sections are not those of a WebAssembly binary. The text says why."""
+
+    def __init__(self, text: str = "a section does not end where it should") -> None:
+        super().__init__(text)
 
 
 class Section(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["FileStamp", "Wasm", "WasmReader", "check_wasm", "read_again", "read_wasm"]
 
 _CODE_SECTION = 10
+
+_MOST_SECTIONS = 100_000
+"""A file that consists of empty sections would keep a build busy for minutes."""
 
 
 class FileStamp(NamedTuple):
@@ -109,11 +113,9 @@ def _read_sections(file: BinaryIO, name: str) -> tuple[Kind, int, int]:
         raise WazcacheError(f"{name}: {_what_it_is(head + file.read(64))}")
     size = file.seek(0, os.SEEK_END)
     try:
-        return kind, size, _code_size(file, 8, size, kind)
-    except DamagedError:
-        raise WazcacheError(
-            f"{name}: truncated or damaged: a section does not end where it should"
-        ) from None
+        return kind, size, _code_size(file, 8, size, kind, count())
+    except DamagedError as error:
+        raise WazcacheError(f"{name}: truncated or damaged: {error}") from None
 
 
 class WasmReader:
@@ -183,21 +185,33 @@ def _what_it_is(head: bytes) -> str:
     return "not WebAssembly (it does not begin with \\0asm)"
 
 
-def _code_size(file: BinaryIO, start: int, end: int, kind: Kind, depth: int = 0) -> int:
+def _code_size(
+    file: BinaryIO, start: int, end: int, kind: Kind, seen: Iterator[int], depth: int = 0
+) -> int:
     """Return the size of all code sections between two offsets.
 
+    Args:
+        file: the binary.
+        start: the offset of the first section.
+        end: the offset behind the last one.
+        kind: the kind of what holds the sections.
+        seen: counts the sections of the whole file.
+        depth: the number of components around it.
+
     Raises:
-        DamagedError: the sections do not fill the space exactly.
+        DamagedError: the sections do not fill the space exactly, or are far too many.
     """
     if depth > DEEPEST:
         return 0  # only makes the estimate too low
     total = 0
     for section in walk_sections(file, start, end):
+        if next(seen) > _MOST_SECTIONS:
+            raise DamagedError(f"it has more than {_MOST_SECTIONS} sections")
         if kind == "module":
             total += section.end - section.content if section.id == _CODE_SECTION else 0
         elif section.id in NESTED_SECTIONS:
             file.seek(section.content)
             if (nested := WASM_HEADERS.get(file.read(8))) is None:
                 raise DamagedError
-            total += _code_size(file, section.content + 8, section.end, nested, depth + 1)
+            total += _code_size(file, section.content + 8, section.end, nested, seen, depth + 1)
     return total

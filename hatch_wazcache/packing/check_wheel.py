@@ -6,6 +6,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.archive_checks import check_headers, check_names
 from hatch_wazcache.wheels.metadata_checks import check_name, check_record
 
@@ -54,7 +55,8 @@ def _found(
     wheel: FinishedWheel, *checks: Callable[[WheelReader], Iterator[Finding]]
 ) -> Iterator[str]:
     for finding in chain.from_iterable(check(wheel.reader) for check in checks):
-        yield f"{finding.member}: {finding.text}" if finding.member else finding.text
+        text = f"{finding.member}: {finding.text}" if finding.member else finding.text
+        yield printable(text)  # a line break in a name must not look like another message
 
 
 def _problems(wheel: FinishedWheel) -> Iterator[str]:

@@ -171,7 +171,7 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
         if not is_current(order.wheel.text(loader)):
             report.say(old_loader(loader))
     entries = Entries(EntriesOptions.of(project), None, report)
-    with _named(order.wheel), closing(entries):
+    with _unchanged(order.wheel), _named(order.wheel), closing(entries):
         if any(target.systems for target in targets) and not project.config.engines:
             entries.engines.find_wasmtime(project.requirement, targets)
         first: Build | None = None
@@ -190,7 +190,20 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
             for one in _make_companions(order, first, made, folder):
                 yield publication.add(one, order.directory)
         first.record_and_prune(companions)
-    order.wheel.check_unchanged()
+
+
+@contextmanager
+def _unchanged(wheel: FinishedWheel) -> Iterator[None]:
+    """Check at the end that nobody has written the wheel meanwhile.
+
+    If somebody has, this is the reason of every other exception.
+    """
+    try:
+        yield
+    except Exception:
+        wheel.check_unchanged()
+        raise
+    wheel.check_unchanged()
 
 
 def _check_members(wheel: FinishedWheel, build: Build) -> None:

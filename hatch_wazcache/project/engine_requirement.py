@@ -173,11 +173,20 @@ class EngineRequirement(NamedTuple):
         return f'{text}: add "{pin}" to project.dependencies'
 
     def active(self, system: System, python: str) -> list[Requirement]:
-        """Return the lines that count for the users of a system with a Python."""
+        """Return the lines that count for the users of a system with a Python.
+
+        Raises:
+            WazcacheError: a marker compares what cannot be compared.
+        """
         from hatch_wazcache.engine.requirements import WasmtimeRequirements, marker_environment
 
         requirements = WasmtimeRequirements(tuple(map(parse, self.lines)))
-        lists = requirements.on(marker_environment(system, python))
+        try:
+            lists = requirements.on(marker_environment(system, python))
+        except ValueError as error:
+            raise WazcacheError(
+                f"{self.where}: has a requirement that cannot be evaluated ({error})"
+            ) from error
         return lists[0] if lists else []
 
 

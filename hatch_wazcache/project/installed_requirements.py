@@ -6,6 +6,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.errors import WazcacheError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -65,9 +67,18 @@ def valid(lines: Iterable[str]) -> list[Requirement]:
 
 
 def counts_here(requirement: Requirement, extras: set[str]) -> bool:
-    """Say whether a requirement counts on this machine with one of these extras; "" for none."""
+    """Say whether a requirement counts on this machine with one of these extras; "" for none.
+
+    Raises:
+        WazcacheError: its marker compares what cannot be compared.
+    """
     marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+    try:
+        return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+    except ValueError as error:
+        raise WazcacheError(
+            f"the requirement {requirement} cannot be evaluated ({error})"
+        ) from error
 
 
 def is_installed(lines: Iterable[str]) -> bool:

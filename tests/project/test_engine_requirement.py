@@ -194,6 +194,12 @@ def test_a_marker_of_a_machine_counts_for_its_target(marker: str, target: str):
         check(required(lines), "48.0.0", target)
 
 
+@pytest.mark.parametrize("line", ["wasmtime; os_name ~= '1'", "other; os_name ~= '1'"])
+def test_a_marker_that_cannot_be_evaluated_is_an_error(line: str):
+    with pytest.raises(WazcacheError, match="cannot be evaluated"):
+        check(required([line]), "48.0.0", "x86_64-linux")
+
+
 def test_every_python_that_the_project_admits_counts():
     lines = [
         "wasmtime>=48,<49; python_version >= '3.11'",
