@@ -113,6 +113,7 @@ def check_requirements(
         if any(file.loader for file in files):
             yield from _check_loader(member, requirements, majors)
         yield from _check_runtime(member, requirements, files)
+        yield from _check_distribution(wheel, files)
         for system in SYSTEMS:
             if system in majors and requirements.wasmtime.lines:
                 for result in _check_system(member, requirements, system, majors[system]):
@@ -166,6 +167,19 @@ def _check_runtime(
                 member,
                 f"does not require {runtime}, whose loader loads the artifacts; add it to the "
                 "project's dependencies",
+            )
+
+
+def _check_distribution(wheel: WheelReader, files: Sequence[ManifestFile]) -> Iterator[Finding]:
+    """Check that the loader of another package finds the distribution that a manifest names."""
+    name = read_metadata(wheel).get("name", [""])[0]
+    for file in files:
+        named = file.manifest.distribution if file.manifest else None
+        if named and name and canonicalize_name(named) != canonicalize_name(name):
+            yield Finding(
+                file.path,
+                f"belongs to {named}, and the wheel to {name}: the loader of another package would "
+                "not use its artifacts",
             )
 
 

@@ -1184,16 +1184,18 @@ def _own() -> _Package:
 
 def _read_own() -> _Package:
     place, folders = _own_place(), tuple(__name__.split(".")[:-1])
-    path, label = os.path.join(os.path.dirname(_FILE), _MANIFEST), ".".join(folders)
+    problem, label = None, ".".join(folders)
     try:
         manifest = _read_manifest(place, _MANIFEST)
     except (OSError, ValueError) as error:
+        problem = error
+    if problem:
         freezer = _freezer(label)
-        if isinstance(error, FileNotFoundError) and not freezer and _is_checkout(place):
-            manifest = _of_checkout(place.folder)
-        else:
+        if not isinstance(problem, FileNotFoundError) or freezer or not _is_checkout(place):
+            path = os.path.join(os.path.dirname(_FILE), _MANIFEST)
             who = freezer or "hatch-wazcache writes it when it builds this package"
-            raise LoadError(f"{path} cannot be read ({error}); {who}") from None
+            raise LoadError(f"{path} cannot be read ({problem}); {who}")
+        manifest = _of_checkout(place.folder)
     return _Package(place, _MANIFEST, manifest, folders, label)
 
 

@@ -95,6 +95,8 @@ def test_a_manifest_that_is_none_is_found(wheel: Wheel, tmp_path: Path, text: by
         (lambda m: m.update(package={"version": 1}), "package.version = 1: must be a version such"),
         (lambda m: m.update(package={"path": "/a"}), 'package.path = "/a": must be a path in the '),
         (lambda m: m.update(companion=1, package=1), "has both companion and package"),
+        (lambda m: m.update(distribution=1), "distribution = 1: must be the name of a distribut"),
+        (lambda m: m.update(distribution="x"), "belongs to x, and the wheel to demo: the loader o"),
         (lambda m: m.pop("profiles"), "profiles is missing: must be a table"),
         (lambda m: m.update(assets=[]), "assets = []: must be a table"),
         (lambda m: m.update(editable={}), "belongs to an editable install, not to a"),

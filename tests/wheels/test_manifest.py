@@ -99,7 +99,8 @@ def test_a_manifest_is_read_as_it_was_written():
         path="demo_wasmtime/demo/_wazcache.json",
         package=PackageInfo("demo", "1.0.post1", "demo/_wazcache.json"),
     )
-    for manifest in (MANIFEST, other, in_package, in_companion, replace(MANIFEST, assets=())):
+    named = replace(MANIFEST, distribution="demo-x", assets=())
+    for manifest in (MANIFEST, other, in_package, in_companion, named):
         assert check_manifest(manifest.to_bytes(), manifest.path) == (manifest, [])
     assert other.member("c.cwasm") == "a/b/c.cwasm"
 
