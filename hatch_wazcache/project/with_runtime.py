@@ -52,9 +52,15 @@ def with_runtime(
     with ExitStack() as stack:
 
         def fetched(wanted: Requirement) -> Path | None:
-            if may_fetch:
+            if not may_fetch:
+                return find_in_cache(config, root, wanted, mark=False)
+            try:
                 return stack.enter_context(fetched_now(config, root, wanted, where))
-            return find_in_cache(config, root, wanted, mark=False)
+            except WazcacheError as error:
+                raise WazcacheError(
+                    f"{error}; or install {wanted} in this environment: a build does that if "
+                    "build-system.requires names it"
+                ) from error
 
         runtime = read_runtime(config.runtime, where, fetched)
     warnings = (

@@ -263,6 +263,16 @@ def test_no_runtime_no_wheel_and_the_message_says_where_to_put_one(index, tmp_pa
     assert built.wheel is None
     assert "wz-rt~=1.0 is needed for tool.hatch.build.hooks.wazcache.runtime, but" in built.output
     assert "put a wheel such as wz_rt-1.0-py3-none-any.whl into a folder" in built.output
+    assert "a build does that if build-system.requires names it" in built.output
+
+
+def test_hatch_that_installs_nothing_for_hooks_is_told_both_lines_to_add(wheel, index, tmp_path):
+    shutil.copy(wheel, index)
+    project = ships(Project, tmp_path)
+    project.use("")
+    project.use_name_of_hatch()
+    built = project.build(HATCH_ENV_ACTIVE="default")
+    assert 'add "wz-rt~=1.0", "wasmtime" to build-system.requires in pyproject.toml' in built.output
 
 
 def test_the_build_environment_gets_the_runtime(tmp_path):
