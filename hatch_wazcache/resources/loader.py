@@ -1479,7 +1479,11 @@ def _is_trusted(package: _Package, root: str, files: list[str]) -> bool:
         return True
     distribution = package.manifest.get("distribution")
     if root:
-        return isinstance(distribution, str) and _is_installed(root, distribution, package, files)
+        return (
+            isinstance(distribution, str)
+            and _is_installed(root, distribution, package, files)
+            and (not _may_be_unpacked_by_chance(root) or bool(_imported_from(package.place.folder)))
+        )
     if _freezer(""):  # its code is part of this program
         return not any(".." in file.split("/") for file in files)
     return isinstance(distribution, str) and _is_editable(distribution, package, files)
@@ -1519,6 +1523,20 @@ def _import_folders(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
             begin = os.path.join(above, "")
             if os.path.normcase(folder).startswith(os.path.normcase(begin)):
                 yield tuple(folder[len(begin) :].split(os.sep)), root
+
+
+def _may_be_unpacked_by_chance(root: str) -> bool:
+    """Say whether a folder of the import path may be one where a user keeps downloads.
+
+    `python -m` puts the current folder first. Something may be unpacked there, with a RECORD of its
+    own. Once Python has imported code of it, it does not matter.
+    """
+    folders = sys.path[:1]
+    try:
+        folders.append(os.getcwd())
+    except OSError:  # it was removed
+        pass
+    return os.path.realpath(root) in map(os.path.realpath, folders)
 
 
 def _is_installed(root: str, distribution: str, package: _Package, files: list[str]) -> bool:

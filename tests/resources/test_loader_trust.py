@@ -65,6 +65,18 @@ def in_the_current_folder(evil: Path, site: Path) -> tuple[Path, str]:
     return Path("demo/answer.wasm"), f"os.chdir({str(evil)!r}); sys.path.insert(0, '')"
 
 
+def in_the_folder_where_python_m_was_started(evil: Path, site: Path) -> tuple[Path, str]:
+    return Path("demo/answer.wasm"), f"os.chdir({str(evil)!r}); sys.path.insert(0, {str(evil)!r})"
+
+
+def in_the_first_folder_of_the_import_path(evil: Path, site: Path) -> tuple[Path, str]:
+    return evil / "demo/answer.wasm", f"sys.path.insert(0, {str(evil)!r})"
+
+
+def in_the_current_folder_with_an_absolute_entry(evil: Path, site: Path) -> tuple[Path, str]:
+    return Path("demo/answer.wasm"), f"os.chdir({str(evil)!r}); sys.path.append({str(evil)!r})"
+
+
 def below_a_relative_entry(evil: Path, site: Path) -> tuple[Path, str]:
     return evil / "demo/answer.wasm", f"os.chdir({str(evil.parent)!r}); sys.path.append('evil')"
 
@@ -173,6 +185,9 @@ def _replaced(
 ATTACKS = [
     beside,
     in_the_current_folder,
+    in_the_folder_where_python_m_was_started,
+    in_the_first_folder_of_the_import_path,
+    in_the_current_folder_with_an_absolute_entry,
     below_a_relative_entry,
     below_an_entry_that_python_ignores,
     below_site_packages,
@@ -202,6 +217,19 @@ def test_an_artifact_that_is_not_installed_with_its_wasm_is_never_used(
     assert f"there is no asset {path}. " in said
     assert "_wazcache.json is not used: no installed distribution has it, the .wasm and" in said
     assert said.endswith("pass foreign=True")
+
+
+def test_an_installation_in_the_current_folder_counts_once_its_package_was_imported(both: Path):
+    """As in a function of a cloud, whose packages lie in its current folder."""
+    code = f"""
+        import os, sys
+        os.chdir({str(both)!r})
+        sys.path.insert(0, {str(both)!r})
+        print((refused(lambda: status('demo/answer.wasm')) or '').count('is not used'))
+        import demo
+        print(status('demo/answer.wasm').precompiled)
+        """
+    assert run(code, both) == ["1", "True"]
 
 
 def test_a_zip_counts_only_as_a_whole_entry_of_the_import_path(evil: Path, both: Path):
