@@ -55,6 +55,9 @@ class Build:
         Raises:
             WazcacheError: an asset or the engine is not fit to build.
         """
+        if first is not None and project.config.runtime is not None:
+            config, requirement = first.project.config, first.project.requirement
+            project = project._replace(config=config, requirement=requirement, runtime_warnings=())
         project = project.with_runtime(may_fetch=True)
         self.project: Project = project
         self.report: Report = report

@@ -187,6 +187,18 @@ def test_the_newest_runtime_decides_as_it_does_for_users(wheel, index, tmp_path)
     assert f"demo/a.{TARGET}.newer.cwasm" in members(project.build())
 
 
+def test_the_wheels_of_one_build_have_one_runtime_which_is_fetched_once(wheel, index, tmp_path):
+    shutil.copy(wheel, index)
+    project = ships(Project, tmp_path)
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho run >> {uv}.log\nexec {os.environ["UV"]} "$@"\n')
+    uv.chmod(0o700)
+    done = project.run("hatchling", "build", "-t", "wazcache", UV=str(uv))
+    assert done.status == 0, done.output
+    assert len(list((project.root / "dist").iterdir())) == 2
+    assert Path(f"{uv}.log").read_text("utf-8") == "run\n"
+
+
 @pytest.mark.parametrize("kind", [Project, SetuptoolsProject])
 def test_an_editable_install_has_artifacts_for_the_runtime(kind, wheel, tmp_path):
     project = ships(kind, tmp_path)
