@@ -171,6 +171,7 @@ def test_is_typed_for_those_who_check_strictly(site: Path, tmp_path: Path):
         assert_type(wazcache.status("a.wasm"), wazcache.Status)
         assert_type(wazcache.status("a.wasm").reason, Optional[str])
         wazcache.load_module(files("demo") / "a.wasm")
+        wazcache.load_module("/tmp/a.wasm", foreign=True)
         wazcache.load_module(zipfile.Path("demo.whl", "demo/a.wasm"))
         wazcache.load_module(1)  # type: ignore[arg-type]
         wazcache.load_module("a.wasm", None, "fuel")  # type: ignore[call-arg]
