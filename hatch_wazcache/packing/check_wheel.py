@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.archive_checks import check_headers, check_names
 from hatch_wazcache.wheels.metadata_checks import check_name, check_record
 
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_contents", "check_wheel"]
 
-_MOST_SHOWN = 10
-"""The most problems of one wheel that a message lists."""
-
 
 def check_wheel(wheel: FinishedWheel) -> None:
     """Check the names in a wheel, as an audit does; its members are not read.
@@ -30,7 +25,7 @@ def check_wheel(wheel: FinishedWheel) -> None:
         WazcacheError: it contradicts itself, or it is no wheel to compile; one line for each
             reason.
     """
-    _raise(wheel, _problems(wheel))
+    wheel.refuse(_problems(wheel))
 
 
 def check_contents(wheel: FinishedWheel) -> None:
@@ -39,24 +34,14 @@ def check_contents(wheel: FinishedWheel) -> None:
     Raises:
         WazcacheError: they differ; one line for each reason.
     """
-    _raise(wheel, _found(wheel, check_record))
-
-
-def _raise(wheel: FinishedWheel, problems: Iterator[str]) -> None:
-    found = list(dict.fromkeys(islice(problems, _MOST_SHOWN + 1)))
-    lines = [f"{wheel.path}: {line}" for line in found[:_MOST_SHOWN]]
-    if len(found) > _MOST_SHOWN:
-        lines.append(f"{wheel.path}: has more problems than these")
-    if lines:
-        raise WazcacheError("\n".join(lines))
+    wheel.refuse(_found(wheel, check_record))
 
 
 def _found(
     wheel: FinishedWheel, *checks: Callable[[WheelReader], Iterator[Finding]]
 ) -> Iterator[str]:
     for finding in chain.from_iterable(check(wheel.reader) for check in checks):
-        text = f"{finding.member}: {finding.text}" if finding.member else finding.text
-        yield printable(text)  # a line break in a name must not look like another message
+        yield f"{finding.member}: {finding.text}" if finding.member else finding.text
 
 
 def _problems(wheel: FinishedWheel) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from hatch_wazcache.formats.zip_members import DEFAULT_MODE
 from hatch_wazcache.project.packages import Member
 from hatch_wazcache.util.temporary_files import write_file
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
+from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata, read_purelib
 from hatch_wazcache.wheels.native_files import native_files
 from hatch_wazcache.wheels.untrusted_manifest import is_path
@@ -28,7 +30,7 @@ from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.tags import Tag
     from typing_extensions import Self
@@ -41,6 +43,9 @@ __all__ = ["FinishedWheel", "unpack"]
 
 _CHUNK = 1 << 20
 """Bytes."""
+
+_MOST_SHOWN = 10
+"""The most problems of one wheel that a message lists."""
 
 
 class FinishedWheel:
@@ -109,16 +114,28 @@ class FinishedWheel:
             file.loader for file in files if file.loader and file.path not in self.reader
         )
         """The loaders without a manifest: a backend without our hook packs a committed one."""
-        problems = [
+        self.refuse(
             f"{file.path}: {line}"
             for file in files
             if file.loader not in self.without_manifest
             for line in file.problems
-        ]
-        if problems:
-            raise WazcacheError("\n".join(f"{self.path}: {problem}" for problem in problems))
+        )
         self.manifests: list[Manifest] = [file.manifest for file in files if file.manifest]
         """The manifests, sorted by their paths."""
+
+    def refuse(self, problems: Iterable[str]) -> None:
+        """Raise an error that lists the first problems of the wheel, if there are any.
+
+        Raises:
+            WazcacheError: there are; one line for each.
+        """
+        found = list(dict.fromkeys(islice(problems, _MOST_SHOWN + 1)))
+        lines = found[:_MOST_SHOWN]
+        if len(found) > _MOST_SHOWN:
+            lines.append("has more problems than these")
+        if lines:
+            # A line break in a name must not look like another message.
+            raise WazcacheError("\n".join(f"{self.path}: {printable(line)}" for line in lines))
 
     def _field(self, name: str) -> str:
         values = self.fields.get(name, [])

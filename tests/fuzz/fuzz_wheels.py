@@ -1,8 +1,9 @@
 """Hostile wheels, for as long as you like: each is audited and described quickly, without a crash.
 
-A good wheel is changed in one place at a time: metadata, RECORD, manifest, artifact, the archive's
-own bytes, or a count that multiplies. Some are a package or its companion: they are compared, or
-companions are planned. A failure prints the seed that repeats it.
+A good wheel is changed in one place at a time: metadata, RECORD, manifest, artifact, names, the
+archive's own bytes, or a count that multiplies. Some are a package or its companion: they are
+compared, or companions are planned. Some are compiled: that makes a good wheel, or nothing. A
+failure prints the seed that repeats it.
 
     python tests/fuzz/fuzz_wheels.py --seconds 3600
 """
@@ -29,11 +30,16 @@ from hatch_wazcache.engine.installed import installed_wasmtime
 from hatch_wazcache.engine.targets import native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.companions import make_companions
+from hatch_wazcache.packing.compile_wheels import compile_wheels
 from hatch_wazcache.packing.from_wheel import FinishedWheel
+from hatch_wazcache.packing.wheel_options import options_of
+from hatch_wazcache.project.options import read_config
+from hatch_wazcache.report import Report
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 from tests.support.audits import ARTIFACT, MANIFEST, artifact, asset
 from tests.support.doctored import SECTION, Wheel, sections
 from tests.support.projects import PYPROJECT, Project
+from tests.support.wheels import TARGET
 
 SLOW = 5.0
 """Seconds of CPU time that no wheel may take, on a slow machine too."""
@@ -83,7 +89,8 @@ def words(rng: random.Random, known: tuple[str, ...]) -> str:
 
 
 def metadata(wheel: Wheel, rng: random.Random) -> None:
-    text = f"Metadata-Version: 2.4\nRequires-Dist: wasmtime{words(rng, REQUIREMENT)}\n"
+    text = "Metadata-Version: 2.4\nName: demo\nVersion: 1.0\n"
+    text += f"Requires-Dist: wasmtime{words(rng, REQUIREMENT)}\n"
     wheel.members[f"{wheel.info}/METADATA"] = text.encode()
 
 
@@ -200,6 +207,87 @@ def try_wheel(good: Path, folder: Path, seed: int) -> str:
     return change.__name__
 
 
+def names(wheel: Wheel, rng: random.Random) -> None:
+    """Add members, or give a member another name."""
+    parts = (
+        "demo",
+        "..",
+        ".",
+        "",
+        "a",
+        "C:",
+        "demo-1.0.dist-info",
+        "x-1.dist-info",
+        "demo-1.0.data",
+    )
+    ends = ("a.wasm", "RECORD", "RECORD.jws", "WHEEL", "METADATA", "_wazcache.json", "_wazcache.py")
+    ends += (
+        f"a.{TARGET}.cwasm",
+        "x.so",
+        "a\nb.py",
+        "a\\b.py",
+        "\N{LATIN SMALL LETTER E WITH ACUTE}.py",
+    )
+    for _ in range(rng.randint(1, 3)):
+        name = "/".join([*rng.choices(parts, k=rng.randint(1, 3)), rng.choice(ends)])
+        old = rng.choice(list(wheel.members))
+        data = wheel.members[old]
+        if rng.random() < 0.5 and old != f"{wheel.info}/RECORD":
+            del wheel.members[old]
+        wheel.members.setdefault(name, data)
+
+
+def wasm(wheel: Wheel, rng: random.Random) -> None:
+    """Change the asset; often to something that a compiler is not even asked about."""
+    data = bytearray(wheel.members["demo/a.wasm"])
+    for _ in range(rng.randint(1, 3)):
+        data[rng.randrange(rng.choice((8, 40, len(data))))] = rng.randrange(256)
+    wheel.members["demo/a.wasm"] = rng.choice((bytes(data), b"", bytes(data[: len(data) // 2])))
+
+
+def try_compiling(wheels: list[Path], folder: Path, seed: int) -> str:
+    """Change a wheel with or without artifacts, and compile it.
+
+    Returns:
+        The kind of change.
+    """
+    rng = random.Random(seed)
+    wheel = Wheel(rng.choice(wheels))
+    changes = [metadata, tags, record, names, wasm]
+    if MANIFEST in wheel.members:
+        changes += [binding, manifest_text, manifest_values, counts]
+    change = rng.choice(changes)
+    change(wheel, rng)
+    path = wheel.write(folder)
+    if rng.random() < 0.2:
+        change_archive(path, rng)
+    before, here, made, message = path.read_bytes(), folder / "made", [], ""
+    report = Report(lambda _: None, lambda _: None)
+    start = time.process_time()
+    try:
+        with FinishedWheel(path) as opened:
+            options = {"targets": "native", "cache-dir": str(wheels[0].parent / "cache")}
+            config = read_config({**options_of(opened), **options}, "option", {}, folder)
+            made = compile_wheels([opened], lambda _: config, here, report)
+    except WazcacheError as error:
+        message = str(error)
+    assert made or 0 < len(message) < 20_000
+    seconds = time.process_time() - start
+    assert seconds < SLOW, f"{seconds:.1f} s"
+    assert path.read_bytes() == before
+    assert sorted(here.glob("*")) == sorted(made)
+    for one in made:
+        with WheelReader(one) as opened:
+            found = audit_wheel(opened).findings
+        # The requirements on wasmtime are as its author has written them.
+        assert {finding.member for finding in found} <= {f"{wheel.info}/METADATA"}, found
+        one.unlink()
+    assert not list(Path(tempfile.gettempdir()).iterdir())
+    if here.exists():
+        here.rmdir()
+    return f"{'compiled' if made else 'refused'} after {change.__name__}"
+
+
 def binding(wheel: Wheel, rng: random.Random) -> None:
     """Change what binds a package and its companion: METADATA, or a value of the manifest."""
     name = MANIFEST if MANIFEST in wheel.members else f"demo_wasmtime/{MANIFEST}"
@@ -302,6 +390,15 @@ def good_wheel(folder: Path) -> Path:
     return project.build().wheel
 
 
+def stock_wheel(folder: Path) -> Path:
+    """Make a wheel without artifacts."""
+    project = Project(folder / "project", folder / "cache")
+    project.write("pyproject.toml", PYPROJECT.partition("[tool.hatch")[0])
+    project.write("demo/__init__.py")
+    project.wasm("demo/a.wasm")
+    return project.build().wheel
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
@@ -310,11 +407,16 @@ def main() -> int:
     seed, end = options.seed, time.monotonic() + options.seconds
     tried: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
+        tempfile.tempdir = str(Path(name) / "temporary")
+        Path(tempfile.tempdir).mkdir()
         good, dist = good_wheel(Path(name) / "good"), companions(Path(name) / "companions")
+        wheels = [good, stock_wheel(Path(name) / "stock")]
         while time.monotonic() < end:
             try:
                 changed = Path(name) / "changed"
-                if seed % 4:
+                if seed % 2:
+                    tried[try_compiling(wheels, changed, seed)] += 1
+                elif seed % 8 in (2, 6):
                     tried[try_wheel(good, changed, seed)] += 1
                 elif seed % 8:
                     tried[try_companion(dist, changed, seed)] += 1
