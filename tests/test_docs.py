@@ -16,6 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from tests.support.backends import BACKENDS
 from tests.support.paths import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -78,3 +79,10 @@ def test_the_options_in_examples_are_right(page: Path):
 
 def test_the_pages_have_many_examples():
     assert sum(len(tables(page)) for page in PAGES) > 8
+
+
+def test_the_page_of_any_backend_has_the_command_of_each():
+    text = (ROOT / "docs" / "any-backend.md").read_text("utf-8")
+    shown = set(re.findall(r"^\| [\w, -]+ \| `([^`]+)`", text, re.MULTILINE))
+    run = {" ".join(backend.front_end) for backend in BACKENDS.values()}
+    assert {command.removeprefix("python -m ") for command in shown} == run

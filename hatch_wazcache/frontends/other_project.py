@@ -128,7 +128,8 @@ class OtherProject:
 
     def build_command(self, config: Config, target: str) -> str:  # noqa: ARG002
         """Return the command that makes the wheels of a target."""
-        return f"python -m build --wheel && hatch-wazcache compile dist/*.whl --targets {target}"
+        compile_ = f"hatch-wazcache compile dist/*.whl --in-place --targets {target}"
+        return f"python -m build --wheel && {compile_}"
 
     def _project(self) -> Project:
         config, name = self.config(), self._name

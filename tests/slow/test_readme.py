@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from tests.support.wheels import unpack
 README = (ROOT / "README.md").read_text("utf-8")
 CACHE = (ROOT / "docs" / "cache.md").read_text("utf-8")
 TARGETS = (ROOT / "docs" / "targets.md").read_text("utf-8")
+ANY_BACKEND = (ROOT / "docs" / "any-backend.md").read_text("utf-8")
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -171,6 +173,54 @@ def test_a_wheel_is_read_as_the_readme_shows(clone: Path, path_with_command: str
     for command in commands(block):
         said += f"$ {command}\n{shell(command, clone, project, PATH=path_with_command)}"
     assert alike(said) == alike(block)
+
+
+def test_finished_wheels_are_compiled_as_the_page_of_any_backend_shows(
+    clone: Path, path_with_command: str
+):
+    with_uv, alone, with_setuptools = blocks("console", ANY_BACKEND)
+    home = clone.parent / "home"
+    project = home / "gofmt"
+    shutil.copytree(clone / "example_project", project)
+    shell("python -m pip wheel -q --no-deps -w links .", clone)
+    path = f"{path_with_command}{os.pathsep}{Path(sys.executable).parent}"  # there is uv
+    links = f"{clone / 'links'} {os.environ.get('PIP_FIND_LINKS', '')}"
+    environment = {
+        "PATH": path, "PIP_FIND_LINKS": links, "UV_FIND_LINKS": links.strip().replace(" ", ","),
+        "WAZCACHE_DIR": str(clone.parent / "cache-of-any-backend"),
+    }  # fmt: skip
+
+    def answer(block: str) -> str:
+        command = " && ".join(commands(block)).replace("~", str(home))
+        said = shell(command, clone, project, **environment)
+        wheels = " ".join(re.findall(r"^/.*\.whl$", said, re.MULTILINE))
+        audited = shell(f"hatch-wazcache audit {wheels}", clone, PATH=path)
+        assert audited.endswith(" 0 findings\n")
+        return said.replace(str(home), "/home/me")
+
+    (options,) = blocks("toml", ANY_BACKEND)
+    (project / "pyproject.toml").write_text(options)
+    said, made = answer(with_uv), 7
+    assert set(messages(with_uv)) <= set(messages(said))
+    assert said.splitlines()[-made:] == with_uv.splitlines()[-made:]
+
+    said = answer(alone)
+    (wheel,) = (home / "wheels").iterdir()
+    assert said.splitlines()[-1] == f"/home/me/wheels/{wheel.name}"
+
+    shell("python -m pip install -q build", clone, PATH=path)
+    shutil.rmtree(project / "dist")
+    matrix = json.loads(shell("hatch-wazcache plan --matrix github", clone, project, **environment))
+    for job in matrix["include"][2:4]:  # a workflow uploads `dist/*.whl`
+        shell(job["command"], clone, project, **environment)
+        (wheel,) = (project / "dist").iterdir()
+        assert "macosx" in wheel.name
+        wheel.unlink()
+
+    shutil.rmtree(project / "wheelhouse")
+    shutil.move(project / "setuptools.toml", project / "pyproject.toml")
+    said = answer(with_setuptools)
+    assert said.splitlines()[-made:] == with_uv.splitlines()[-made:]
 
 
 def alike(text: str) -> str:
