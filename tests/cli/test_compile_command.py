@@ -200,6 +200,27 @@ def test_a_project_without_options_is_an_error_if_it_is_named(project: Project):
     )
 
 
+def test_the_name_of_a_project_can_be_in_setup_cfg(project: Project):
+    project.write("pyproject.toml", '[tool.wazcache]\nassets = ["src/demo/a.wasm"]\n')
+    project.write("setup.cfg", "[metadata]\nname = demo\n")
+    said(project, "compile", f"dist/{ANY}")
+    made = list((project.root / "wheelhouse").iterdir())
+    assert [list(manifest(wheel, project.root)["assets"]) for wheel in made] == [["a.wasm"]] * 2
+
+
+@pytest.mark.parametrize("cfg", ["[metadata\n", "[metadata]\n", ""])
+def test_a_project_of_unknown_name_is_used_only_if_it_is_named(project: Project, cfg: str):
+    project.write("pyproject.toml", '[tool.wazcache]\nassets = ["src/demo/a.wasm"]\n')
+    project.write("setup.cfg", cfg)
+    done = run(project, "compile", f"dist/{ANY}")
+    assert done.returncode == 0, done.stderr
+    assert "of an unknown name, so its options are not used; name it with --project" in done.stderr
+    shutil.rmtree(project.root / "wheelhouse")
+    said(project, "compile", f"dist/{ANY}", "--project", ".")
+    made = list((project.root / "wheelhouse").iterdir())
+    assert [list(manifest(wheel, project.root)["assets"]) for wheel in made] == [["a.wasm"]] * 2
+
+
 def test_no_code_of_the_project_runs(project: Project):
     project.append('[tool.wazcache]\nassets = "src/demo/*.wasm"\n')
     project.write("setup.py", "raise SystemExit('setup.py was run')\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -80,9 +81,11 @@ def other(tmp_path: Path) -> OtherProject:
 
 
 @pytest.fixture
-def uv_project(other: OtherProject) -> OtherProject:
-    other.set_up("uv_build", "src")
-    return other
+def uv_project(tmp_path: Path) -> OtherProject:
+    """A project for the Python of the tests, which measures coverage."""
+    project = OtherProject(tmp_path / "project", tmp_path / "cache")
+    project.set_up("uv_build", "src")
+    return project
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -128,10 +131,20 @@ def test_warm_makes_the_entries_of_the_same_project_with_hatchling(uv_project: O
     assert artifacts(uv_project) == made
 
 
-def test_why_works(uv_project: OtherProject):
-    assert "a.wasm: miss: " in said(uv_project, "why", "a.wasm")
-    said(uv_project, "warm")
-    assert re.match(r"src/demo_tool/a\.wasm: hit: ", said(uv_project, "why", "a.wasm"))
+def test_warm_and_why_work_without_setuptools(other: OtherProject):
+    other.set_up("uv_build", "src")
+    assert "a.wasm: miss: " in said(other, "why", "a.wasm")
+    said(other, "warm")
+    assert re.match(r"src/demo_tool/a\.wasm: hit: ", said(other, "why", "a.wasm"))
+
+
+def test_a_job_of_the_matrix_leaves_the_compiled_wheel_in_dist(uv_project: OtherProject):
+    (native, for_any) = json.loads(said(uv_project, "plan", "--matrix", "github"))["include"]
+    assert (native["target"], for_any["target"]) == (TARGET, "any")
+    assert native["command"] == (
+        "python -m build --wheel && "
+        f"hatch-wazcache compile dist/*.whl --in-place --targets {TARGET}"
+    )
 
 
 def test_engines_and_companions_are_planned(uv_project: OtherProject):
