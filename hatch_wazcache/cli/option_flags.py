@@ -101,10 +101,10 @@ def _profiles(texts: list[str]) -> dict[str, Any]:
         path, _, value = text.partition("=")
         name, _, setting = path.strip().partition(".")
         table = tables.setdefault(name, {})
-        if setting:
-            table[setting] = _scalar(value.strip())
-        elif value:
+        if value and not setting:
             tables[name] = value
+        elif setting and isinstance(table, dict):
+            table[setting] = _scalar(value.strip())
     return tables
 
 

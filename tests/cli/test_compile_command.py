@@ -115,6 +115,12 @@ def test_every_option_has_a_flag_and_all_wrong_ones_are_named_at_once(alone: Pro
     assert '--targets[0] = "x86-linux": must be one of' in "\n".join(found)
 
 
+@pytest.mark.parametrize("words", [("default=1", "default.x=2"), ("default.x=2", "default=1")])
+def test_a_profile_that_is_no_table_is_one_message(alone: Project, words: tuple[str, str]):
+    (problem,) = problems(alone, *(f"--profiles={word}" for word in words))
+    assert problem == '--profiles.default = "1": must be a table of engine settings'
+
+
 def test_a_glob_that_matches_nothing_names_the_files_of_the_wheel(alone: Project):
     (line,) = problems(alone, "--assets", "x/*.wasm")
     assert line == (
