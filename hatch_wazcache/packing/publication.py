@@ -5,6 +5,7 @@ Each is made in a temporary folder beside its final place.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -89,9 +90,9 @@ class Publication:
                     done.append((final, before))
                     temporary_files.replace(made, final)
             except BaseException as error:
-                for final, before in reversed(done):
+                for path, before in reversed(done):
                     with suppress(OSError):
-                        final.unlink() if before is None else before.replace(final)
+                        path.unlink() if before is None else before.replace(path)
                 if isinstance(error, OSError):
                     raise WazcacheError(
                         f"{final}: cannot be written: {error.strerror or error}"
@@ -106,11 +107,17 @@ class Publication:
                     ) from error
 
     def _keep(self, made: Path, final: Path) -> Path | None:
-        """Keep the file that has a final name; None if there is none."""
+        """Keep the file that has a final name; None if there is none.
+
+        Raises:
+            OSError: it is a directory, which would be removed with the temporary folder.
+        """
         if not os.path.lexists(final):
             return None
         kept = made.with_name(f"{made.name}.before")
         if not final.is_symlink():
+            if final.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             with suppress(OSError):  # a file system without links
                 os.link(final, kept)
                 return kept

@@ -988,7 +988,12 @@ def _config(profile: str) -> Any:
             raise LoadError(
                 f"the installed wasmtime has no setting {attribute} (profile {profile})"
             )
-        setattr(config, attribute, value)
+        try:
+            setattr(config, attribute, value)
+        except (TypeError, ValueError, AttributeError, wasmtime.WasmtimeError) as error:
+            raise LoadError(
+                f"the setting {setting} cannot be {value!r} (profile {profile}): {error}"
+            ) from None
     return config
 
 
@@ -1274,6 +1279,9 @@ def _of_checkout(folder: str) -> dict[str, Any]:
     profiles = options.get("profiles") or {"default": {}}
     if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
         raise LoadError(f"{where}: the profiles of wazcache are not tables")
+    for name, settings in profiles.items():
+        if "cache" in settings:  # it would name a folder of native code; a build refuses it, too
+            raise LoadError(f"{where}: profiles.{name}.cache: there is no such setting")
     return {
         "assets": None,
         "profiles": {
@@ -1285,15 +1293,25 @@ def _of_checkout(folder: str) -> dict[str, Any]:
 
 
 def _options_above(folder: str) -> tuple[dict[str, Any], str]:
-    """Return the options of the nearest pyproject.toml above a folder, and its path."""
+    """Return the options of the nearest pyproject.toml above a folder, and its path.
+
+    That of another user, such as one in /tmp, is none of this checkout.
+    """
     path = os.path.join(folder, "pyproject.toml")
     while not os.path.isfile(path):
         parent = os.path.dirname(folder)
         if parent == folder:
             return {}, ""
         folder, path = parent, os.path.join(parent, "pyproject.toml")
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    if sys.platform != "win32":
+        owners = (0, os.geteuid(), os.stat(_FILE).st_uid)
+        if os.stat(path).st_uid not in owners:
+            return {}, path
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, ValueError) as error:
+        raise LoadError(f"{path} cannot be read ({error})") from None
     if "wazcache" not in text:
         return {}, path
     reader = _toml_reader()
@@ -1305,7 +1323,7 @@ def _options_above(folder: str) -> tuple[dict[str, Any], str]:
         )
     try:
         read = reader.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LoadError(f"{path} cannot be read ({error})") from None
     build = ("hatch", "build")
     hook = ("hooks", "wazcache")

@@ -611,6 +611,16 @@ def test_a_name_that_a_folder_has_is_refused(stock: Path, compiled: Compiled):
     assert list(compiled.folder.iterdir()) == [taken]
 
 
+def test_a_folder_with_the_name_of_a_companion_keeps_its_files(stock: Path, compiled: Compiled):
+    kept = compiled.folder / "demo_wasmtime-0-py3-none-any.whl" / "file"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("precious")
+    message = compiled.refuses(stock, companion="demo-wasmtime", engines=["48"])
+    assert message == f"{kept.parent}: cannot be written: Is a directory"
+    assert kept.read_text() == "precious"
+    assert list(compiled.folder.iterdir()) == [kept.parent]
+
+
 def test_two_wheels_cannot_become_one(stock: Path, compiled: Compiled, tmp_path: Path):
     made = Compiled(compiled.cache, tmp_path / "made").one(stock)
     message = compiled.refuses(stock, made, targets=["any"])

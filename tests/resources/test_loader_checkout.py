@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from pathlib import Path
 
@@ -111,12 +112,51 @@ def test_an_old_python_without_tomli_says_so_only_if_there_are_profiles(
         ("[tool.wazcache", " cannot be read ("),
         ("[tool.wazcache]\nprofiles.fuel = 3", ": the profiles of wazcache are not tables"),
         ("[tool.wazcache]\nprofiles = 3", ": the profiles of wazcache are not tables"),
+        (b"[tool.wazcache] # \xe9", " cannot be read ('utf-8' codec can't decode byte 0xe9"),
+        ("[tool.wazcache]\nx = " + "[" * 3000, " cannot be read ("),
     ],
 )
-def test_a_wrong_pyproject_is_an_error_that_names_it(text: str, said: str, checkout: Project):
+def test_a_wrong_pyproject_is_an_error_that_names_it(
+    text: str | bytes, said: str, checkout: Project
+):
     checkout.write("pyproject.toml", text)
     (wrong,) = run("print(refused(engine))", checkout.root)
     assert wrong.startswith(f"{checkout.root / 'pyproject.toml'}{said}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("consume-fuel = 'yes'", "the setting consume-fuel cannot be 'yes' (profile default): "),
+        ("cranelift-opt-level = 'no'", "the setting cranelift-opt-level cannot be 'no' (profile "),
+        ("none = true", "the installed wasmtime has no setting none (profile default)"),
+    ],
+)
+def test_a_wrong_setting_in_a_checkout_is_an_error_that_names_it(
+    setting: str, said: str, checkout: Project
+):
+    checkout.write("pyproject.toml", f"[tool.wazcache.profiles.default]\n{setting}")
+    (wrong,) = run("print(refused(engine))", checkout.root)
+    assert wrong.startswith(said)
+
+
+def test_a_checkout_cannot_name_a_cache_of_native_code(checkout: Project):
+    path = checkout.root / "pyproject.toml"
+    path.write_text("[tool.wazcache.profiles.default]\ncache = '/tmp/cache.toml'")
+    assert run("print(refused(engine))", checkout.root) == [
+        f"{path}: profiles.default.cache: there is no such setting"
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+def test_a_checkout_does_not_read_the_pyproject_of_another_user(checkout: Project):
+    path = checkout.root / "pyproject.toml"
+    path.write_text("[tool.wazcache]\nfallback = 'error'")
+    os.chown(path, 1234, 1234)
+    assert run("print(call(load_module('answer.wasm')))", checkout.root) == ["42"]
+    os.chown(checkout.root / "demo" / "_wazcache.py", 1234, 1234)
+    (wrong,) = run("print(refused(lambda: load_module('answer.wasm')))", checkout.root)
+    assert 'fallback "error"' in wrong
 
 
 def test_a_wasm_that_is_made_or_changed_later_is_compiled(checkout: Project):
