@@ -69,7 +69,7 @@ def read_toml(path: str) -> Mapping[str, Any]:
             return tomllib.load(file)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WazcacheError(f"{path}: {error}") from error
 
 

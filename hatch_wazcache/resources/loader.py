@@ -700,13 +700,13 @@ def _installed_wasmtime() -> str:
     return _installed[folder]
 
 
-def _names_in(folder: str) -> Iterable[str]:
+def _names_in(folder: str, fresh: bool = False) -> Iterable[str]:
     """Return the names in a folder of the import path.
 
     The finder that has imported something from there knows them. Listing a large folder again takes
     longer than loading an artifact.
     """
-    finder = sys.path_importer_cache.get(folder)
+    finder = None if fresh else sys.path_importer_cache.get(folder)
     try:
         return getattr(finder, "_path_cache", None) or os.listdir(folder)
     except OSError:
@@ -1578,7 +1578,8 @@ def _texts_of(root: str, distribution: str | None, file: str) -> Iterator[bytes]
         file: the name of the file.
     """
     plain = None if distribution is None else _plain_name(distribution)
-    for name in _names_in(root):
+    # The second time for a package that was installed since Python has listed the folder.
+    for name in (name for fresh in (False, True) for name in _names_in(root, fresh)):
         stem, end = name[:-10], name[-10:]
         if end == ".dist-info" and plain in (None, _plain_name(stem.rpartition("-")[0])):
             try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.project.engine_requirement import EngineRequirement
 from hatch_wazcache.project.options import read_config
 from hatch_wazcache.project.packages import Layout
 from hatch_wazcache.project.project import Project
+from hatch_wazcache.project.pyproject import read_pyproject
 from tests.support import projects
 from tests.support.options import TABLE
 
@@ -46,3 +49,10 @@ def test_a_build_warns_of_a_python_that_is_too_old(project: projects.Project):
     built = project.build()
     assert built.status == 0, built.output
     assert built.output.count('wazcache: warning: project.requires-python = ">=3.8" admits') == 1
+
+
+def test_a_pyproject_that_is_nested_without_end_is_an_error_that_names_it(tmp_path: Path):
+    path = tmp_path / "pyproject.toml"
+    path.write_text("x = " + "[" * 5000)
+    with pytest.raises(WazcacheError, match=re.escape(str(path))):
+        read_pyproject(tmp_path)

@@ -47,6 +47,22 @@ def test_a_package_that_no_code_imports_loads_in_a_millisecond_or_two_without_me
     assert run(code, both) == ["False False False"]
 
 
+def test_a_package_that_is_installed_while_the_program_runs_has_artifacts(
+    both: Path, tmp_path: Path
+):
+    (info,) = both.glob("demo-*.dist-info")
+    info.rename(tmp_path / info.name)
+    code = f"""
+        import importlib.util, os
+        importlib.util.find_spec('nothing')  # lists the folder
+        path = {str(both / "demo/answer.wasm")!r}
+        print('is not used: no installed' in refused(lambda: load_module(path)))
+        os.rename({str(tmp_path / info.name)!r}, {str(info)!r})
+        print(status(path).precompiled)
+        """
+    assert run(code, both) == ["True", "True"]
+
+
 def test_a_companion_of_another_package_has_artifacts_for_it(both: Path):
     folder = split(both)
     record = next(both.glob("demo-*.dist-info/RECORD"))
