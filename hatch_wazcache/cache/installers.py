@@ -75,7 +75,9 @@ class Installer(NamedTuple):
         words = [*self.command, "--no-deps", "--target", str(folder)]
         process = None
         try:
-            process = subprocess.Popen(
+            if not str(requirement).isprintable():  # no program can be given a null character
+            raise InstallError("no version is named like that")
+        process = subprocess.Popen(
                 [*words, f"{requirement.name}{requirement.specifier}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -119,6 +119,11 @@ def test_the_fetched_engine_is_described_without_its_import(uv: Installers, engi
         wasmtime_at(engines)
 
 
+def test_a_requirement_that_no_installer_can_be_given_is_refused(uv: Installers, engines: Path):
+    wheel(uv.links)
+    assert "no version is named like that" in refused(engines, Requirement("wasmtime===48\0"))
+
+
 @pytest.mark.parametrize("name", ["uv", "pip"])
 def test_the_wasmtime_of_the_index_compiles(name: str, engines: Path, tmp_path, monkeypatch):
     Installers(name, tmp_path, monkeypatch)
