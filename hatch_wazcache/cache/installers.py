@@ -72,12 +72,12 @@ class Installer(NamedTuple):
         Raises:
             InstallError: it has failed, or needs more than 15 minutes.
         """
+        if not str(requirement).isprintable():  # no program can be given a null character
+            raise InstallError("no version is named like that")
         words = [*self.command, "--no-deps", "--target", str(folder)]
         process = None
         try:
-            if not str(requirement).isprintable():  # no program can be given a null character
-            raise InstallError("no version is named like that")
-        process = subprocess.Popen(
+            process = subprocess.Popen(
                 [*words, f"{requirement.name}{requirement.specifier}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
