@@ -40,13 +40,14 @@ class Publication:
 
     def __exit__(self, *_error: object) -> None:
         """Remove the wheels that were not published."""
-        for folder, descriptor in self._folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
-            if descriptor >= 0:
-                os.close(descriptor)
-        for directory in self._created:
-            with suppress(OSError):  # the new wheels are in it
-                directory.rmdir()
+        with _signals_wait():
+            for folder, descriptor in self._folders.values():
+                shutil.rmtree(folder, ignore_errors=True)
+                if descriptor >= 0:
+                    os.close(descriptor)
+            for directory in self._created:
+                with suppress(OSError):  # the new wheels are in it
+                    directory.rmdir()
 
     def folder(self, directory: Path) -> Path:
         """Return the temporary folder of a directory, which is created if it is missing.
@@ -127,7 +128,7 @@ class Publication:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Let signals wait for the end: no half of the wheels has its name."""
+    """Let signals wait: no half of the wheels has its name, and no temporary folder is left."""
     if sys.platform == "win32":
         yield
         return

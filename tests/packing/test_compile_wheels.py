@@ -681,6 +681,28 @@ def test_a_process_that_is_ended_leaves_no_wheel(
     assert sorted(compiled.folder.iterdir()) == sorted(made)
 
 
+ENDED_LATE = """
+import os, shutil, signal
+remove = shutil.rmtree
+
+def ended_meanwhile(*args, **options):
+    shutil.rmtree = remove
+    os.kill(os.getpid(), signal.SIGTERM)
+    remove(*args, **options)
+
+shutil.rmtree = ended_meanwhile
+""" + SCRIPT  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_process_that_is_ended_while_it_tidies_up_leaves_no_folder(
+    stock: Path, compiled: Compiled
+):
+    words = [sys.executable, "-c", ENDED_LATE, stock, compiled.cache, compiled.folder, "nothing"]
+    assert subprocess.run(words, check=False).returncode == 128 + signal.SIGTERM
+    assert [path.suffix for path in compiled.folder.iterdir()] == [".whl"] * 2
+
+
 # cheap and safe
 
 
