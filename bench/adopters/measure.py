@@ -9,7 +9,6 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from shutil import rmtree
 from typing import NamedTuple
@@ -110,12 +109,20 @@ def run_tests(package: Package, sdist: Path, environment: Environment, links: Pa
             if top and (top[0] in ("test", "tests", "pyproject.toml", "examples")):
                 archive.extract(member, folder, filter="data")
         tests = next(one for one in ("tests", "test") if (root / one).is_dir())
-        words: Sequence[str | Path] = [environment.python, "-P", "-m", "pytest", "-q", tests]
+        words: list[str | Path] = [
+            environment.python,
+            "-P",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+        ]
+        words += ["--continue-on-collection-errors", tests, *package.tests.get("select", ())]
         home = Path(folder) / "home"
         home.mkdir()
         done = subprocess.run(
-            [*words, "-p", "no:cacheprovider", "--continue-on-collection-errors", *package.tests.get("select", ())], cwd=root,
-            env=_as_new_user(home), capture_output=True, text=True, check=False,
+            words, cwd=root, env=_as_new_user(home), capture_output=True, text=True, check=False
         )  # fmt: skip
         found = re.findall(
             r"(\d+) (passed|failed|skipped|errors?)\b", done.stdout.rsplit("\n", 2)[-2]
