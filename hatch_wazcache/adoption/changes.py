@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.signals import signals_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +72,9 @@ class _Draft(NamedTuple):
                 path.unlink(missing_ok=True)
 
 
+@signals_wait()
 def make_changes(changes: Sequence[Change]) -> None:
-    """Make all changes, or none of them.
+    """Make all changes, or none of them. Signals wait for the end.
 
     First all files are written under temporary names. Then they get their names, in their order; if
     that fails, the earlier ones get their old content back.

@@ -15,10 +15,11 @@ from hatch_wazcache.packing.build import Build
 from hatch_wazcache.packing.check_wheel import check_contents, check_wheel
 from hatch_wazcache.packing.committed_loader import is_current, old_loader
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
-from hatch_wazcache.packing.publication import Publication, ended_cleanly
+from hatch_wazcache.packing.publication import Publication
 from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
 from hatch_wazcache.packing.wheel_project import project_of, shown
 from hatch_wazcache.packing.wheel_targets import WheelTargets
+from hatch_wazcache.util.signals import ended_cleanly
 from hatch_wazcache.wheels.companion_files import version_problem
 from hatch_wazcache.wheels.wheel_tag import tagged
 

@@ -8,23 +8,20 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
-import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.signals import signals_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
-    from types import FrameType
 
     from typing_extensions import Self
 
-__all__ = ["Publication", "ended_cleanly"]
+__all__ = ["Publication"]
 
 
 class Publication:
@@ -40,7 +37,7 @@ class Publication:
 
     def __exit__(self, *_error: object) -> None:
         """Remove the wheels that were not published."""
-        with _signals_wait():
+        with signals_wait():
             for folder, descriptor in self._folders.values():
                 shutil.rmtree(folder, ignore_errors=True)
                 if descriptor >= 0:
@@ -83,7 +80,7 @@ class Publication:
         Raises:
             WazcacheError: one cannot be renamed; then all names are as before.
         """
-        with _signals_wait():
+        with signals_wait():
             done: list[tuple[Path, Path | None]] = []
             try:
                 for made, final in self._made.items():
@@ -124,41 +121,3 @@ class Publication:
                 return kept
         temporary_files.replace(final, kept)
         return kept
-
-
-@contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Let signals wait: no half of the wheels has its name, and no temporary folder is left."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-    )
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def ended_cleanly() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into SystemExit, so that temporary files are removed."""
-    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ending = (signal.SIGTERM, signal.SIGHUP)
-    before = {one: signal.getsignal(one) for one in ending}
-    for one in ending:
-        if before[one] is signal.SIG_DFL:
-            signal.signal(one, _exit)
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            if handler is signal.SIG_DFL:
-                signal.signal(one, handler)
-
-
-def _exit(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)

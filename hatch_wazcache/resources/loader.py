@@ -1546,10 +1546,14 @@ def _import_folders(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
 def _may_be_unpacked_by_chance(root: str) -> bool:
     """Say whether a folder of the import path may be one where a user keeps downloads.
 
-    `python -m` puts the current folder first. Something may be unpacked there, with a RECORD of its
-    own. Once Python has imported code of it, it does not matter.
+    `python -m` puts the current folder first, and a script its own folder. Something may be
+    unpacked there, with a RECORD of its own. Once Python has imported code of it, it does not
+    matter.
     """
     folders = sys.path[:1]
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script:  # it may have put other entries first
+        folders.append(os.path.dirname(os.path.abspath(script)))
     try:
         folders.append(os.getcwd())
     except OSError:  # it was removed

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -911,3 +912,28 @@ def test_the_loader_of_an_editable_install_becomes_a_committed_file(project: Pro
     assert project.hatchling("-t", "wheel", "--clean-only").status == 0
     assert (project.root / "demo/_wazcache.py").read_bytes() == loader_text()
     assert not (project.root / "demo/_wazcache.json").exists()
+
+
+ENDED = """
+import os, signal, sys
+from pathlib import Path
+from hatch_wazcache.adoption.changes import Change, make_changes
+from hatch_wazcache.util import temporary_files
+
+place = temporary_files.place
+
+def ended_meanwhile(*args):
+    os.kill(os.getpid(), signal.SIGTERM)
+    place(*args)
+
+temporary_files.place = ended_meanwhile
+make_changes([Change(Path(name), None, b"new") for name in sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_does_not_leave_half_of_the_changes(tmp_path: Path):
+    files = [tmp_path / "a", tmp_path / "b"]
+    done = subprocess.run([sys.executable, "-c", ENDED, *files], check=False)
+    assert done.returncode == -signal.SIGTERM
+    assert sorted(tmp_path.iterdir()) == files

@@ -73,6 +73,13 @@ def in_the_first_folder_of_the_import_path(evil: Path, site: Path) -> tuple[Path
     return evil / "demo/answer.wasm", f"sys.path.insert(0, {str(evil)!r})"
 
 
+def in_the_folder_of_a_script_that_has_put_another_entry_first(
+    evil: Path, site: Path
+) -> tuple[Path, str]:
+    script = f"import __main__; __main__.__file__ = {str(evil / 'script.py')!r}"
+    return evil / "demo/answer.wasm", f"{script}; sys.path.append({str(evil)!r})"
+
+
 def in_the_current_folder_with_an_absolute_entry(evil: Path, site: Path) -> tuple[Path, str]:
     return Path("demo/answer.wasm"), f"os.chdir({str(evil)!r}); sys.path.append({str(evil)!r})"
 
