@@ -1442,6 +1442,7 @@ def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
                 return None
             about = package.manifest["assets"][known]
             files = [file, *(artifact["file"] for artifact in about["artifacts"])]
+            _check_shape(package, about)
             if _is_trusted(package, root, [*files, about["wasm"]] if about["wasm"] else files):
                 return _Asset(package, known, "/".join((*folders, known)), about)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -1452,6 +1453,19 @@ def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
         f"{place.path(file)} is not used: no installed distribution has it, the .wasm and the "
         "artifacts"
     )
+
+
+def _check_shape(package: _Package, about: dict[str, Any]) -> None:
+    """Fail on a manifest of another package that lacks what loading an asset needs."""
+    manifest = package.manifest
+    manifest["profiles"].keys()
+    if manifest.get("companion") is not None:
+        _folder_of(manifest["companion"]["name"])
+    if about["kind"] not in ("module", "component") or not isinstance(about["sha256"], str):
+        raise ValueError(about["kind"])
+    for artifact in about["artifacts"]:
+        _check_types(package.place, artifact)
+        artifact["target"], artifact["profile"]
 
 
 def _package_at(place: _Place, file: str, folders: tuple[str, ...]) -> _Package:

@@ -357,6 +357,27 @@ def test_a_damaged_manifest_of_another_package_is_not_used(text: str, said: str,
     assert said in error
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: manifest.pop("profiles"),
+        lambda manifest: manifest.update(profiles=3),
+        lambda manifest: manifest.update(companion=3),
+        lambda manifest: manifest["assets"]["answer.wasm"].update(kind="x"),
+        lambda manifest: manifest["assets"]["answer.wasm"].pop("sha256"),
+        lambda manifest: manifest["assets"]["answer.wasm"]["artifacts"][0].pop("target"),
+        lambda manifest: manifest["assets"]["answer.wasm"]["artifacts"][0].update(wasmtime=3),
+    ],
+)
+def test_a_manifest_of_another_package_that_lacks_something_is_not_used(
+    change: Callable[[dict], None], both: Path
+):
+    change_manifest(both, change)
+    answer, error = asked(both / "demo/answer.wasm", both)[-2:]
+    assert answer == "42"
+    assert f"{both / 'demo/_wazcache.json'} is not used: it is damaged" in error
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFO")
 def test_a_manifest_that_is_no_file_is_not_read(both: Path):
     (both / "demo/_wazcache.json").unlink()
