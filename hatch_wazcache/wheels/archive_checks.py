@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.formats.zip_members import LOCAL_HEADER
@@ -45,6 +46,12 @@ def check_names(wheel: WheelReader) -> Iterator[Finding]:
         elif name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
             text = "its name leads out of the folder that the wheel is installed into"
             yield Finding(name, text)
+    names = sorted(seen)
+    for name in names:
+        below = f"{name}/"
+        at = bisect_left(names, below)
+        if at < len(names) and names[at].startswith(below):
+            yield Finding(name, "is a file, and also a folder of other files; nobody can unpack it")
 
 
 def check_headers(wheel: WheelReader) -> Iterator[Finding]:

@@ -65,6 +65,14 @@ def test_no_changed_byte_makes_the_audit_fail(
         assert text
 
 
+def test_a_file_that_is_also_a_folder_is_found(good: Path, tmp_path: Path):
+    path = Path(shutil.copy(good, tmp_path))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("demo/__init__.py/x", "")
+    text = "is a file, and also a folder of other files; nobody can unpack it"
+    assert ("demo/__init__.py", text) in findings(path)
+
+
 def test_a_member_that_is_there_twice_is_found(good: Path, tmp_path: Path):
     path = Path(shutil.copy(good, tmp_path))
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
