@@ -1198,7 +1198,10 @@ def _read_own() -> _Package:
         freezer = _freezer(label)
         if not isinstance(problem, FileNotFoundError) or freezer or not _is_checkout(place):
             path = os.path.join(os.path.dirname(_FILE), _MANIFEST)
-            who = freezer or "hatch-wazcache writes it when it builds this package"
+            who = freezer or (
+                "`hatch-wazcache compile` adds it to a finished wheel; "
+                "hatch-wazcache writes it when it builds this package"
+            )
             raise LoadError(f"{path} cannot be read ({problem}); {who}")
         manifest = _of_checkout(place.folder)
     return _Package(place, _MANIFEST, manifest, folders, label)
@@ -1293,25 +1296,8 @@ def _of_checkout(folder: str) -> dict[str, Any]:
 
 
 def _options_above(folder: str) -> tuple[dict[str, Any], str]:
-    """Return the options of the nearest pyproject.toml above a folder, and its path.
-
-    That of another user, such as one in /tmp, is none of this checkout.
-    """
-    path = os.path.join(folder, "pyproject.toml")
-    while not os.path.isfile(path):
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return {}, ""
-        folder, path = parent, os.path.join(parent, "pyproject.toml")
-    if sys.platform != "win32":
-        owners = (0, os.geteuid(), os.stat(_FILE).st_uid)
-        if os.stat(path).st_uid not in owners:
-            return {}, path
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{path} cannot be read ({error})") from None
+    """Return the options of the nearest pyproject.toml above a folder, and its path."""
+    path, text = _pyproject_above(folder)
     if "wazcache" not in text:
         return {}, path
     reader = _toml_reader()
@@ -1334,6 +1320,28 @@ def _options_above(folder: str) -> tuple[dict[str, Any], str]:
         if isinstance(table, dict):
             return table, path
     return {}, path
+
+
+def _pyproject_above(folder: str) -> tuple[str, str]:
+    """Return the path and the text of the nearest pyproject.toml; empty if there is none.
+
+    That of another user, such as one in /tmp, is none of this checkout.
+    """
+    path = os.path.join(folder, "pyproject.toml")
+    while not os.path.isfile(path):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return "", ""
+        folder, path = parent, os.path.join(parent, "pyproject.toml")
+    if sys.platform != "win32":
+        owners = (0, os.geteuid(), os.stat(_FILE).st_uid)
+        if os.stat(path).st_uid not in owners:
+            return path, ""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return path, file.read()
+    except (OSError, ValueError) as error:
+        raise LoadError(f"{path} cannot be read ({error})") from None
 
 
 def _toml_reader() -> Any:

@@ -197,6 +197,7 @@ def test_an_installed_package_without_its_manifest_says_what_is_missing(own_site
     (said,) = run("print(refused(lambda: load_module('answer.wasm')))", own_site)
     assert said.startswith(f"{own_site / 'demo/_wazcache.json'} cannot be read (")
     assert said.endswith("; hatch-wazcache writes it when it builds this package")
+    assert "; `hatch-wazcache compile` adds it to a finished wheel; " in said
 
 
 def test_a_manifest_that_a_build_writes_counts(checkout: Project, tmp_path: Path):
