@@ -1369,7 +1369,7 @@ def _wasm_files(folder: str) -> dict[str, dict[str, Any]]:
                     "kind": _kind_of(path),
                     "wasm": name,
                     "artifacts": [],
-                    "none": "nothing was built yet; `hatch-wazcache install` makes artifacts",
+                    "none": "nothing was built yet; a wheel has artifacts, a checkout has none",
                 }
     return known
 

@@ -21,7 +21,7 @@ profiles.default = {}
 profiles.fuel = {consume-fuel = true, address-map = false}
 """
 ANSWER = '(module (func (export "answer") (result i32) i32.const 42))'
-UNBUILT = "nothing was built yet; `hatch-wazcache install` makes artifacts"
+UNBUILT = "nothing was built yet; a wheel has artifacts, a checkout has none"
 
 
 @pytest.fixture
