@@ -356,11 +356,12 @@ def try_making(dist: Path, folder: Path, seed: int) -> str:
     if rng.random() < 0.2:
         change_archive(path, rng)
     engines, targets = [installed_wasmtime().engine()], [native_target()]
+    report = Report(lambda _: None, lambda _: None)
     message = ""
     start = time.process_time()
     try:
         with FinishedWheel(path) as opened:
-            make_companions(opened, engines, targets, folder / "made", _Planned(), None)
+            make_companions(opened, engines, targets, folder / "made", _Planned(), report)
     except WazcacheError as error:
         message = str(error)
     assert 0 < len(message) < 20_000
