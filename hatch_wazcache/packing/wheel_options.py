@@ -101,7 +101,10 @@ def _profiles(wheel: FinishedWheel, manifests: Sequence[Manifest]) -> dict[str, 
 
 
 def _target(wheel: FinishedWheel) -> str | None:
-    """Return the target that the artifacts of a wheel are for; None if they do not say."""
+    """Return the target that a wheel is for; None if neither its artifacts nor its tag say it."""
+    has_companions = any(one.companion is not None for one in wheel.manifests)
+    if wheel.path.stem.endswith("-any") and not has_companions:
+        return "any"
     systems = {artifact.target for one in wheel.manifests for artifact in one.artifacts}
     names = [
         target.name

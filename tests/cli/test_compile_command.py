@@ -242,6 +242,14 @@ def test_a_compiled_wheel_is_compiled_again_with_its_own_options(alone: Project)
     assert Path(again).read_bytes() == Path(first).read_bytes()
 
 
+def test_a_whole_release_is_compiled_again_each_wheel_for_its_own_target(alone: Project):
+    wheels = said(alone, "compile", f"dist/{ANY}").splitlines()
+    assert len(wheels) == 2
+    again = said(alone, "compile", *wheels, "-w", "again").splitlines()
+    assert [Path(one).name for one in again] == [Path(one).name for one in wheels]
+    assert [Path(one).read_bytes() for one in again] == [Path(one).read_bytes() for one in wheels]
+
+
 def test_extend_keeps_the_engines_of_a_wheel(alone: Project):
     (first,) = said(alone, "compile", f"dist/{ANY}", "--targets", "native").splitlines()
     (more,) = said(alone, "compile", first, "--extend", "--engines", "48", "-w", "o").splitlines()
