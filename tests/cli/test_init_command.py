@@ -690,6 +690,7 @@ class Terminal:
         self._pid, self._file = pty.fork()
         if self._pid == 0:
             os.chdir(tree.root)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # these tests may run in the background
             os.execv(sys.executable, command)
         self.output = ""
 
