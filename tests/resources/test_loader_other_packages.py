@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.support.companion_sites import installed, pack, split
+from tests.support.environments import UNMEASURED
 from tests.support.loading import ARTIFACT, REFUSE, UNICODE, change_manifest, home
 from tests.support.runtimes import run
 from tests.support.wasm import ANSWER
@@ -44,7 +45,7 @@ def test_a_package_that_no_code_imports_loads_in_a_millisecond_or_two_without_me
         load_module({str(both / "demo/answer.wasm")!r}, strict=True)
         print('importlib.metadata' in sys.modules, 'hashlib' in sys.modules, 'demo' in sys.modules)
         """
-    assert run(code, both) == ["False False False"]
+    assert run(code, both, **UNMEASURED) == ["False False False"]
 
 
 def test_a_package_that_is_installed_while_the_program_runs_has_artifacts(
