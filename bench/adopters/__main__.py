@@ -35,8 +35,10 @@ def main() -> None:
     parser.add_argument("--publish", action="store_true", help="write the results into the docs")
     parser.add_argument("--no-tests", action="store_true", help="do not run the packages' tests")
     parser.add_argument("--links", type=Path, help="a folder for what is downloaded")
+    default = ROOT / ".work" / "adopters"
+    parser.add_argument("--work", type=Path, default=default, help="a folder that is made anew")
     arguments = parser.parse_args()
-    work = ROOT / ".work" / "adopters"
+    work = arguments.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     bench = Adopters(packages, work, arguments.links or ROOT / ".work" / "adopters-links")
     results = {}
@@ -45,12 +47,17 @@ def main() -> None:
         results[name] = bench.result(packages[name], arguments.rounds, not arguments.no_tests)
         print(table({name: results[name]}).splitlines()[-1], flush=True)
         print(f"-- {name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+        if arguments.publish:
+            publish({name: results[name]})
     print(table(results))
-    if arguments.publish:
-        old = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
-        whole = merged(old, results)
-        RESULTS.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
-        output.insert(PAGE, "adopters", table(whole))
+
+
+def publish(results: dict[str, Any]) -> None:
+    """Write results into the docs; those of other packages stay."""
+    old = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
+    whole = merged(old, results)
+    RESULTS.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+    output.insert(PAGE, "adopters", table(whole))
 
 
 class Adopters:
