@@ -38,7 +38,7 @@ def _row(name: str, one: Mapping[str, Any]) -> tuple[str, ...]:
         _seconds(after["first"]),
         f"{_seconds(before['second'])} ({one['cache']})",
         _seconds(after["second"]),
-        "; ".join(one["tests"]) or "–",
+        "; ".join(one["tests"]) or "not run",
     )
 
 
