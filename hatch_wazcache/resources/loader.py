@@ -1473,7 +1473,8 @@ def _check_shape(package: _Package, about: dict[str, Any]) -> None:
         raise ValueError(about["kind"])
     for artifact in about["artifacts"]:
         _check_types(package.place, artifact)
-        artifact["target"], artifact["profile"]
+        if not {"target", "profile"} <= artifact.keys():
+            raise ValueError(artifact["file"])
 
 
 def _package_at(place: _Place, file: str, folders: tuple[str, ...]) -> _Package:
