@@ -15,13 +15,14 @@ from hatch_wazcache.adoption.ignore_file import change_ignore_file
 from hatch_wazcache.adoption.load_calls import read_code
 from hatch_wazcache.adoption.loader_files import generated_patterns, new_loaders, renewals
 from hatch_wazcache.adoption.options_table import engines_without_profile, new_options
-from hatch_wazcache.adoption.project_files import HOOK, ProjectFiles
+from hatch_wazcache.adoption.project_files import ProjectFiles
 from hatch_wazcache.adoption.pyproject_edits import Edits, has_tomlkit
 from hatch_wazcache.adoption.requirement import missing_requirement, oldest_wasmtime
 from hatch_wazcache.adoption.suggestions import Assets, suggestions_for
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.find_assets import find_assets, matching_files
 from hatch_wazcache.project.packages import Packages
+from hatch_wazcache.project.pyproject import HOOK
 from hatch_wazcache.resources import is_loader
 from hatch_wazcache.util.toml_text import toml_value
 

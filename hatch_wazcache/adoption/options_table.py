@@ -7,9 +7,9 @@ import sys
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.adoption.project_files import HOOK, SHARED
 from hatch_wazcache.engine.settings import code_settings
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.pyproject import HOOK, SHARED
 from hatch_wazcache.util.toml_text import toml_value
 
 if sys.version_info >= (3, 11):

@@ -17,6 +17,7 @@ from hatch_wazcache.project.packages import Layout, NotInPackageError, Packages
 from hatch_wazcache.project.pyproject import (
     HATCHLING,
     HATCHLINGS_OPTIONS,
+    SHARED,
     build_backend,
     choose_table,
     hook_tables,
@@ -33,11 +34,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.project.config import Config
     from hatch_wazcache.project.packages import Package
 
-__all__ = ["HOOK", "SHARED", "ProjectFiles", "WasmFile", "is_project"]
-
-HOOK = "tool.hatch.build.hooks.wazcache"
-
-SHARED = "tool.wazcache"
+__all__ = ["ProjectFiles", "WasmFile", "is_project"]
 
 _FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "HATCHLING",
     "HATCHLINGS_OPTIONS",
+    "HOOK",
+    "SHARED",
     "build_backend",
     "choose_table",
     "hook_tables",
@@ -33,9 +35,9 @@ __all__ = [
     "unread_table",
 ]
 
-_SHARED = "tool.wazcache"
+SHARED = "tool.wazcache"
 
-_HOOK = "tool.hatch.build.hooks.wazcache"
+HOOK = "tool.hatch.build.hooks.wazcache"
 
 HATCHLING = "hatchling.build"
 """The build backend whose hook reads our options."""
@@ -75,7 +77,7 @@ def read_toml(path: str) -> Mapping[str, Any]:
 
 def shared_table(pyproject: Mapping[str, Any]) -> Any:
     """Return the value of `tool.wazcache`, which need not be a table. None: it does not exist."""
-    return _look_up(pyproject, _SHARED)
+    return _look_up(pyproject, SHARED)
 
 
 def build_backend(pyproject: Mapping[str, Any]) -> str:
@@ -106,11 +108,11 @@ def choose_table(
             return table, location
         if any(name not in HATCHLINGS_OPTIONS for name in table):
             raise WazcacheError(
-                f"{_SHARED} and {location} both have options; move them all into one of the two"
+                f"{SHARED} and {location} both have options; move them all into one of the two"
             )
     if not isinstance(shared, dict):
-        raise WazcacheError(f"{_SHARED}: must be a table of options")
-    return shared, _SHARED
+        raise WazcacheError(f"{SHARED}: must be a table of options")
+    return shared, SHARED
 
 
 def options_table(root: Path, pyproject: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
@@ -170,20 +172,20 @@ def unread_table(root: str | os.PathLike[str], pyproject: Mapping[str, Any]) -> 
         hatch = read_toml(os.path.join(root, "hatch.toml"))
         if not hook_tables({"tool": {"hatch": hatch}}):
             return (
-                f"[{_SHARED}] has no effect: hatchling runs a build hook only if the hook has a "
-                f"table; add [{_HOOK}] to pyproject.toml, which can be empty"
+                f"[{SHARED}] has no effect: hatchling runs a build hook only if the hook has a "
+                f"table; add [{HOOK}] to pyproject.toml, which can be empty"
             )
     if backend.startswith("setuptools.") and tables and not shared:
         return (
             f"[{next(iter(tables))}] has no effect: the build backend is {backend}, which does not "
-            f"read this table; rename it to [{_SHARED}]"
+            f"read this table; rename it to [{SHARED}]"
         )
     return None
 
 
 def hook_tables(pyproject: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the tables of the hatch hook that concern wheels, by their TOML paths."""
-    names = (_HOOK, "tool.hatch.build.targets.wheel.hooks.wazcache")
+    names = (HOOK, "tool.hatch.build.targets.wheel.hooks.wazcache")
     found = {name: _look_up(pyproject, name) for name in names}
     return {name: table for name, table in found.items() if isinstance(table, dict)}
 
