@@ -27,14 +27,16 @@ print(len(assets()), "loaded")
 """
 
 MEASURED = """
-import resource, time
+import os, time
+from pathlib import Path
 from hatchling.build import build_wheel
-import os
 os.makedirs("dist", exist_ok=True)
 started = time.monotonic()
 build_wheel("dist")
 seconds = time.monotonic() - started
-print("measured", seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# getrusage would say the size of pytest, if that is greater: exec keeps it.
+memory = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]
+print("measured", seconds, memory)
 """
 
 
@@ -111,7 +113,7 @@ def digests(wheels: list[Path]) -> dict[str, str]:
     return {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
 
 
-def test_yosys_builds_warm_in_a_tenth_of_the_time_and_in_200_megabytes(project: Project):
+def test_yosys_builds_warm_in_a_tenth_of_the_time_and_in_120_megabytes(project: Project):
     (project.root / "demo" / "a.wasm").unlink()
     project.wasm("demo/yosys.wasm", YOSYS)
     seconds = []
@@ -123,5 +125,5 @@ def test_yosys_builds_warm_in_a_tenth_of_the_time_and_in_200_megabytes(project: 
         measured = done.stdout.splitlines()[-1].split()
         print(measured)
         seconds.append(float(measured[1]))
-        assert int(measured[2]) < 200_000, "kB, of the building process alone"
+        assert int(measured[2]) < 120_000, "kB, of the building process alone"
     assert seconds[1] < seconds[0] / 10
