@@ -1,0 +1,1 @@
+"""The shared cache on a server: signed entries, which builds on other machines use."""
