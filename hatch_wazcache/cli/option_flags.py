@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_option_flags", "given_flags"]
 
-_NOT_FLAGS = ("cache-dir",)
-"""Options with a flag that all commands have."""
+_NOT_FLAGS = ("cache-dir", "remote")
+"""All commands have the flag of the one; the environment has the variables of the other."""
 
 _PROFILES = "profiles"
 

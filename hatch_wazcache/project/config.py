@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from hatch_wazcache.cache.remote.options import RemoteOptions
     from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.engine.settings import Profile
 
@@ -54,6 +55,8 @@ class Config(NamedTuple):
     """Absolute. None: the user's cache directory."""
     max_size: int | None
     """The largest size of the cache after a build, in bytes. None: no limit."""
+    remote: RemoteOptions | None
+    """The shared cache. None: there is none."""
     timeout: float
     """Seconds."""
     engine: str | None

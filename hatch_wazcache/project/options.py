@@ -11,16 +11,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hatch_wazcache.cache.remote.options import RemoteOptions
 from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.formats.strip import STRIP
-from hatch_wazcache.project import distribution_fields, fields
+from hatch_wazcache.project import distribution_fields, fields, remote_fields
 from hatch_wazcache.project.config import Config
 from hatch_wazcache.project.contradictions import contradictions
 from hatch_wazcache.project.distribution_fields import COMPANION_NAME, ENGINE_PATTERN
 from hatch_wazcache.project.fields import Field
-from hatch_wazcache.project.value_schemas import ASSET, FLAG, PROFILES, TEXT, one_or_list, sentence
+from hatch_wazcache.project.value_schemas import (
+    ASSET,
+    FLAG,
+    PROFILES,
+    REMOTE,
+    TEXT,
+    one_or_list,
+    sentence,
+)
 from hatch_wazcache.util import environment
 from hatch_wazcache.util.problems import Problems
 from hatch_wazcache.util.toml_text import toml_value
@@ -146,6 +155,16 @@ OPTIONS = (
         default=DEFAULT_MAX_SIZE,
     ),
     Option(
+        "remote",
+        "[a shared cache](remote-cache.md) on a server, `[….remote]`: `url`; `mode`, which is "
+        '`"read"` or `"read-write"`; `trusted-keys`; and `trust`, which is `"signed"` or '
+        '`"unsigned"`',
+        remote_fields.read_remote,
+        REMOTE,
+        default_text='none; `mode` is `"read"`, and `trust` is `"signed"`',
+        unset=RemoteOptions(),
+    ),
+    Option(
         "timeout",
         "the seconds that one compilation may need",
         fields.read_seconds,
@@ -251,6 +270,7 @@ def read_config(
     wanted = environment.read_variable(environment.TARGET, variables)
     wanted_field = Field(environment.TARGET, wanted, table, root, whole.problems)
     target = fields.read_target_name(wanted_field) if wanted else None
+    values["remote"] = remote_fields.with_variables(values["remote"], variables, whole)
     whole.problems.raise_all()
     by_field = {name.replace("-", "_"): value for name, value in values.items()}
     given = "targets" in table

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.engine.settings import PROFILE_NAME, SETTINGS, Setting
 from hatch_wazcache.project import fields
+from hatch_wazcache.project.remote_fields import MODES, PUBLIC_KEY_PATTERN, TRUSTS, URL_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ASSET", "FLAG", "PROFILES", "TEXT", "one_or_list", "sentence"]
+__all__ = ["ASSET", "FLAG", "PROFILES", "REMOTE", "TEXT", "one_or_list", "sentence"]
 
 
 def sentence(text: str) -> str:
@@ -64,4 +65,31 @@ PROFILES = {
         "properties": {name: _setting_schema(setting) for name, setting in SETTINGS.items()},
         "additionalProperties": False,
     },
+}
+
+REMOTE = {
+    "type": "object",
+    "properties": {
+        "url": {
+            "description": "The server's URL: s3, gs, az, https, http, bazel+https or bazel+http.",
+            "type": "string",
+            "pattern": URL_PATTERN,
+        },
+        "mode": {
+            "description": "Whether builds also upload what they compile.",
+            "enum": list(MODES),
+            "default": MODES[0],
+        },
+        "trust": {
+            "description": 'With "unsigned", everybody who can write to the server, or answer in '
+            "its place, can run code as the users of the wheels.",
+            "enum": list(TRUSTS),
+            "default": TRUSTS[0],
+        },
+        "trusted-keys": {
+            "description": "Public keys, which count beside a key of the machine.",
+            **one_or_list({"type": "string", "pattern": PUBLIC_KEY_PATTERN}, empty=True),
+        },
+    },
+    "additionalProperties": False,
 }

@@ -13,9 +13,15 @@ __all__ = [
     "COMPILER",
     "ENGINE",
     "PYTHON",
+    "REMOTE",
+    "REMOTE_MODE",
+    "REMOTE_TOKEN",
+    "SECRETS",
+    "SIGNING_KEY",
     "STRICT",
     "TARGET",
     "TIMEOUT",
+    "TRUSTED_KEYS",
     "TRUST_DIR",
     "WITHOUT_OPTION",
     "read_variable",
@@ -25,15 +31,30 @@ CACHE_DIR = "WAZCACHE_DIR"
 COMPILER = "WAZCACHE_WASMTIME"
 ENGINE = "WAZCACHE_ENGINE"
 PYTHON = "WAZCACHE_PYTHON"
+REMOTE = "WAZCACHE_REMOTE"
+REMOTE_MODE = "WAZCACHE_REMOTE_MODE"
+REMOTE_TOKEN = "WAZCACHE_REMOTE_TOKEN"  # noqa: S105
+SIGNING_KEY = "WAZCACHE_SIGNING_KEY"
 STRICT = "WAZCACHE_STRICT"
 TARGET = "WAZCACHE_TARGET"
 TIMEOUT = "WAZCACHE_TIMEOUT"
+TRUSTED_KEYS = "WAZCACHE_TRUSTED_KEYS"
 TRUST_DIR = "WAZCACHE_TRUST_DIR"
+
+SECRETS = (REMOTE, REMOTE_TOKEN, SIGNING_KEY)
+"""The variables that no child process gets. The URL may hold a password."""
 
 WITHOUT_OPTION = {
     PYTHON: "the Python that runs the compilers of a "
     "[`CompilationCache`](cache.md#in-a-process-compilationcache), instead of its own search",
+    REMOTE: "the URL of [the shared cache](remote-cache.md), instead of `remote.url`; `off` for "
+    "none",
+    REMOTE_MODE: "`read` or `read-write`, instead of `remote.mode`",
+    REMOTE_TOKEN: "the token for the server that `WAZCACHE_REMOTE` names, if it is an HTTP server",
+    SIGNING_KEY: "the private key that signs entries for the shared cache, or a file that holds it",
     TARGET: "the [target](targets.md) to build for, if a front end builds one wheel",
+    TRUSTED_KEYS: "the public keys whose entries in the shared cache are used, or a file with "
+    "a key on each line",
     TRUST_DIR: "a folder to use for the cache "
     "[even if others can write to it](cache.md#who-may-write-to-the-cache)",
 }

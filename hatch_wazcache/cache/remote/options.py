@@ -1,26 +1,29 @@
-"""What a build knows about its shared cache, out of its options and its environment."""
+"""The options of a shared cache, after they were checked."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["RemoteOptions"]
+__all__ = ["SCHEMES", "RemoteOptions"]
+
+SCHEMES = ("https", "http", "bazel+https", "bazel+http", "s3", "gs", "az")
+"""The schemes that a URL may have. With `bazel+`, the files have the names that Bazel uses."""
 
 
 class RemoteOptions(NamedTuple):
-    """The shared cache of a build."""
+    """Where a shared cache is, and what a build may do with it."""
 
-    url: str
-    """The URL, without `bazel+`."""
-    bazel: bool
-    """Whether the server has the layout of Bazel's caches: `ac/` and `cas/`."""
-    writes: bool
-    """Whether the build also uploads what it compiled."""
-    unsigned: bool
+    url: str = ""
+    """Without `bazel+` and without a slash at the end. Empty: there is no shared cache."""
+    bazel: bool = False
+    """Whether the server has Bazel's layout, `ac/` and `cas/`."""
+    writes: bool = False
+    """Whether the build uploads what it compiles. It also needs the private key for signatures."""
+    unsigned: bool = False
     """Whether entries without a signature are used."""
-    trusted_keys: tuple[str, ...]
-    """The public keys in the project's table, as written there."""
-    where: str
-    """The TOML path or the variable that the URL is from, for messages."""
-    url_from_environment: bool
-    """Whether the URL is from the environment, and not from the project's file."""
+    trusted_keys: tuple[str, ...] = ()
+    """The lines of the project's option `trusted-keys`."""
+    where: str = ""
+    """The TOML path of the URL, or the variable that holds it; for messages."""
+    url_from_environment: bool = False
+    """Whether the variable names the server. Only then does the server get a user and a token."""
