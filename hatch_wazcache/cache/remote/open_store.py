@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.cache.remote.options import SCHEMES
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -12,13 +13,10 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.remote.options import RemoteOptions
     from hatch_wazcache.cache.remote.stores import RemoteStore
 
-__all__ = ["SCHEMES", "open_store"]
+__all__ = ["open_store"]
 
 _HTTP = ("https", "http")
 _OBJECTS = ("s3", "gs", "az")
-
-SCHEMES = (*_HTTP, *(f"bazel+{scheme}" for scheme in _HTTP), *_OBJECTS)
-"""What a URL may begin with."""
 
 
 def open_store(options: RemoteOptions, environment: Mapping[str, str]) -> RemoteStore:
