@@ -125,6 +125,14 @@ class Entry(NamedTuple):
         """
         for _chunk in self.data():
             pass
+        self.check_directory()
+
+    def check_directory(self) -> None:
+        """Check the directory at the end of the zip file, without reading the data.
+
+        Raises:
+            BrokenEntryError: a zip program could not unpack it.
+        """
         try:
             with zipfile.ZipFile(self.path) as archive:
                 members = archive.infolist()
