@@ -6,30 +6,33 @@ cannot sign. `signature.py` says what is signed.
 
 from __future__ import annotations
 
-import base64
 import os
-import re
 from contextlib import suppress
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from hatch_wazcache.cache.remote.key_texts import (
+    KEY_BYTES,
+    PRIVATE,
+    PUBLIC,
+    add_keys,
+    base64_text,
+    earlier,
+    exists,
+    key_bytes,
+    read_text_file,
+    text_of_variable,
+    without_comment,
+)
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.environment import SIGNING_KEY, TRUSTED_KEYS, read_variable
-from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["SigningKey", "TrustedKeys", "base64_bytes", "base64_text", "user_keys_file"]
-
-_PRIVATE, _PUBLIC = "wazcache-private-", "wazcache-public-"
-_KEY_BYTES = 32
-_LARGEST_FILE = 1 << 16
-_SEPARATORS = re.compile(r"[ \t\r,]+")
-_REVOKED = re.compile(r"revoked=(\d{4}-\d{2}-\d{2})", re.ASCII)
-_ALLOWED = f"must be public keys, {_PUBLIC}…, each with revoked=YYYY-MM-DD behind it or not"
+__all__ = ["SigningKey", "TrustedKeys", "user_keys_file"]
 
 
 class SigningKey:
@@ -47,13 +50,13 @@ class SigningKey:
         from nacl.signing import SigningKey as Ed25519Key
 
         self._seed = seed
-        self.public = _PUBLIC + base64_text(bytes(Ed25519Key(seed).verify_key))
+        self.public = PUBLIC + base64_text(bytes(Ed25519Key(seed).verify_key))
         """The public key, as readers have it."""
 
     @classmethod
     def generate(cls) -> SigningKey:
         """Make a new key, of random numbers of the operating system."""
-        return cls(os.urandom(_KEY_BYTES))
+        return cls(os.urandom(KEY_BYTES))
 
     @classmethod
     def read(cls, text_or_path: str) -> SigningKey:
@@ -69,21 +72,21 @@ class SigningKey:
         """
         text = text_or_path.strip()
         where = SIGNING_KEY
-        if not text.startswith((_PRIVATE, _PUBLIC)):
-            path = Path(text)
-            if not _exists(path):
+        if not text.startswith((PRIVATE, PUBLIC)):
+            path = Path(os.path.expanduser(text))
+            if not text or not exists(path):
                 raise WazcacheError(
-                    f"{SIGNING_KEY} must be a private key, {_PRIVATE}…, or the path of a file with "
+                    f"{SIGNING_KEY} must be a private key, {PRIVATE}…, or the path of a file with "
                     "one; its value is neither, and is not shown because it may be a secret"
                 )
             where = f"{SIGNING_KEY}: {path}"
             text = " ".join(
-                filter(None, map(_without_comment, _read_file(path, where).split("\n")))
+                filter(None, map(without_comment, read_text_file(path, where).split("\n")))
             )
-        seed = _decoded(text, _PRIVATE)
+        seed = key_bytes(text, PRIVATE)
         if seed is None:
             raise WazcacheError(
-                f"{where} must hold one private key: {_PRIVATE} and 43 letters, digits, - or _; "
+                f"{where} must hold one private key: {PRIVATE} and 43 letters, digits, - or _; "
                 "`hatch-wazcache keygen` makes one"
             )
         return cls(seed)
@@ -91,7 +94,7 @@ class SigningKey:
     @property
     def text(self) -> str:
         """The private key itself. Only for the person who has asked for a new key."""
-        return _PRIVATE + base64_text(self._seed)
+        return PRIVATE + base64_text(self._seed)
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature of a message: 64 bytes."""
@@ -146,23 +149,22 @@ class TrustedKeys:
         """
         of_machine: dict[str, date | None] = {}
         if (value := read_variable(TRUSTED_KEYS, environment)) and value.strip():
-            _add(of_machine, *_text_of_variable(value))
-        if user_file is not None and _exists(user_file):
+            add_keys(of_machine, *text_of_variable(value))
+        if user_file is not None and exists(user_file):
             if problem := Trust(user_file).problem():
                 raise WazcacheError(f"{user_file} {problem}")
-            _add(of_machine, _read_file(user_file, str(user_file)), str(user_file))
+            add_keys(of_machine, read_text_file(user_file, str(user_file)), str(user_file))
         of_project: dict[str, date | None] = {}
         for number, line in enumerate(project):
-            _add(of_project, line, f"{where}[{number}]")
-        day = today or datetime.now(timezone.utc).date()
-        made = cls(of_machine, day)
+            add_keys(of_project, line, f"{where}[{number}]")
         for key, revoked in of_project.items():
-            if revoked is not None:
-                made._keys[key] = _earlier(made._keys.get(key), revoked)
+            if key in of_machine and revoked is not None:
+                of_machine[key] = earlier(of_machine[key], revoked)
+        made = cls(of_machine, today or datetime.now(timezone.utc).date())
         if made:
-            made._keys = {**of_project, **made._keys}
-        for key in made._keys:
-            _check_point(key)
+            made = cls({**of_project, **of_machine}, made._today)
+            for key in made._keys:
+                _check_point(key)
         return made
 
     def __bool__(self) -> bool:
@@ -170,13 +172,13 @@ class TrustedKeys:
 
     def problem(self, public: str) -> str:
         """Say why what a key has signed is not trusted; empty if it is trusted."""
-        if _decoded(public, _PUBLIC) is None:
+        if key_bytes(public, PUBLIC) is None:
             return "is signed by something that is not a public key"
         if public not in self._keys:
             return f"is signed by {public}, which is not one of the trusted keys"
         revoked = self._keys[public]
         if revoked is not None and revoked <= self._today:
-            return f"is signed by {public}, which is revoked from {revoked} on"
+            return f"is signed by {public}, which was revoked on {revoked}"
         return ""
 
     def verify(self, public: str, message: bytes, signature: bytes) -> str:
@@ -211,99 +213,10 @@ def user_keys_file() -> Path | None:
     return None
 
 
-def base64_text(data: bytes) -> str:
-    """Write bytes in the alphabet for URLs, without padding: RFC 4648, section 5."""
-    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
-
-
-def base64_bytes(text: str, size: int) -> bytes | None:
-    """Read the text of `base64_text`; None if it is not exactly what that writes for this size."""
-    try:
-        data = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-    except ValueError:  # also binascii.Error and UnicodeEncodeError
-        return None
-    return data if len(data) == size and base64_text(data) == text else None
-
-
-def _decoded(text: str, prefix: str) -> bytes | None:
-    return base64_bytes(text[len(prefix) :], _KEY_BYTES) if text.startswith(prefix) else None
-
-
 def _bytes_of(public: str) -> bytes:
-    data = _decoded(public, _PUBLIC)
-    assert data is not None  # `_add` has read it
+    data = key_bytes(public, PUBLIC)
+    assert data is not None  # `add_keys` has read it
     return data
-
-
-def _exists(path: Path) -> bool:
-    """Say whether a path leads to something; False for text that is no path at all."""
-    try:
-        return os.path.exists(path) or os.path.islink(path)
-    except ValueError:  # a null character
-        return False
-
-
-def _read_file(path: Path, where: str) -> str:
-    """Read a small text file; Windows's programs write a mark (BOM) at its beginning."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-        if len(data) <= _LARGEST_FILE:
-            return data.decode("utf-8-sig")
-    except OSError as error:
-        raise WazcacheError(f"{where} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise WazcacheError(f"{where} is not a text file in UTF-8") from None
-    raise WazcacheError(f"{where} is too large for a file of keys")
-
-
-def _text_of_variable(value: str) -> tuple[str, str]:
-    """Return the keys that a variable holds or names, and the place for messages."""
-    text = value.strip()
-    if "\n" in text or text.startswith(("wazcache-", "#")):
-        return text, TRUSTED_KEYS
-    if not _exists(Path(text)):
-        raise WazcacheError(
-            f"{TRUSTED_KEYS} must be public keys, {_PUBLIC}…, or the path of a file with such "
-            "lines; its value is neither"
-        )
-    where = f"{TRUSTED_KEYS}: {text}"
-    return _read_file(Path(text), where), where
-
-
-def _without_comment(line: str) -> str:
-    return line.partition("#")[0].strip()
-
-
-def _add(keys: dict[str, date | None], text: str, where: str) -> None:
-    """Add the keys of a text; of several dates for one key, the earliest counts."""
-    for number, line in enumerate(text.split("\n"), 1):
-        last = None
-        for word in filter(None, _SEPARATORS.split(_without_comment(line))):
-            place = f"{where}, line {number}" if "\n" in text.strip() else where
-            revoked = _REVOKED.fullmatch(word)
-            if last is not None and revoked:
-                keys[last] = _earlier(keys[last], _day(revoked[1], place))
-                continue
-            if _PRIVATE in word:
-                raise WazcacheError(f"{place} holds a private key, which is for {SIGNING_KEY} only")
-            last = word
-            if _decoded(word, _PUBLIC) is None:
-                # Other words are not shown: each may be a part of a secret.
-                shown = f" = {printable(word)}" if word.startswith((_PUBLIC, "revoked=")) else ""
-                raise WazcacheError(f"{place}{shown}: {_ALLOWED}")
-            keys.setdefault(word, None)
-
-
-def _day(text: str, place: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise WazcacheError(f"{place}: revoked={text} is not a day; {_ALLOWED}") from None
-
-
-def _earlier(first: date | None, second: date) -> date:
-    return second if first is None else min(first, second)
 
 
 def _check_point(public: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
 from hatch_wazcache.cache.key import digest_of
-from hatch_wazcache.cache.remote.keys import base64_bytes, base64_text
+from hatch_wazcache.cache.remote.key_texts import base64_bytes, base64_text
 from hatch_wazcache.util.digests import file_sha256
 
 if TYPE_CHECKING:

@@ -1,0 +1,132 @@
+"""Keys as text: the form of one key, and of the files and variables that hold several.
+
+A line is `<public key> [revoked=YYYY-MM-DD] [# comment]`. No message shows a word that may be a
+part of a private key.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from datetime import date
+from pathlib import Path
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.environment import SIGNING_KEY, TRUSTED_KEYS
+from hatch_wazcache.util.terminal import printable
+
+__all__ = [
+    "KEY_BYTES",
+    "PRIVATE",
+    "PUBLIC",
+    "add_keys",
+    "base64_bytes",
+    "base64_text",
+    "earlier",
+    "exists",
+    "key_bytes",
+    "read_text_file",
+    "text_of_variable",
+    "without_comment",
+]
+
+PRIVATE, PUBLIC = "wazcache-private-", "wazcache-public-"
+KEY_BYTES = 32
+_LARGEST_FILE = 1 << 16
+_SEPARATORS = re.compile(r"[ \t\r,]+")
+_REVOKED = re.compile(r"revoked=(\d{4}-\d{2}-\d{2})", re.ASCII)
+_ALLOWED = f"must be public keys, {PUBLIC}…, each with revoked=YYYY-MM-DD behind it or not"
+
+
+def base64_text(data: bytes) -> str:
+    """Write bytes in the alphabet for URLs, without padding: RFC 4648, section 5."""
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
+def base64_bytes(text: str, size: int) -> bytes | None:
+    """Read the text of `base64_text`; None if it is not exactly what that writes for this size."""
+    try:
+        data = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    except ValueError:  # also binascii.Error and UnicodeEncodeError
+        return None
+    return data if len(data) == size and base64_text(data) == text else None
+
+
+def key_bytes(text: str, prefix: str) -> bytes | None:
+    """Return the 32 bytes of a key; None if it is not one with this prefix."""
+    return base64_bytes(text[len(prefix) :], KEY_BYTES) if text.startswith(prefix) else None
+
+
+def exists(path: Path) -> bool:
+    """Say whether a path leads to something; False for text that is no path at all."""
+    try:
+        return os.path.exists(path) or os.path.islink(path)
+    except ValueError:  # a null character
+        return False
+
+
+def read_text_file(path: Path, where: str) -> str:
+    """Read a small text file; Windows's programs write a mark (BOM) at its beginning."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+        if len(data) <= _LARGEST_FILE:
+            return data.decode("utf-8-sig")
+    except OSError as error:
+        raise WazcacheError(f"{where} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise WazcacheError(f"{where} is not a text file in UTF-8") from None
+    raise WazcacheError(f"{where} is too large for a file of keys")
+
+
+def text_of_variable(value: str) -> tuple[str, str]:
+    """Return the keys that a variable holds or names, and the place for messages."""
+    text = value.strip()
+    if "\n" in text or text.startswith(("wazcache-", "#")):
+        return text, TRUSTED_KEYS
+    path = Path(os.path.expanduser(text))
+    if not exists(path):
+        raise WazcacheError(
+            f"{TRUSTED_KEYS} must be public keys, {PUBLIC}…, or the path of a file with such "
+            "lines; its value is neither"
+        )
+    where = f"{TRUSTED_KEYS}: {path}"
+    return read_text_file(path, where), where
+
+
+def without_comment(line: str) -> str:
+    """Return a line of a file of keys without its comment."""
+    return line.partition("#")[0].strip()
+
+
+def add_keys(keys: dict[str, date | None], text: str, where: str) -> None:
+    """Add the keys of a text; of several dates for one key, the earliest counts."""
+    for number, line in enumerate(text.split("\n"), 1):
+        last = None
+        for word in filter(None, _SEPARATORS.split(without_comment(line))):
+            place = f"{where}, line {number}" if "\n" in text.strip() else where
+            revoked = _REVOKED.fullmatch(word)
+            if last is not None and revoked:
+                keys[last] = earlier(keys[last], _day(revoked[1], place))
+                continue
+            if PRIVATE in word:
+                raise WazcacheError(f"{place} holds a private key, which is for {SIGNING_KEY} only")
+            last = word
+            if key_bytes(word, PUBLIC) is None:
+                # Other words are not shown: each may be a part of a secret.
+                shown = f" = {printable(word)}" if word.startswith((PUBLIC, "revoked=")) else ""
+                raise WazcacheError(f"{place}{shown}: {_ALLOWED}")
+            keys.setdefault(word, None)
+
+
+def _day(text: str, place: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise WazcacheError(f"{place}: revoked={text} is not a day; {_ALLOWED}") from None
+
+
+def earlier(first: date | None, second: date) -> date:
+    """Return the earlier of two days on which a key was revoked; None is never."""
+    return second if first is None else min(first, second)
