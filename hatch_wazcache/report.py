@@ -18,7 +18,12 @@ class Report:
     """Shows lines that begin with `wazcache:`, and counts entries that were compiled and found."""
 
     def __init__(
-        self, say: Callable[[str], None], warn: Callable[[str], None], *, strict: bool = False
+        self,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+        *,
+        strict: bool = False,
+        detailed: bool = False,
     ) -> None:
         """Make a report.
 
@@ -26,10 +31,15 @@ class Report:
             say: shows a line.
             warn: shows a warning.
             strict: whether a warning about the project is an error.
+            detailed: whether to show details, too.
         """
         self._say = say
         self._warn = warn
         self._strict = strict
+        self.is_detailed = detailed
+        """Whether details are shown, so that it is worth looking for them."""
+        self.to_compile = 0
+        """The compilations that this build has known of so far."""
         self.compiled = 0
         self.found = 0
         self.saved = 0.0
@@ -40,6 +50,11 @@ class Report:
     def say(self, text: str) -> None:
         """Show a line."""
         self._say(f"wazcache: {_printable(text)}")
+
+    def detail(self, text: str) -> None:
+        """Show a line, if details are shown."""
+        if self.is_detailed:
+            self.say(text)
 
     def warn(self, text: str) -> None:
         """Show a warning about the project: its author can do something about it.
@@ -101,6 +116,10 @@ class Report:
             f"this wheel has the artifacts for {target} in itself, for use from source. For the "
             f"wheels to publish, the package for all systems and its companions: {how}"
         )
+
+    def expects(self, compilations: int) -> None:
+        """Hear that more compilations are to come."""
+        self.to_compile += compilations
 
     def begins(self, label: str, target: str) -> None:
         self.say(f"{label}: compiling for {target}")

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output(sys.stdout)
         return ExitStatus.BROKEN_PIPE
     except KeyboardInterrupt:
+        _fail("interrupted")
         return ExitStatus.INTERRUPTED
     except WazcacheError as error:
         return _fail(str(error))
@@ -51,12 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from hatch_wazcache.cli.arguments import make_parser  # late: an interrupt has no traceback here
+    # Late: an interrupt has no traceback here.
+    from hatch_wazcache.cli.arguments import make_parser
+    from hatch_wazcache.cli.display import set_verbosity
 
-    options = make_parser().parse_args(arguments)
+    options = make_parser().parse(arguments)
     if options.cache_dir is not None:
         # Set the variable, so that every part of the command uses the same directory.
         os.environ[environment.CACHE_DIR] = options.cache_dir
+    set_verbosity(options.verbosity)
     result: Result = options.run(options)
     if options.json:
         print(json.dumps(result.data, indent=2))  # noqa: T201

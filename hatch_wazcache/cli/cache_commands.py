@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache import search, statistics
+from hatch_wazcache.cache.explain import value_text
 from hatch_wazcache.cache.items import entries, wheels
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, table
-from hatch_wazcache.cli.entries import describe, describe_wheel, input_text, row, wheel_row
+from hatch_wazcache.cli.entries import describe, describe_wheel, row, wheel_row
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
@@ -122,7 +123,7 @@ def show(options: Namespace) -> Result:
     if description["problem"] is not None:
         return Result(data, table([*rows, ("broken", description["problem"])]), ExitStatus.FINDINGS)
     inputs = search.differences(description["inputs"], {})
-    rows += [(given.name, input_text(given.wanted)) for given in inputs]
+    rows += [(given.name, value_text(given.wanted)) for given in inputs]
     rows += [
         ("sha256", description["sha256"]),
         ("size", f"{size_text(description['size'])}, {size_text(item.size)} on disk"),

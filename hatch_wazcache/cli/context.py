@@ -13,6 +13,7 @@ from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.cache.trust import trusted_users
+from hatch_wazcache.cli.display import detail
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
@@ -94,10 +95,14 @@ class Context:
         # `--cache-dir` sets this variable too. An absolute path is the same for every project.
         given = os.path.expanduser(read_variable(CACHE_DIR) or "")
         if os.path.isabs(given):
-            return Path(os.path.abspath(given))
+            return _said(Path(os.path.abspath(given)), f"--cache-dir or {CACHE_DIR} names it")
         if self.found is not None:
-            return self.found.config().cache_dir or default_directory()
-        return Path(os.path.abspath(given)) if given else default_directory()
+            config, root = self.found.config(), self.found.root
+            if config.cache_dir is not None:
+                return _said(config.cache_dir, f"{config.location}.cache-dir of {root} names it")
+        elif given:
+            return _said(Path(os.path.abspath(given)), f"{CACHE_DIR} names it")
+        return _said(default_directory(), "it is the user's cache folder")
 
     @cached_property
     def trusted_cache(self) -> Path:
@@ -137,6 +142,12 @@ class Context:
         if self.found is not None:
             return self.found.config().max_size
         return parse_size(DEFAULT_MAX_SIZE)
+
+
+def _said(cache: Path, reason: str) -> Path:
+    """Show which cache is used and why, if details are shown; return the cache."""
+    detail(f"the cache is {cache}: {reason}")
+    return cache
 
 
 def folders_to_search() -> Iterator[Path]:

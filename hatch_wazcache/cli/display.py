@@ -22,9 +22,29 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.items import Item
 
-__all__ = ["ago_text", "compiling", "entries_text", "reading", "table"]
+__all__ = ["ago_text", "compiling", "detail", "entries_text", "reading", "set_verbosity", "table"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+_verbosity = 0
+"""1 shows details, too; -1 shows errors and the result only."""
+
+
+def set_verbosity(verbosity: int) -> None:
+    """Choose what this process shows beside the result.
+
+    Args:
+        verbosity: 1 for details, 0, or -1 for errors only.
+    """
+    global _verbosity  # noqa: PLW0603 - one process runs one command
+    _verbosity = verbosity
+
+
+def detail(text: str) -> None:
+    """Show a line on standard error, if the user has asked for details."""
+    if _verbosity > 0:
+        _say(f"hatch-wazcache: {text}")
 
 
 def ago_text(since: float) -> str:
@@ -64,12 +84,13 @@ def compiling(*, strict: bool) -> Iterator[Report]:
     Args:
         strict: whether a warning is an error.
     """
-    progress = _progress("{task.description}")
+    show, detailed = _hide if _verbosity < 0 else _say, _verbosity > 0
+    progress = _progress("{task.fields[number]}", "{task.description}")
     if progress is None:
-        yield Report(_say, _say, strict=strict)
+        yield Report(show, show, strict=strict, detailed=detailed)
     else:
         with progress:
-            yield _LiveReport(progress, strict=strict)
+            yield _LiveReport(progress, strict=strict, detailed=detailed)
 
 
 @contextmanager
@@ -79,7 +100,7 @@ def reading(total: int) -> Iterator[Callable[[Item], None]]:
     Args:
         total: bytes of all items.
     """
-    progress = _progress("{task.percentage:3.0f} %  {task.description}")
+    progress = _progress("{task.percentage:3.0f} %", "{task.description}")
     if progress is None:
         yield lambda _item: None
     else:
@@ -91,17 +112,20 @@ def reading(total: int) -> Iterator[Callable[[Item], None]]:
 class _LiveReport(Report):
     """A report with one changing line for each asset that is being compiled."""
 
-    def __init__(self, progress: Progress, *, strict: bool) -> None:
-        super().__init__(self._print, self._print, strict=strict)
+    def __init__(self, progress: Progress, *, strict: bool, detailed: bool) -> None:
+        super().__init__(self._print, self._print, strict=strict, detailed=detailed)
         self._progress = progress
+        self._begun = 0
         self._tasks: dict[tuple[str, str], TaskID] = {}
 
     def _print(self, line: str) -> None:
         self._progress.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def begins(self, label: str, target: str) -> None:
+        self._begun += 1
         text = _escaped(f"{label}: compiling for {target}")
-        self._tasks[label, target] = self._progress.add_task(text, total=None)
+        number = f"{self._begun} of {max(self.to_compile, self._begun)}"
+        self._tasks[label, target] = self._progress.add_task(text, total=None, number=number)
 
     def goes_on(self, label: str, target: str, seconds: float) -> None:
         """Show nothing: the changing line already shows the time."""
@@ -111,20 +135,30 @@ class _LiveReport(Report):
         super().is_compiled(label, target, seconds, size)
 
 
-def _progress(text: str) -> Progress | None:
-    """Make a progress display, if rich is installed and both streams are a terminal."""
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+def _progress(*texts: str) -> Progress | None:
+    """Make a progress display, if rich is installed and both streams are a terminal.
+
+    Args:
+        texts: the columns behind the clock. The last one is cut where the terminal is narrow.
+    """
+    if _verbosity < 0 or not (sys.stdout.isatty() and sys.stderr.isatty()):
         return None
     try:
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
     except ImportError:
         return None
     console = Console(stderr=True)
     if console.is_dumb_terminal:
         return None
-    columns = SpinnerColumn("line"), TextColumn(text), TimeElapsedColumn()
-    return Progress(*columns, console=console, transient=True)
+    whole, cut = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    columns = [TextColumn(text, table_column=whole.copy()) for text in texts[:-1]]
+    columns.append(TextColumn(texts[-1], table_column=cut))
+    clock = TimeElapsedColumn(table_column=whole)
+    shown = Progress(SpinnerColumn("line"), clock, *columns, console=console, transient=True)
+    shown.expand = True
+    return shown
 
 
 def _escaped(text: str) -> str:
@@ -135,3 +169,7 @@ def _escaped(text: str) -> str:
 
 def _say(line: str) -> None:
     print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _hide(_line: str) -> None:
+    """Show nothing."""

@@ -1,4 +1,4 @@
-"""How items of the cache are shown: as data, as table rows, and the values of an entry's inputs."""
+"""How items of the cache are shown: as data, and as rows of a table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache import search
 from hatch_wazcache.cache.entry import BrokenEntryError
+from hatch_wazcache.cache.explain import value_text
 from hatch_wazcache.cache.items import WheelItem
 from hatch_wazcache.cli.display import ago_text, entries_text
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.items import EntryItem, Item
 
-__all__ = ["describe", "describe_wheel", "input_text", "items_text", "row", "wheel_row"]
+__all__ = ["describe", "describe_wheel", "items_text", "row", "wheel_row"]
 
 
 def items_text(items: Sequence[Item]) -> str:
@@ -79,24 +80,15 @@ def row(description: dict[str, Any]) -> tuple[str, ...]:
     if description["problem"] is not None:
         return key, *scope, "broken", size, "-", used
     inputs = description["inputs"]
-    wasm = input_text(inputs.get("wasm"))[: search.SHORT]
+    wasm = value_text(inputs.get("wasm"))[: search.SHORT]
     return key, *scope, wasm, size, time_text(description["seconds"]), used, _special(inputs)
 
 
 def _special(inputs: dict[str, Any]) -> str:
     """Name the inputs that differ from the defaults."""
     cpu, settings, strip = (inputs.get(name) for name in ("cpu", "settings", "strip"))
-    special = [] if cpu in (None, "baseline") else [input_text(cpu)]
+    special = [] if cpu in (None, "baseline") else [value_text(cpu)]
     if isinstance(settings, dict):  # another program may have written the entry
-        special += [f"{name}={input_text(value)}" for name, value in settings.items()]
-    special += [f"strip={input_text(strip)}"] if strip else []
+        special += [f"{name}={value_text(value)}" for name, value in settings.items()]
+    special += [f"strip={value_text(strip)}"] if strip else []
     return " ".join(special)
-
-
-def input_text(value: object) -> str:
-    """Write the value of an input as in TOML, but a string without quotes."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ", ".join(map(input_text, value)) or "none"
-    return "not set" if value is None else str(value)

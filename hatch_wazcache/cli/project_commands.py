@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache import search
 from hatch_wazcache.cache.entry import BrokenEntryError
+from hatch_wazcache.cache.explain import difference_text
 from hatch_wazcache.cache.items import entries
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, compiling
-from hatch_wazcache.cli.entries import input_text
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.make_preview import stored_key
+from hatch_wazcache.project.fields import nearest
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def _asset(plan: Plan, named: str, root: Path) -> Asset:
         return matches[0]
     candidates = ", ".join(asset.relative for asset in matches or plan.assets)
     count = f"{len(matches)} assets are" if matches else "no asset is"
-    raise WazcacheError(f"{count} called {named!r}; the project has {candidates}")
+    hint = "" if matches else nearest(named, [asset.relative for asset in plan.assets])
+    raise WazcacheError(
+        f"{count} called {named!r}; the project has {candidates}{f'; {hint}' if hint else ''}"
+    )
 
 
 class _Verdict:
@@ -156,12 +160,5 @@ class _Verdict:
         nearest = self._nearest.key[: search.SHORT]
         return [
             f"{label}: miss: {key}; the nearest entry, {nearest}, differs in",
-            *(f"  {unlike.name}: {_values(unlike)}" for unlike in self._unlike),
+            *(f"  {unlike.name}: {difference_text(unlike)}" for unlike in self._unlike),
         ]
-
-
-def _values(unlike: Difference) -> str:
-    wanted, stored = input_text(unlike.wanted), input_text(unlike.stored)
-    if unlike.name == "wasm":
-        wanted, stored = wanted[: search.SHORT], stored[: search.SHORT]
-    return f"{wanted} in the project, {stored} in the entry"

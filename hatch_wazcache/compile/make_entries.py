@@ -65,6 +65,7 @@ def make_entries(
     """
     jobs = sorted(jobs, key=_order)
     _check_python(jobs, report)
+    report.expects(sum(job.compiles for job in jobs))
     scheduler = _Scheduler(entries, cache, timeout, report, wasmtime_clis or {}, again=again)
     try:
         scheduler.run(jobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -148,6 +149,8 @@ class Entries:
     def _look_up(self, jobs: list[Job]) -> list[Job]:
         """Use the entries that are already there; return the jobs without one."""
         found = self.cache.find(job.key for job in jobs)
+        if jobs:
+            self._report.detail(f"looking for {len(jobs)} entries in {self.cache.root}")
         known = {} if self._first is None else self._first.by_key
         missing = []
         for job in jobs:
@@ -155,9 +158,20 @@ class Entries:
             entry = found.get(digest) or known.get(digest)
             if entry is None:
                 missing.append(job)
+                self._explain_miss(job)
             else:
                 self._take_found(job, entry)
         return missing
+
+    def _explain_miss(self, job: Job) -> None:
+        """Say how an artifact differs from what the cache has, if details are shown."""
+        if not (self._report.is_detailed and job.compiles and self.cache.usable):
+            return
+        from hatch_wazcache.cache.explain import miss_text
+
+        with suppress(OSError):  # the build goes on without the cache
+            why = miss_text(self.cache.root, job.key.inputs())
+            self._report.detail(f"{job.label}: not in the cache as {job.key.digest[:12]}: {why}")
 
     def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
         """Copy the job's entry. If it is broken or gone, make it again first.
@@ -212,6 +226,10 @@ class Entries:
         jobs = [job._replace(engine=job.engine and engines[job.engine]) for job in jobs]
         needing = [job for job in jobs if job.needs_wasmtime_cli]
         wasmtime_clis = self._wasmtime_clis.checked(needing) if needing else {}
+        for engine in engines.values():
+            self._report.detail(f"the engine is wasmtime {engine.version} in {engine.package}")
+        for version, cli in wasmtime_clis.items():
+            self._report.detail(f"the wasmtime CLI {version} is {cli.path}")
         make_entries(
             jobs,
             self.by_key,
@@ -227,3 +245,4 @@ class Entries:
         self.by_key[job.key.digest] = entry
         if job.compiles:
             self._report.is_found(entry.seconds)
+            self._report.detail(f"{job.label}: found in the cache as {entry.key[:12]}")

@@ -97,6 +97,7 @@ def test_an_interrupt_ends_quietly_and_leaves_nothing(filled: Project):
         output, errors = process.communicate(timeout=20)
     assert "compiling for" in first
     assert process.returncode == 130
+    assert errors.endswith("hatch-wazcache: interrupted\n")
     assert "Traceback" not in errors
     assert output == ""
     assert list((filled.cache / "tmp").iterdir()) == []
@@ -110,13 +111,13 @@ def test_a_path_that_is_not_of_the_terminals_encoding(filled: Project, tmp_path:
     assert answer(filled, "dir", "--cache-dir", odd)["cache"] == str(odd)
 
 
-def on_a_terminal(project: Project, *words: str, code: str = "") -> str:
+def on_a_terminal(project: Project, *words: str, code: str = "", columns: int = 100) -> str:
     """Run a command as a person does, and return all that the terminal got."""
     terminal, inside = pty.openpty()
     code = f"{code}\nimport sys; from hatch_wazcache.cli import main; sys.exit(main())"
     process = subprocess.Popen(
         [project.python, "-c", code, *words],
-        cwd=project.root, env=project.env(TERM="xterm", COLUMNS="100"),
+        cwd=project.root, env=project.env(TERM="xterm", COLUMNS=str(columns)),
         stdin=inside, stdout=inside, stderr=inside,
     )  # fmt: skip
     os.close(inside)
@@ -141,6 +142,23 @@ def test_a_terminal_shows_what_goes_on(filled: Project):
     shown = on_a_terminal(filled, "verify")
     assert "100 %" in shown
     assert "4 entries checked" in shown
+
+
+def test_a_narrow_terminal_shows_the_clock_and_the_number_of_each_compilation(filled: Project):
+    shutil.rmtree(filled.cache)
+    filled.wasm("demo/a/folder/with/a/long/name/large.wasm", LARGER)
+    shown = on_a_terminal(filled, "warm", columns=40)
+    for number in (1, 2, 3):
+        assert re.search(rf"[-|/\\] \S*0:00:0\d\S* {number} of 3 \S*demo/", _plain(shown)), shown
+    changing = [line for line in re.split(r"[\r\n]+", _plain(shown)) if " of 3 demo/" in line]
+    assert any("0:00:01 1 of 3 demo/" in line for line in changing)  # the clock goes on
+    assert all(len(line.rstrip()) <= 40 for line in changing)
+    assert any("…" in line for line in changing)
+
+
+def _plain(shown: str) -> str:
+    """Remove the control sequences of a terminal."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
 
 
 def test_a_terminal_shows_the_targets_that_an_asset_is_compiled_for_side_by_side(

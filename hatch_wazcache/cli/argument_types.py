@@ -1,0 +1,46 @@
+"""Turns words of the command line into values: folders, sizes, ages and versions."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+
+from hatch_wazcache.util.sizes_and_times import parse_size
+
+__all__ = ["age", "folder", "size", "versions"]
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def folder(text: str) -> str:
+    """Return the absolute path of a folder, which may not exist."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def size(text: str) -> int:
+    """Return a size in bytes."""
+    try:
+        return parse_size(text)
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"{text} is larger than any disk") from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def age(text: str) -> float:
+    """Return an age such as `30d` in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhdw])", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 2w")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def versions(text: str) -> tuple[str, ...]:
+    """Return the versions of a list such as `47,48.0.1`."""
+    found = tuple(version.strip() for version in text.split(","))
+    if not all(re.fullmatch(r"\d[\w.+]*", version) for version in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version such as 47.0.1, or several")
+    return found

@@ -1,0 +1,93 @@
+"""The options of the commands for the cache and for projects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.cli.argument_types import age, size, versions
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_dry_run", "add_init", "add_plan", "add_prune"]
+
+
+def add_init(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `init`."""
+    parser.description = (
+        "Write what a project lacks: the loader in each package with .wasm files, the options, the "
+        "requirements, and lines in .gitignore. Shows each change, and asks before it writes "
+        "anything; writes all or nothing. Also shows the lines of code that load .wasm files with "
+        "wasmtime itself, and what to put there. No code of the project runs."
+    )
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="only replace committed loaders by the one of this release",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write nothing, only show what would change"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `plan`."""
+    parser.description = (
+        "Show what builds for all targets would make: the wheels with their names; the artifacts "
+        "with engine, system, CPU level and profile, and whether the cache has them; and the "
+        "wheels that are too large for PyPI. Sizes are those of the .wasm files and artifacts, "
+        "compressed, as far as the cache knows them. Nothing is compiled, fetched or written, and "
+        "no other build hook runs."
+    )
+    parser.add_argument(
+        "--matrix",
+        choices=["github"],
+        help="print one line of JSON instead, for strategy.matrix of GitHub's workflows: a job "
+        "for each target, with its `target`, and the `command` that makes its wheels",
+    )
+
+
+def add_prune(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `prune`."""
+    parser.description = (
+        "Remove entries. An entry is removed if one of the options selects it. Without any, the "
+        "least recently used entries are removed until the cache fits into the project's max-size, "
+        "or 5 GiB. An entry that a running build has looked up stays."
+    )
+    parser.add_argument(
+        "--max-size",
+        type=size,
+        metavar="SIZE",
+        help="remove the least recently used entries, until the cache has this size",
+    )
+    parser.add_argument(
+        "--older-than",
+        type=age,
+        metavar="AGE",
+        help="remove entries that were not used for this time: 30d, 12h, 2w",
+    )
+    parser.add_argument(
+        "--unused",
+        action="store_true",
+        help="remove entries that no recorded build used; at least the last fifty are recorded",
+    )
+    parser.add_argument(
+        "--engine",
+        type=versions,
+        metavar="VERSION[,...]",
+        help="remove the entries of this wasmtime: 47.0.1, or 47 for every 47.x.y",
+    )
+    parser.add_argument(
+        "--ci",
+        action="store_true",
+        help="keep only entries that the last build of each project and target used, for CI",
+    )
+    add_dry_run(parser)
+
+
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """Add the option that only lists what a command would remove."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="remove nothing, only list what would be removed"
+    )
