@@ -31,10 +31,9 @@ def open_store(options: RemoteOptions, environment: Mapping[str, str]) -> Remote
     """
     scheme = options.url.partition(":")[0].lower()
     if scheme in _HTTP:
-        from hatch_wazcache.cache.remote.http_store import HttpStore  # type: ignore[import-not-found]
+        from hatch_wazcache.cache.remote.http_store import HttpStore
 
-        store: RemoteStore = HttpStore(options, environment)
-        return store
+        return HttpStore(options, environment)
     if scheme in _OBJECTS and not options.bazel:
         from hatch_wazcache.cache.remote.object_store import ObjectStore  # type: ignore[import-not-found]
 
