@@ -13,7 +13,7 @@ TESTS ?= tests
 SLOW ?= tests/slow
 PYTEST = -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms
 
-.PHONY: test test-slow test-platforms platforms wasmtime lint check docs-tables example bench bench-quick clean
+.PHONY: test test-slow test-platforms platforms wasmtime lint check docs docs-check docs-tables example bench bench-quick clean
 
 # `make test COVERAGE=1` also shows the lines of the package that no test and no build runs.
 test: .venv/made
@@ -41,10 +41,19 @@ lint: .venv/made
 	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
 
-# All checks without tests: lint, types, spelling, the sdist's files, the workflows.
-check: .venv/checks $(WORK)/bin/actionlint
+# All checks without tests: lint, types, spelling, the site, the sdist's files, the workflows.
+check: .venv/checks $(WORK)/bin/actionlint docs-check
 	$(VENV) -m pre_commit run --all-files
 	$(WORK)/bin/actionlint .github/workflows/*.yml docs/recipes/*.yml
+
+# Builds the site and serves it on this machine, at the port PORT.
+PORT ?= 8000
+docs: .venv/docs
+	$(VENV) -m docs.build --serve $(PORT)
+
+# Builds the site. A warning, such as a link to a heading that does not exist, is an error.
+docs-check: .venv/docs
+	$(VENV) -m docs.build --strict
 
 # Writes the tables of the docs and the JSON schema again, from the code.
 docs-tables: .venv/made
@@ -80,6 +89,10 @@ clean:
 
 .venv/checks: .venv/made
 	$(VENV) -m pip install -q --group check
+	touch $@
+
+.venv/docs: .venv/made
+	$(VENV) -m pip install -q --group docs
 	touch $@
 
 $(WORK)/bin/actionlint:

@@ -1,4 +1,4 @@
-"""Writes the parts of the docs that are made from the code: tables, and the JSON schema.
+"""Writes the parts of the docs that are made from the code: tables, pictures, the JSON schema.
 
 `make docs-tables` runs it; a test fails if something that it writes is out of date.
 """
@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docs.drawings import pictures
 from hatch_wazcache.engine.settings import SETTINGS, Setting
 from hatch_wazcache.project.options import OPTIONS, Option
 from hatch_wazcache.project.schema import SCHEMA_FILE, make_schema
@@ -40,6 +41,7 @@ def generated() -> dict[Path, str]:
         page: _between(page.read_text(encoding="utf-8"), in_page),
         SCHEMA_FILE: schema,
         DOCS / SCHEMA_FILE.name: schema,
+        **{DOCS / "pictures" / name: picture for name, picture in pictures().items()},
     }
 
 

@@ -17,6 +17,7 @@ else:
     import tomli as tomllib
 
 from tests.support.backends import BACKENDS
+from tests.support.pages import all_blocks, read_page
 from tests.support.paths import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -79,6 +80,36 @@ def test_the_options_in_examples_are_right(page: Path):
 
 def test_the_pages_have_many_examples():
     assert sum(len(tables(page)) for page in PAGES) > 8
+
+
+RUN_BY = {
+    "README.md": "test_readme.py",
+    "docs/any-backend.md": "test_readme.py",
+    "docs/cache.md": "test_readme.py",
+    "docs/init.md": "test_pages.py",
+    "docs/options.md": "test_pages.py",
+    "docs/targets.md": "test_readme.py",
+    "docs/tutorial.md": "test_tutorial.py",
+    "docs/wasmtime-versions.md": "test_companion_workflow.py",
+}
+"""The slow test that runs the console blocks of each page."""
+
+
+def test_a_slow_test_runs_the_console_blocks_of_each_page():
+    pages = {
+        page.relative_to(ROOT).as_posix()
+        for page in PAGES
+        if any(block.language == "console" for block in all_blocks(page.read_text("utf-8")))
+    }
+    assert pages == set(RUN_BY)
+    for page, test in RUN_BY.items():
+        text = (ROOT / "tests" / "slow" / test).read_text("utf-8")
+        assert Path(page).name in text, (page, test)
+
+
+def test_the_index_of_the_site_lists_every_page():
+    listed = re.findall(r"^- \[[^\]]+\]\(([\w-]+\.md)\)", read_page("docs/index.md"), re.MULTILINE)
+    assert sorted([*listed, "index.md"]) == sorted(path.name for path in ROOT.glob("docs/*.md"))
 
 
 def test_the_page_of_any_backend_has_the_command_of_each():

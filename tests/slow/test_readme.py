@@ -13,23 +13,16 @@ from pathlib import Path
 import pytest
 
 import corpus
+from tests.support.pages import alike, blocks, commands, messages, read_page
 from tests.support.paths import ROOT
 from tests.support.projects import Project, run_python
 from tests.support.wasm import SMALL
 from tests.support.wheels import unpack
 
-README = (ROOT / "README.md").read_text("utf-8")
-CACHE = (ROOT / "docs" / "cache.md").read_text("utf-8")
-TARGETS = (ROOT / "docs" / "targets.md").read_text("utf-8")
-ANY_BACKEND = (ROOT / "docs" / "any-backend.md").read_text("utf-8")
-
-
-def blocks(language: str, text: str = README) -> list[str]:
-    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
-
-
-def commands(block: str) -> list[str]:
-    return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+README = read_page("README.md")
+CACHE = read_page("docs/cache.md")
+TARGETS = read_page("docs/targets.md")
+ANY_BACKEND = read_page("docs/any-backend.md")
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +53,15 @@ def shell(command: str, clone: Path, folder: Path | None = None, **env: str) -> 
 
 
 def test_the_commands_behind_make_example(clone: Path):
-    block = next(block for block in blocks("console") if "demo.py" in block)
+    block = next(block for block in blocks("console", README) if "demo.py" in block)
     outputs = [shell(command, clone) for command in commands(block)]
     assert len(outputs) == 5
     assert "precompiled" in outputs[-1]
     assert "factor" in outputs[-1]
 
 
-def messages(text: str) -> list[str]:
-    """Return the messages in an output, without numbers, and without those of a slow machine."""
-    number = re.compile(r"[\d.]+ (s|MB)\b")
-    lines = [line for line in text.splitlines() if "wazcache:" in line]
-    return [number.sub("N", line) for line in lines if "still compiling" not in line]
-
-
 def test_a_build_says_what_the_readme_shows(clone: Path):
-    block = next(block for block in blocks("console") if "-m build" in block)
+    block = next(block for block in blocks("console", README) if "-m build" in block)
     (command,) = commands(block)
     shell("python -m pip install -q build", clone)
     shell("python -m pip wheel -q --no-deps -w links .", clone)
@@ -88,7 +74,9 @@ def test_a_build_says_what_the_readme_shows(clone: Path):
 
 
 def test_the_builder_says_what_the_readme_shows(clone: Path, wasmtime_cli: Path):
-    block = next(block for block in blocks("console") if "$ hatch build -t wazcache" in block)
+    block = next(
+        block for block in blocks("console", README) if "$ hatch build -t wazcache" in block
+    )
     (command,) = commands(block)
     cache = str(clone.parent / "cache-for-all")
     project = Path(shutil.copytree(clone / "example_project", clone.parent / "for all"))
@@ -119,7 +107,7 @@ def path_with_command(clone: Path) -> str:
 
 
 def test_the_cache_answers_as_the_readme_and_its_page_show(clone: Path, path_with_command: str):
-    (hit,) = (block for block in blocks("console") if "hatch-wazcache why" in block)
+    (hit,) = (block for block in blocks("console", README) if "hatch-wazcache why" in block)
     first, changed, cleared, installed = blocks("console", CACHE)
     path = path_with_command
     cache = str(clone.parent / "cache-of-its-own")
@@ -166,7 +154,7 @@ def test_the_page_of_the_cache_has_every_command():
 
 
 def test_a_wheel_is_read_as_the_readme_shows(clone: Path, path_with_command: str):
-    block = next(block for block in blocks("console") if "hatch-wazcache audit" in block)
+    block = next(block for block in blocks("console", README) if "hatch-wazcache audit" in block)
     project = Path(shutil.copytree(clone / "example_project", clone.parent / "read"))
     shell("python -m hatchling build -t wheel", clone, project, PATH=path_with_command)
     said = ""
@@ -223,18 +211,8 @@ def test_finished_wheels_are_compiled_as_the_page_of_any_backend_shows(
     assert said.splitlines()[-made:] == with_uv.splitlines()[-made:]
 
 
-def alike(text: str) -> str:
-    """Take out of an answer what differs from one machine, and one time, to the next."""
-    text = re.sub(r"\b[0-9a-f]{12}([0-9a-f]{52})?\b", "KEY", text)
-    text = re.sub(r".*still compiling.*\n", "", text)  # where a compiler needs 10 s
-    text = re.sub(r"just now|\d min ago", "WHEN", text)
-    text = re.sub(r"[\d.]+ (s|[kMG]?B)\b", r"N", text)
-    text = re.sub(r"\b48\.[\d.]+\b", "48.N", text)
-    return re.sub(r"(?<=\S) +", " ", text)
-
-
 def test_the_commands_behind_make_test(clone: Path):
-    block = next(block for block in blocks("console") if "pytest" in block)
+    block = next(block for block in blocks("console", README) if "pytest" in block)
     *install, test = commands(block)
     for command in install:
         shell(command, clone)
@@ -255,7 +233,7 @@ def test_every_link_of_the_readme_resolves_on_pypi_and_leads_to_a_file():
 
 
 def test_the_configuration_is_all_that_a_project_needs(project: Project):
-    (configuration,) = (block for block in blocks("toml") if "hatchling.build" in block)
+    (configuration,) = (block for block in blocks("toml", README) if "hatchling.build" in block)
     project.write("pyproject.toml", configuration)
     project.write("src/gofmt/__init__.py")
     project.write(
@@ -281,7 +259,7 @@ def test_the_code_for_loading_runs(project: Project, tmp_path: Path):
     project.wasm("gofmt/tool.wasm", component)
     built = project.build()
     assert built.status == 0, built.output
-    first, loading = (b for b in blocks("python") if "CompilationCache" not in b)
+    first, loading = (b for b in blocks("python", README) if "CompilationCache" not in b)
     names = f"my_engine = wasmtime.Engine()\npath = {str(corpus.fetch(SMALL))!r}\n"
     code = f"{first}\nimport wasmtime\n{names}{loading}"
     ran = run_python(code, unpack(built.wheel, tmp_path / "site"))
@@ -289,7 +267,7 @@ def test_the_code_for_loading_runs(project: Project, tmp_path: Path):
 
 
 def test_the_code_for_a_process_runs(tmp_path: Path):
-    (code,) = (block for block in blocks("python") if "CompilationCache" in block)
+    (code,) = (block for block in blocks("python", README) if "CompilationCache" in block)
     shutil.copy(corpus.fetch(SMALL), tmp_path / "tool.wasm")
     check = "    assert again is module is not metered\n"
     ran = run_python(f"import os\nos.chdir({str(tmp_path)!r})\n{code}{check}", ROOT)
@@ -298,5 +276,5 @@ def test_the_code_for_a_process_runs(tmp_path: Path):
 
 def test_every_command_of_the_readme_is_run_here():
     known = ("demo.py", "-m build", "pytest", "hatch-wazcache", "-t wazcache")
-    for block in blocks("console"):
+    for block in blocks("console", README):
         assert any(word in block for word in known), block
