@@ -7,6 +7,7 @@ from hatch_wazcache.cli import (
     companion_command,
     compile_command,
     init_command,
+    keygen_command,
     maintenance_commands,
     plan_command,
     project_commands,
@@ -26,6 +27,7 @@ def make_parser() -> Parser:
     _add_for_projects(commands)
     _add_for_the_cache(commands)
     _add_for_wheels(commands)
+    _add_for_the_shared_cache(commands)
     add_help(commands)
     return commands.parser
 
@@ -79,3 +81,18 @@ def _add_for_wheels(commands: Commands) -> None:
     text = "show the contents of wheels, and which artifacts load here"
     inspect = commands.add("inspect", wheel_commands.inspect, text, of_cache=False)
     inspect.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
+
+
+def _add_for_the_shared_cache(commands: Commands) -> None:
+    text = "make a private and a public key, which sign and check the entries of a shared cache"
+    keygen = commands.add("keygen", keygen_command.keygen, text, of_cache=False)
+    keygen.description = (
+        "Make a private key and its public key. Jobs with the private key sign what they upload "
+        "to a shared cache. Readers use only what a key signed that they trust. Nothing is stored: "
+        "keep the private key as a secret."
+    )
+    keygen.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write the private key to this new file, which only you can read, and do not show it",
+    )

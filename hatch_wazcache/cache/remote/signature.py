@@ -208,22 +208,22 @@ def _digest_whole(entry: Entry) -> tuple[int, str]:
     whole, stream = hashlib.sha256(), hashlib.sha256()
     try:
         with entry.path.open("rb", buffering=0) as file:
-            head = file.read(entry.stream_offset)
-            whole.update(head)
+            whole.update(file.read(entry.stream_offset))
             left = entry.stream_size
             while left and (chunk := file.read(min(1 << 20, left))):
                 whole.update(chunk)
                 stream.update(chunk)
                 left -= len(chunk)
-            tail = file.read(_MOST_AROUND)
-            whole.update(tail)
+            while chunk := file.read(1 << 20):  # the directory of the zip file
+                whole.update(chunk)
+            size = file.tell()
         is_same = read_entry(entry.path, entry.key) == entry
         entry.check_directory()
     except OSError as error:
         raise BrokenEntryError(f"{entry.path}: {error}") from error
     if left or not is_same or stream.hexdigest() != entry.stream_sha256:
         raise BrokenEntryError(f"{entry.path} has been changed since it was written")
-    return len(head) + entry.stream_size + len(tail), whole.hexdigest()
+    return size, whole.hexdigest()
 
 
 def _canonical(fields: Mapping[str, object]) -> bytes:
