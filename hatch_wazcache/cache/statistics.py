@@ -18,7 +18,7 @@ from hatch_wazcache.cache.lock import exclusive
 from hatch_wazcache.util import temporary_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from hatch_wazcache.cache.directory import CacheDirectory
@@ -62,6 +62,8 @@ class BuildStatistics:
     """The keys of all entries that it used, sources too, and the names of fetched wheels."""
     target: str = ""
     """Its target; several names if it made several wheels."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The path of the `.wasm` file in the project, by the keys of entries."""
 
     @property
     def is_of_project(self) -> bool:
@@ -152,6 +154,7 @@ def _builds(root: Path) -> Iterator[tuple[Path, BuildStatistics]]:
                 float(fields["seconds_compiled"]),
                 tuple(fields["keys"]),
                 str(fields.get("target", "")),
+                {key: str(name) for key, name in dict(fields.get("files", {})).items()},
             )
             yield path, build
 

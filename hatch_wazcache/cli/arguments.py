@@ -11,9 +11,16 @@ from hatch_wazcache.cli import (
     maintenance_commands,
     plan_command,
     project_commands,
+    remove_command,
     wheel_commands,
 )
-from hatch_wazcache.cli.cache_arguments import add_dry_run, add_init, add_plan, add_prune
+from hatch_wazcache.cli.cache_arguments import (
+    add_dry_run,
+    add_init,
+    add_plan,
+    add_prune,
+    add_remove,
+)
 from hatch_wazcache.cli.help_command import add_help
 from hatch_wazcache.cli.parser import Commands, Parser
 from hatch_wazcache.cli.wheel_arguments import add_audit, add_companion, add_compile
@@ -65,6 +72,8 @@ def _add_for_the_cache(commands: Commands) -> None:
     add_prune(
         commands.add("prune", maintenance_commands.prune, "remove entries and fetched wheels")
     )
+    text = "remove the entries of a project, or one entry"
+    add_remove(commands.add("remove", remove_command.remove, text))
     text = "remove all entries, fetched wheels and statistics"
     add_dry_run(commands.add("clear", maintenance_commands.clear, text))
     text = "print the cache's folder, for scripts"

@@ -9,7 +9,7 @@ from hatch_wazcache.cli.argument_types import age, size, versions
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_dry_run", "add_init", "add_plan", "add_prune"]
+__all__ = ["add_dry_run", "add_init", "add_plan", "add_prune", "add_remove"]
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +82,22 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
         "--ci",
         action="store_true",
         help="keep only entries that the last build of each project and target used, for CI",
+    )
+    add_dry_run(parser)
+
+
+def add_remove(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `remove`."""
+    parser.description = (
+        "Remove the entries and fetched wheels that only builds of this project used; or one "
+        "entry, by its key; or one fetched wheel, by its name. What other projects also use stays, "
+        "unless you name its key. At least the last fifty builds are known. What a running build "
+        "has looked up stays."
+    )
+    parser.add_argument(
+        "what",
+        metavar="KEY|PROJECT",
+        help="a key, the first characters of one key, or a project's name, as `list` shows them",
     )
     add_dry_run(parser)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache import search, statistics
 from hatch_wazcache.cache.explain import value_text
 from hatch_wazcache.cache.items import entries, wheels
+from hatch_wazcache.cache.usage import Usage, usages
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, table
 from hatch_wazcache.cli.entries import describe, describe_wheel, row, wheel_row
@@ -18,6 +18,7 @@ from hatch_wazcache.util.sizes_and_times import size_text, time_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections import Counter
 
     from hatch_wazcache.cache.items import EntryItem
     from hatch_wazcache.cache.statistics import BuildStatistics, CacheStatistics
@@ -49,6 +50,7 @@ def info(options: Namespace) -> Result:
         "max_size": context.max_size,
         "scopes": scopes,
         "statistics": asdict(totals),
+        "hit_rate": totals.hits / wanted if (wanted := totals.hits + totals.misses) else None,
     }
     bound = "" if context.max_size is None else f" of at most {size_text(context.max_size)}"
     sizes = [("entries", f"{len(items)}, {size_text(size)}{'' if fetched else bound}")]
@@ -84,7 +86,14 @@ def _statistics_rows(totals: CacheStatistics) -> list[tuple[str, str]]:
     rows = [("builds", f"{totals.builds}: {_counts_text(totals)}")]
     if last is not None:
         rows.append(("last", f"{last.project}, {ago_text(last.time)}: {_counts_text(last)}"))
+    if wanted := totals.hits + totals.misses:
+        rows.append(("hits", f"{totals.hits} of {wanted}, {_percent(totals.hits, wanted)}"))
     return rows
+
+
+def _percent(part: int, whole: int) -> str:
+    """Write a part as percents; 100 % only if it is the whole."""
+    return f"{int(1000 * part / whole) / 10:g} %"
 
 
 def _counts_text(counted: CacheStatistics | BuildStatistics) -> str:
@@ -100,9 +109,10 @@ def _counts_text(counted: CacheStatistics | BuildStatistics) -> str:
 def list_(options: Namespace) -> Result:
     """List all entries and fetched wheels."""
     cache = Context(options.project).trusted_cache
-    described = [describe(item) for item in reversed(entries(cache))]
+    known = usages(cache)
+    described = [describe(item, known.get(item.key)) for item in reversed(entries(cache))]
     fetched = wheels(cache)[::-1]
-    rows = [("KEY", "ENGINE", "TARGET", "WASM", "SIZE", "MADE IN", "USED", "")]
+    rows = [("KEY", "ENGINE", "TARGET", "WASM", "PROJECT", "SIZE", "MADE IN", "USED", "")]
     lines = table([*rows, *map(row, described)]) if described else []
     if fetched:
         of_wheels = table([("WHEEL", "SIZE", "USED"), *map(wheel_row, fetched)])
@@ -115,22 +125,22 @@ def show(options: Namespace) -> Result:
     """Show all inputs of a key, and the projects that used its entry."""
     cache = Context(options.project).trusted_cache
     item = search.by_prefix(entries(cache), options.key)
-    description = describe(item)
-    builds = [build for build in statistics.recent_builds(cache) if item.key in build.keys]
-    projects = Counter(build.project for build in builds)
-    data = {**description, "builds": dict(projects)}
+    usage = usages(cache).get(item.key, Usage())
+    description = describe(item, usage)
     rows = [("key", item.key), ("path", str(item.path))]
+    rows += [("file", name) for name in usage.files]
     if description["problem"] is not None:
-        return Result(data, table([*rows, ("broken", description["problem"])]), ExitStatus.FINDINGS)
+        lines = table([*rows, ("broken", description["problem"])])
+        return Result(description, lines, ExitStatus.FINDINGS)
     inputs = search.differences(description["inputs"], {})
     rows += [(given.name, value_text(given.wanted)) for given in inputs]
     rows += [
         ("sha256", description["sha256"]),
         ("size", f"{size_text(description['size'])}, {size_text(item.size)} on disk"),
         ("made in", time_text(description["seconds"])),
-        ("used", f"{ago_text(item.used)}{_builds_text(projects)}"),
+        ("used", f"{ago_text(item.used)}{_builds_text(usage.builds)}"),
     ]
-    return Result(data, table(rows))
+    return Result(description, table(rows))
 
 
 def _builds_text(projects: Counter[str]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hatch_wazcache.cache.items import EntryItem, Item
+    from hatch_wazcache.cache.usage import Usage
 
 __all__ = ["describe", "describe_wheel", "items_text", "row", "wheel_row"]
 
@@ -26,8 +27,13 @@ def items_text(items: Sequence[Item]) -> str:
     return text + (f" and {wheels} fetched wheel{'s' if wheels > 1 else ''}" if wheels else "")
 
 
-def describe(item: EntryItem) -> dict[str, Any]:
-    """Describe an entry, without reading its data."""
+def describe(item: EntryItem, usage: Usage | None) -> dict[str, Any]:
+    """Describe an entry, without reading its data.
+
+    Args:
+        item: the entry.
+        usage: its known uses; None if there are none.
+    """
     description: dict[str, Any] = {
         "key": item.key,
         "path": str(item.path),
@@ -35,6 +41,8 @@ def describe(item: EntryItem) -> dict[str, Any]:
         "target": item.target,
         "size_on_disk": item.size,
         "used": item.used,
+        "files": list(usage.files) if usage else [],
+        "builds": dict(sorted(usage.builds.items())) if usage else {},
         "problem": None,
     }
     try:
@@ -77,11 +85,19 @@ def row(description: dict[str, Any]) -> tuple[str, ...]:
     key, used = description["key"][: search.SHORT], ago_text(description["used"])
     scope = description["engine"] or "source", description["target"] or "-"
     size = size_text(description["size_on_disk"])
+    projects = _some(list(description["builds"])) or "-"
     if description["problem"] is not None:
-        return key, *scope, "broken", size, "-", used
+        return key, *scope, "broken", projects, size, "-", used
     inputs = description["inputs"]
-    wasm = value_text(inputs.get("wasm"))[: search.SHORT]
-    return key, *scope, wasm, size, time_text(description["seconds"]), used, _special(inputs)
+    wasm = _some(description["files"]) or value_text(inputs.get("wasm"))[: search.SHORT]
+    made_in = time_text(description["seconds"])
+    return key, *scope, wasm, projects, size, made_in, used, _special(inputs)
+
+
+def _some(names: list[str]) -> str:
+    """Write the first name, and how many there are beside it; empty if there is none."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return names[0] + more if names else ""
 
 
 def _special(inputs: dict[str, Any]) -> str:

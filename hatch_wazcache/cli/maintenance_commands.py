@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache import maintenance, statistics
 from hatch_wazcache.cache.items import EntryItem, WheelItem, items
+from hatch_wazcache.cache.usage import usages
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import reading, table
 from hatch_wazcache.cli.entries import describe, items_text, row, wheel_row
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.items import Item
     from hatch_wazcache.cache.maintenance import Pruned
 
-__all__ = ["clear", "prune", "verify"]
+__all__ = ["clear", "prune", "pruned_result", "verify"]
 
 
 def verify(options: Namespace) -> Result:
@@ -69,7 +70,7 @@ def prune(options: Namespace) -> Result:
         wanted=lambda item: not any(is_unwanted(item) for is_unwanted in conditions),
         dry_run=options.dry_run,
     )
-    return _pruned(cache, pruned, dry_run=options.dry_run)
+    return pruned_result(cache, pruned, dry_run=options.dry_run)
 
 
 def _conditions(options: Namespace, cache: Path) -> list[Callable[[Item], bool]]:
@@ -112,10 +113,10 @@ def clear(options: Namespace) -> Result:
     """Remove all entries."""
     cache = Context(options.project).trusted_cache
     pruned = maintenance.clear(cache, dry_run=options.dry_run)
-    return _pruned(cache, pruned, dry_run=options.dry_run)
+    return pruned_result(cache, pruned, dry_run=options.dry_run)
 
 
-def _pruned(cache: Path, pruned: Pruned, *, dry_run: bool) -> Result:
+def pruned_result(cache: Path, pruned: Pruned, *, dry_run: bool) -> Result:
     """Say which entries are removed, or would be."""
     data = {
         "cache": str(cache),
@@ -129,7 +130,9 @@ def _pruned(cache: Path, pruned: Pruned, *, dry_run: bool) -> Result:
     removed = items_text(pruned.items)
     lines = [f"{removed} removed, {size_text(pruned.freed)} freed"]
     if dry_run:
-        lines = table([row(describe(i)) for i in pruned.items if isinstance(i, EntryItem)])
+        known = usages(cache)
+        gone = [item for item in pruned.items if isinstance(item, EntryItem)]
+        lines = table([row(describe(item, known.get(item.key))) for item in gone])
         lines += table([wheel_row(i) for i in pruned.items if isinstance(i, WheelItem)])
         lines.append(f"{removed} would be removed, {size_text(pruned.freed)} freed")
     if pruned.in_use:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import ExitStatus
 
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Result"]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The same result in two forms; `main` prints one of them."""
 
     data: Mapping[str, object]

@@ -36,6 +36,8 @@ class Job(NamedTuple):
     engine: Engine | None = None
     """The wasmtime-py that compiles it, or that its compiler was compared with; None if it does not
     compile."""
+    asset: str = ""
+    """The asset's path in its project, for the statistics; empty outside of a project."""
 
     @property
     def is_small(self) -> bool:

@@ -226,6 +226,7 @@ def record(
         seconds_compiled=report.spent,
         keys=(*entries.keys, *sorted(entries.cache.used_wheels)),
         target=" ".join(target.name for target in targets),
+        files=entries.files,
     )
     record_and_prune(entries.cache, statistics, max_size, report.say)
 

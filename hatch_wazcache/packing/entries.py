@@ -83,6 +83,8 @@ class Entries:
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made, by the keys of their jobs. An entry that a wasmtime
         CLI of another version made has another key."""
+        self._assets: dict[str, str] = {} if first is None else dict(first._assets)  # noqa: SLF001
+        """The paths of the assets in their projects, by the keys of their jobs."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
         needed_for = f"{options.location}.engines" if options.location else "the artifacts"
         self.engines: BuildEngines = (
@@ -122,6 +124,11 @@ class Entries:
         """The keys of all entries that were found or made."""
         return tuple(dict.fromkeys(entry.key for entry in self.by_key.values()))
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The paths of the assets in their projects, by the keys of their entries."""
+        return {self.by_key[key].key: name for key, name in self._assets.items()}
+
     def stream_size(self, jobs: Iterable[Job]) -> int:
         """Return the compressed bytes of the entries that jobs have; small sources have none."""
         digests = (job.key.digest for job in jobs)
@@ -145,6 +152,7 @@ class Entries:
             self._compile(to_make)
         for old, new in pairs:
             self.by_key[old.key.digest] = self.by_key[new.key.digest]
+        self._assets |= {key: job.asset for key, job in distinct.items() if job.asset}
 
     def _look_up(self, jobs: list[Job]) -> list[Job]:
         """Use the entries that are already there; return the jobs without one."""

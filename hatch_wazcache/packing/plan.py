@@ -75,7 +75,8 @@ class Asset:
     @cached_property
     def job(self) -> Job:
         """The job that compresses the asset."""
-        return Job(SourceKey(self.wasm.sha256), self.relative, self.source, self.wasm)
+        key = SourceKey(self.wasm.sha256)
+        return Job(key, self.relative, self.source, self.wasm, asset=self.relative)
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ class Artifact:
         details += [self.cpu] if self.cpu != "baseline" else []
         details += [f"profile {self.profile.name}"] if len(self.asset.profiles) > 1 else []
         label = self.asset.relative + (f" ({', '.join(details)})" if details else "")
-        return Job(self.key, label, self.asset.source, self.asset.wasm, self.engine)
+        asset = self.asset
+        return Job(self.key, label, asset.source, asset.wasm, self.engine, asset.relative)
 
 
 class Plan(NamedTuple):

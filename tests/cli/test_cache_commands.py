@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hatch_wazcache import CompilationCache
+from hatch_wazcache.cache import statistics
 from hatch_wazcache.cache.entry import write_entry
 from hatch_wazcache.cache.key import digest_of
+from hatch_wazcache.cache.statistics import BuildStatistics
 from tests.support.commands import answer, artifacts, break_, entries, refused, run, said, tree
 from tests.support.marks import NO_MOUNT, as_root
 from tests.support.projects import Project
@@ -40,7 +44,8 @@ def test_info_says_how_big_and_what_it_saved(filled: Project):
     assert re.fullmatch(rf"builds   2: {counts}", lines[4])
     last = rf"last     demo, (just now|\d min ago): 0 compiled, 2 found \({seconds} saved\)"
     assert re.fullmatch(last, lines[5])
-    assert len(lines) == 6
+    assert lines[6] == "hits     2 of 4, 50 %"
+    assert len(lines) == 7
 
 
 def test_info_for_programs(filled: Project):
@@ -49,9 +54,24 @@ def test_info_for_programs(filled: Project):
     assert about["size"] == sum(entry.stat().st_blocks * 512 for entry in entries(filled))
     assert about["max_size"] == 5 << 30
     assert [scope["target"] for scope in about["scopes"]] == [None, TARGET]
-    statistics = about["statistics"]
-    assert (statistics["builds"], statistics["hits"], statistics["misses"]) == (2, 2, 2)
-    assert statistics["last"]["project"] == "demo"
+    totals = about["statistics"]
+    assert (totals["builds"], totals["hits"], totals["misses"]) == (2, 2, 2)
+    assert totals["last"]["project"] == "demo"
+    assert about["hit_rate"] == 0.5
+
+
+def test_the_hit_rate_is_100_percent_only_without_a_miss(filled: Project):
+    for number in range(1500):
+        build = BuildStatistics(time.time() + number, "demo", 10, 0, 0.5, 0.0)
+        if number % 100 == 0:
+            statistics.record(filled.cache, replace(build, hits=100_000))
+    assert said(filled, "info").splitlines()[6].endswith(", 99.9 %")
+    said(filled, "clear")
+    statistics.record(filled.cache, build)
+    assert said(filled, "info").splitlines()[-1] == "hits     10 of 10, 100 %"
+    said(filled, "clear")
+    assert "hits" not in said(filled, "info")
+    assert answer(filled, "info")["hit_rate"] is None
 
 
 def test_info_knows_the_projects_bound(filled: Project):
@@ -69,11 +89,65 @@ def test_list_names_the_last_used_first(filled: Project):
     oldest = artifacts(filled)[0]
     age(oldest, 3 * 86400)
     lines = said(filled, "list").splitlines()
-    assert lines[0].split() == ["KEY", "ENGINE", "TARGET", "WASM", "SIZE", "MADE", "IN", "USED"]
+    head = ["KEY", "ENGINE", "TARGET", "WASM", "PROJECT", "SIZE", "MADE", "IN", "USED"]
+    assert lines[0].split() == head
     assert len(lines) == 5
     assert lines[-1].startswith(oldest.stem[:12])
     assert lines[-1].endswith("3 days ago")
     assert [e["key"] for e in answer(filled, "list")["entries"]][-1] == oldest.stem
+
+
+def test_list_and_show_name_the_files_and_projects_of_an_entry(filled: Project):
+    _head, *lines = said(filled, "list").splitlines()
+    assert sorted(line.split()[3] for line in lines) == sorted(
+        ["demo/a.wasm", "demo/sub/b.wasm"] * 2
+    )
+    assert [line.split()[4] for line in lines] == ["demo"] * 4
+    for entry in answer(filled, "list")["entries"]:
+        (file,) = entry["files"]
+        assert (filled.root / file).is_file()
+        assert entry["builds"] == {"demo": 2}
+        shown = said(filled, "show", entry["key"])
+        assert re.search(rf"^file +{re.escape(file)}$", shown, re.MULTILINE)
+
+
+def test_an_entry_of_several_files_and_projects_counts_them(filled: Project):
+    shutil.copy(filled.root / "demo/a.wasm", filled.root / "demo/sub/copy.wasm")
+    pyproject = filled.root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('"demo"', '"demo2"', 1))
+    filled.append("\n[tool.hatch.build.targets.wheel]\npackages = ['demo']\n")
+    said(filled, "warm")
+    (filled.root / "demo/a.wasm").unlink()
+    said(filled, "warm")
+    shown = said(filled, "list")
+    assert "demo/sub/copy.wasm and 1 more" in shown
+    assert re.search(r"demo\w? and 1 more", shown)
+    (entry,) = (
+        e for e in answer(filled, "list")["entries"] if len(e["files"]) == 2 and e["engine"]
+    )
+    assert entry["files"] == ["demo/sub/copy.wasm", "demo/a.wasm"]
+    assert entry["builds"] == {"demo": 2, "demo2": 2}
+
+
+def test_an_entry_that_no_known_build_used_shows_its_digest(filled: Project):
+    shutil.rmtree(filled.cache / "builds")
+    digests = {
+        hashlib.sha256(file.read_bytes()).hexdigest() for file in filled.root.rglob("*.wasm")
+    }
+    _head, *lines = said(filled, "list").splitlines()
+    assert {line.split()[3] for line in lines} == {digest[:12] for digest in digests}
+    assert {line.split()[4] for line in lines} == {"-"}
+
+
+def test_damaged_statistics_are_passed_over(filled: Project):
+    for number, files in enumerate(('["a"]', '"x"', "3", '{"k": []}', "null")):
+        text = (
+            f'{{"time": {time.time()}, "project": "odd", "hits": 1, "misses": 0, '
+            f'"seconds_saved": 0, "seconds_compiled": 0, "keys": ["k"], "files": {files}}}'
+        )
+        (filled.cache / "builds" / f"9{number}-ab.json").write_text(text)
+    assert len(answer(filled, "list")["entries"]) == 4
+    assert "demo/a.wasm" in said(filled, "list")
 
 
 def test_list_tells_of_settings(filled: Project):
