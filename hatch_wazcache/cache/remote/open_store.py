@@ -35,7 +35,7 @@ def open_store(options: RemoteOptions, environment: Mapping[str, str]) -> Remote
 
         return HttpStore(options, environment)
     if scheme in _OBJECTS and not options.bazel:
-        from hatch_wazcache.cache.remote.object_store import ObjectStore  # type: ignore[import-not-found]
+        from hatch_wazcache.cache.remote.object_store import ObjectStore
 
         objects: RemoteStore = ObjectStore(options, environment)
         return objects

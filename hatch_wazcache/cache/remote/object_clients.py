@@ -1,0 +1,173 @@
+"""Makes obstore's clients: the URL, the environment, the timeouts.
+
+obstore reads credentials out of the environment, and asks AWS, Google or Azure for tokens. It
+panics at values that it cannot send, so they are checked before. `aws_profiles.py` reads the files
+of AWS, which obstore does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from hatch_wazcache.cache.remote.stores import CONNECT_TIMEOUT, SILENCE_TIMEOUT, RemoteError
+from hatch_wazcache.errors import WazcacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
+
+    from hatch_wazcache.cache.remote.options import RemoteOptions
+
+__all__ = ["ASK", "DOWNLOAD", "PART", "UPLOAD", "ObjectPlace", "Use", "make_client"]
+
+PART = 5 << 20
+"""The bytes of a part of a large upload: S3 takes no smaller ones."""
+
+
+class Use(NamedTuple):
+    """How long a client waits, in seconds. Each use has a client of its own."""
+
+    whole: float
+    """For a request and its answer."""
+    silence: float
+    """For the next bytes of an answer."""
+    retry: float
+    """After the first failure, until the last attempt begins."""
+
+
+ASK = Use(whole=7, silence=7, retry=3)
+"""For small objects: together at most 10 seconds."""
+DOWNLOAD = Use(whole=24 * 3600, silence=SILENCE_TIMEOUT, retry=SILENCE_TIMEOUT)
+UPLOAD = Use(whole=60, silence=60, retry=SILENCE_TIMEOUT)
+"""For one part. The answer begins when the whole part has arrived, so its silence is no sign."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PREFIX = re.compile(r"[A-Za-z0-9._~+=@-]+(/[A-Za-z0-9._~+=@-]+)*|")
+
+_VARIABLES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+"""How the variables of a scheme begin."""
+
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""The variables that name another server, the strongest first."""
+
+_NOT_EMPTY = re.compile(r"(KEY|KEY_ID|TOKEN|SECRET|ENDPOINT|URL|URL_S3|ACCOUNT|NAME|CREDENTIALS)$")
+
+_JSON = "SERVICE_ACCOUNT_KEY"
+"""How the name of a variable ends that holds JSON, which may have line breaks."""
+
+
+class ObjectPlace(NamedTuple):
+    """Where the objects are."""
+
+    scheme: str
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def of(cls, options: RemoteOptions) -> ObjectPlace:
+        """Take a URL apart.
+
+        Raises:
+            WazcacheError: it is not `SCHEME://BUCKET/PREFIX`.
+        """
+        scheme, _, rest = options.url.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        prefix = prefix.rstrip("/")
+        if not _BUCKET.fullmatch(bucket) or not _PREFIX.fullmatch(prefix) or ".." in prefix:
+            example = f"{scheme.lower()}://bucket/prefix"
+            raise WazcacheError(
+                f"{options.where}: the URL must be like {example!r}, without a user"
+            )
+        return cls(scheme.lower(), bucket, prefix)
+
+    def __str__(self) -> str:
+        """Return the URL."""
+        return f"{self.scheme}://{self.bucket}{'/' if self.prefix else ''}{self.prefix}"
+
+
+def make_client(
+    place: ObjectPlace, environment: Mapping[str, str], use: Use
+) -> S3Store | GCSStore | AzureStore:
+    """Make a client of obstore. It asks for nothing yet.
+
+    Args:
+        place: where the objects are.
+        environment: the environment of this process, which obstore reads, too.
+        use: the timeouts.
+
+    Raises:
+        RemoteError: the environment has a value that cannot be used.
+        obstore.exceptions.BaseError: obstore says so.
+    """
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    _check(place.scheme, environment)
+    options: ClientConfig = {
+        "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT),
+        "timeout": timedelta(seconds=use.whole),
+        "read_timeout": timedelta(seconds=use.silence),
+        "user_agent": "hatch-wazcache",
+    }
+    retry: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=use.retry)}
+    prefix = place.prefix or None
+    endpoint = _endpoint(place.scheme, environment)
+    if place.scheme == "s3":
+        from hatch_wazcache.cache.remote.aws_profiles import read_profile
+
+        profile = read_profile(environment)
+        named = endpoint or profile.config.get("endpoint", "")
+        options["allow_http"] = named.startswith("http://")
+        return S3Store(
+            place.bucket, prefix=prefix, config=profile.config, client_options=options,
+            retry_config=retry, credential_provider=profile.provider,
+        )  # fmt: skip
+    options["allow_http"] = endpoint.startswith("http://")
+    made = GCSStore if place.scheme == "gs" else AzureStore
+    return made(place.bucket, prefix=prefix, client_options=options, retry_config=retry)
+
+
+def _endpoint(scheme: str, environment: Mapping[str, str]) -> str:
+    """Return the server that the environment names, if it names one.
+
+    Raises:
+        RemoteError: it is not a URL of a server.
+    """
+    name = next((name for name in _ENDPOINTS[scheme] if name in environment), None)
+    if name is None:
+        return ""
+    endpoint = environment[name]
+    try:
+        parts = urlsplit(endpoint)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or "@" in endpoint or not endpoint.isascii() or " " in endpoint:
+        raise RemoteError(f"{name} must be like 'https://host:port', without a user", refuses=True)
+    # S3's requests are signed; tokens of the others would be readable on the way.
+    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if parts.scheme == "http" and scheme != "s3" and not loopback:
+        raise RemoteError(f"{name} must begin with https://", refuses=True)
+    return endpoint
+
+
+def _check(scheme: str, environment: Mapping[str, str]) -> None:
+    """Find values that obstore cannot send. A secret of a CI system often ends with a line break.
+
+    Raises:
+        RemoteError: there is one; names the variable, never its value.
+    """
+    for name, value in environment.items():
+        if not name.startswith(_VARIABLES[scheme]):
+            continue
+        if any(ord(letter) < 32 for letter in value) and not name.endswith(_JSON):
+            raise RemoteError(f"{name} has a line break or another control character", refuses=True)
+        if not value and _NOT_EMPTY.search(name):
+            raise RemoteError(f"{name} is set, and empty", refuses=True)
