@@ -10,7 +10,7 @@ import configparser
 import json
 import os
 import subprocess
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +34,9 @@ _STRONGER = (
 
 _CLI_TIMEOUT = 20.0
 """Seconds for the AWS CLI: it may have to ask a server for a new token."""
+
+_SPARE = timedelta(minutes=2)
+"""Keys that are valid for less are replaced."""
 
 
 class Profile(NamedTuple):
@@ -74,7 +77,7 @@ def read_profile(environment: Mapping[str, str]) -> Profile:
             config["session_token"] = options["aws_session_token"]
         return Profile(config, None)
     if named or {"credential_process", "sso_session", "sso_start_url", "role_arn"} & options.keys():
-        return Profile(config, lambda: _ask_aws_cli(named or "default", environment))
+        return Profile(config, _KeysOfCli(named or "default", environment))
     return Profile(config, None)
 
 
@@ -99,19 +102,34 @@ def _options(environment: Mapping[str, str], name: str) -> dict[str, str]:
     return found
 
 
-def _ask_aws_cli(name: str, environment: Mapping[str, str]) -> S3Credential:
-    """Let the AWS CLI make temporary keys.
+class _KeysOfCli:
+    """Temporary keys of the AWS CLI. obstore asks again when they expire."""
 
-    Raises:
-        RemoteError: it is not installed, or it fails.
-    """
-    secret = ("WAZCACHE_SIGNING_KEY", "WAZCACHE_REMOTE_TOKEN")
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        """Run the CLI at once: an error of it would not pass through obstore.
+
+        Raises:
+            RemoteError: it is not installed, or it fails.
+        """
+        self._name = name
+        secret = ("WAZCACHE_SIGNING_KEY", "WAZCACHE_REMOTE_TOKEN")
+        self._environment = {key: environment[key] for key in environment if key not in secret}
+        self._keys = _ask_aws_cli(name, self._environment)
+
+    def __call__(self) -> S3Credential:
+        """Return keys that are valid for some minutes."""
+        expires = self._keys["expires_at"]
+        if expires is not None and expires < datetime.now(timezone.utc) + _SPARE:
+            self._keys = _ask_aws_cli(self._name, self._environment)
+        return self._keys
+
+
+def _ask_aws_cli(name: str, environment: Mapping[str, str]) -> S3Credential:
     words = ["aws", "configure", "export-credentials", "--profile", name, "--format", "process"]
-    advice = f"run `aws configure export-credentials --profile {name}` to see why"
     try:
         done = subprocess.run(
             words, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=_CLI_TIMEOUT,
-            env={key: value for key, value in environment.items() if key not in secret},
+            env=dict(environment),
         )  # fmt: skip
         keys = json.loads(done.stdout)
         expires = keys.get("Expiration")
@@ -127,5 +145,6 @@ def _ask_aws_cli(name: str, environment: Mapping[str, str]) -> S3Credential:
         said = f"the profile {name!r} of AWS has no keys, and the AWS CLI is not installed"
         raise RemoteError(said, refuses=True) from None
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, AttributeError, TypeError):
+        advice = f"run `aws configure export-credentials --profile {name}` to see why"
         said = f"the AWS CLI gave no keys for the profile {name!r}; {advice}"
         raise RemoteError(said, refuses=True) from None

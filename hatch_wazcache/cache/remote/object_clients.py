@@ -8,7 +8,9 @@ of AWS, which obstore does not know.
 from __future__ import annotations
 
 import re
+import threading
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
 
+    from hatch_wazcache.cache.remote.aws_profiles import Profile
     from hatch_wazcache.cache.remote.options import RemoteOptions
 
-__all__ = ["ASK", "DOWNLOAD", "PART", "UPLOAD", "ObjectPlace", "Use", "make_client"]
+__all__ = ["ASK", "DOWNLOAD", "PART", "UPLOAD", "ObjectClients", "ObjectPlace", "Use"]
 
 PART = 5 << 20
 """The bytes of a part of a large upload: S3 takes no smaller ones."""
@@ -93,45 +96,76 @@ class ObjectPlace(NamedTuple):
         return f"{self.scheme}://{self.bucket}{'/' if self.prefix else ''}{self.prefix}"
 
 
-def make_client(
-    place: ObjectPlace, environment: Mapping[str, str], use: Use
-) -> S3Store | GCSStore | AzureStore:
-    """Make a client of obstore. It asks for nothing yet.
+class ObjectClients:
+    """The clients of one store, made when they are first used."""
 
-    Args:
-        place: where the objects are.
-        environment: the environment of this process, which obstore reads, too.
-        use: the timeouts.
+    def __init__(self, place: ObjectPlace, environment: Mapping[str, str]) -> None:
+        """Read nothing yet.
 
-    Raises:
-        RemoteError: the environment has a value that cannot be used.
-        obstore.exceptions.BaseError: obstore says so.
-    """
-    from obstore.store import AzureStore, GCSStore, S3Store
+        Args:
+            place: where the objects are.
+            environment: the environment of this process, which obstore reads, too.
+        """
+        self._place = place
+        self._environment = environment
+        self._made: dict[Use, S3Store | GCSStore | AzureStore] = {}
+        self._problem: RemoteError | None = None
+        self._lock = threading.Lock()
 
-    _check(place.scheme, environment)
-    options: ClientConfig = {
-        "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT),
-        "timeout": timedelta(seconds=use.whole),
-        "read_timeout": timedelta(seconds=use.silence),
-        "user_agent": "hatch-wazcache",
-    }
-    retry: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=use.retry)}
-    prefix = place.prefix or None
-    endpoint = _endpoint(place.scheme, environment)
-    if place.scheme == "s3":
+    def get(self, use: Use) -> S3Store | GCSStore | AzureStore:
+        """Return the client for a use. It has asked for nothing yet.
+
+        Raises:
+            RemoteError: the environment or a profile of AWS has what cannot be used.
+            obstore.exceptions.BaseError: obstore says so.
+        """
+        with self._lock:
+            if self._problem:
+                raise RemoteError(str(self._problem), refuses=True)
+            if use not in self._made:
+                try:
+                    self._made[use] = self._make(use)
+                except RemoteError as error:
+                    self._problem = error
+                    raise
+            return self._made[use]
+
+    def forget(self) -> None:
+        """Let go of all clients. Connections end when no transfer uses them."""
+        with self._lock:
+            self._made.clear()
+
+    @cached_property
+    def _profile(self) -> Profile:
+        """What the files of AWS add; one profile gives its keys to all clients."""
         from hatch_wazcache.cache.remote.aws_profiles import read_profile
 
-        profile = read_profile(environment)
-        named = endpoint or profile.config.get("endpoint", "")
-        options["allow_http"] = named.startswith("http://")
-        return S3Store(
-            place.bucket, prefix=prefix, config=profile.config, client_options=options,
-            retry_config=retry, credential_provider=profile.provider,
-        )  # fmt: skip
-    options["allow_http"] = endpoint.startswith("http://")
-    made = GCSStore if place.scheme == "gs" else AzureStore
-    return made(place.bucket, prefix=prefix, client_options=options, retry_config=retry)
+        return read_profile(self._environment)
+
+    def _make(self, use: Use) -> S3Store | GCSStore | AzureStore:
+        from obstore.store import AzureStore, GCSStore, S3Store
+
+        scheme, bucket, prefix = self._place
+        _check(scheme, self._environment)
+        endpoint = _endpoint(scheme, self._environment)
+        options: ClientConfig = {
+            "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT),
+            "timeout": timedelta(seconds=use.whole),
+            "read_timeout": timedelta(seconds=use.silence),
+            "user_agent": "hatch-wazcache",
+            "allow_http": endpoint.startswith("http://"),
+        }
+        retry: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=use.retry)}
+        if scheme == "s3":
+            config, provider = self._profile
+            if config.get("endpoint", "").startswith("http://"):
+                options["allow_http"] = True
+            return S3Store(
+                bucket, prefix=prefix or None, config=config, client_options=options,
+                retry_config=retry, credential_provider=provider,
+            )  # fmt: skip
+        made = GCSStore if scheme == "gs" else AzureStore
+        return made(bucket, prefix=prefix or None, client_options=options, retry_config=retry)
 
 
 def _endpoint(scheme: str, environment: Mapping[str, str]) -> str:

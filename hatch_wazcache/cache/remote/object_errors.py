@@ -35,20 +35,20 @@ _REFUSALS = ("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "Authorizatio
 """What S3 answers with 400 to credentials that will not get better."""
 
 _CAUSES = {
-    "dns error": "its host has no address",
-    "tcp connect error": "nothing accepts connections there",
-    "TimedOut": "it did not answer in time",
-    "operation timed out": "it did not answer in time",
-    "InvalidContentType": "it does not speak TLS",
-    "ProxyConnect": "the proxy did not connect",
-    "tunnel error": "the proxy did not connect",
-    "IncompleteMessage": "it ended the connection",
-    "UnexpectedEof": "it ended the connection",
-    "ConnectionReset": "it ended the connection",
+    "dns error": "the server's host has no address",
+    "tcp connect error": "the server accepts no connections",
+    "TimedOut": "the server was silent for too long",
+    "operation timed out": "the server was silent for too long",
+    "InvalidContentType": "the server does not speak TLS",
+    "ProxyConnect": "the proxy does not connect",
+    "tunnel error": "the proxy does not connect",
+    "IncompleteMessage": "the server ended the connection",
+    "UnexpectedEof": "the server ended the connection",
+    "ConnectionReset": "the server ended the connection",
     "Account must be specified": "AZURE_STORAGE_ACCOUNT_NAME is not set",
     "Invalid Access Key": "the account's key is not in Base64",
-    "ContentLength": "it did not say how long an object is",
-    "body": "it did not send a whole object",
+    "ContentLength": "the server does not say how long the object is",
+    "body": "the answer ended too early",
 }
 """Words of obstore, and what they mean. The first one that is found counts."""
 
@@ -81,7 +81,7 @@ def remote_error(error: Exception, *, reading: bool) -> RemoteError:
     if not isinstance(error, FileNotFoundError) and any(
         word in head.partition("\n")[0] for word in _NO_CREDENTIALS
     ):
-        said = "no credentials were found for it: in the environment, in files, or by a metadata"
+        said = "no credentials were found: not in the environment, nor in files, nor by a metadata"
         return RemoteError(f"{said} service", refuses=True)
     if status := _STATUS.search(head):
         return _answer(int(status[1]), head, reading=reading)
@@ -90,20 +90,20 @@ def remote_error(error: Exception, *, reading: bool) -> RemoteError:
 
 def _no_answer(text: str) -> RemoteError:
     if found := _CERTIFICATE.search(text):
-        return RemoteError(f"its certificate is not trusted ({found[1] or found[2]})")
+        return RemoteError(f"the server's certificate is not trusted ({found[1] or found[2]})")
     if (system := _SYSTEM.search(text)) and system[1] != "Connection refused":
-        return RemoteError(f"it cannot be reached: {system[1]}")
+        return RemoteError(f"the server cannot be reached: {system[1]}")
     for words, meaning in _CAUSES.items():
         if words in text:
             return RemoteError(meaning, refuses=words in _ACCOUNT)
-    return RemoteError("its answer was not understood")
+    return RemoteError("the server's answer was not understood")
 
 
 def _answer(status: int, head: str, *, reading: bool) -> RemoteError:
     code = found[1] if (found := _CODE.search(head)) else ""
     if code in _NO_BUCKET or (status == 404 and not reading):
         return RemoteError("there is no such bucket or container", refuses=True)
-    text = f"it answered {status} ({code})" if code else f"it answered {status}"
+    text = f"the server answered {status} ({code})" if code else f"the server answered {status}"
     if status == 403 and code == "AccessDenied" and reading:
         # Without this right, S3 and Google also answer 403 for an object that is absent.
         text += "; readers need the right to list the bucket, too"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
@@ -17,9 +16,8 @@ from hatch_wazcache.cache.remote.object_clients import (
     DOWNLOAD,
     PART,
     UPLOAD,
+    ObjectClients,
     ObjectPlace,
-    Use,
-    make_client,
 )
 from hatch_wazcache.cache.remote.object_errors import is_absent, is_panic, remote_error
 from hatch_wazcache.cache.remote.stores import CHUNK, AbsentError, RemoteError
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obstore import GetResult
-    from obstore.store import AzureStore, GCSStore, S3Store
 
     from hatch_wazcache.cache.remote.options import RemoteOptions
 
@@ -62,9 +59,7 @@ class ObjectStore:
             ) from error
         self._obstore = obstore
         self._place = ObjectPlace.of(options)
-        self._environment = environment
-        self._clients: dict[Use, S3Store | GCSStore | AzureStore] = {}
-        self._lock = threading.Lock()
+        self._clients = ObjectClients(self._place, environment)
 
     @property
     def place(self) -> str:
@@ -74,24 +69,24 @@ class ObjectStore:
     def read(self, name: str, most: int, deadline: float) -> bytes:
         """Return a small object; see `RemoteStore`."""
         with self._errors(reading=True):
-            found = self._obstore.get(self._client(ASK), name)
+            found = self._obstore.get(self._clients.get(ASK), name)
             size = found.meta["size"]
             if size > most:
-                raise RemoteError(f"an object has {size:,} bytes, and at most {most:,} are allowed")
+                raise RemoteError("the object is too large")
             data = b""
             for piece in self._pieces(found, size):
                 data += piece
                 if time.monotonic() > deadline:
-                    raise RemoteError("it took too long to send a small object")
+                    raise RemoteError("the server was too slow with a small object")
         return data
 
     def download(self, name: str, file: IO[bytes], size: int, watch: Callable[[int], None]) -> str:
         """Write an object to a file, and return its SHA-256; see `RemoteStore`."""
         digest, done = hashlib.sha256(), 0
         with self._errors(reading=True):
-            found = self._obstore.get(self._client(DOWNLOAD), name)
+            found = self._obstore.get(self._clients.get(DOWNLOAD), name)
             if found.meta["size"] != size:
-                raise RemoteError(f"an object has {found.meta['size']:,} bytes instead of {size:,}")
+                raise RemoteError(f"the object has {found.meta['size']} bytes, not {size}")
             for piece in self._pieces(found, size):
                 file.write(piece)
                 digest.update(piece)
@@ -102,7 +97,7 @@ class ObjectStore:
     def upload(self, name: str, source: bytes | Path, watch: Callable[[int], None]) -> None:
         """Store an object. It appears whole or not at all; see `RemoteStore`."""
         with self._errors(reading=False):
-            client = self._client(UPLOAD)
+            client = self._clients.get(UPLOAD)
             if isinstance(source, bytes):
                 self._obstore.put(client, name, source, use_multipart=False)
                 watch(len(source))
@@ -120,14 +115,7 @@ class ObjectStore:
 
     def close(self) -> None:
         """Forget the clients: their connections end when no transfer uses them."""
-        with self._lock:
-            self._clients.clear()
-
-    def _client(self, use: Use) -> S3Store | GCSStore | AzureStore:
-        with self._lock:
-            if use not in self._clients:
-                self._clients[use] = make_client(self._place, self._environment, use)
-            return self._clients[use]
+        self._clients.forget()
 
     def _pieces(self, found: GetResult, size: int) -> Iterator[bytes]:
         """Stream a body, and check that it has the length that its headers say."""
@@ -138,7 +126,7 @@ class ObjectStore:
                 break
             yield piece
         if got != size:
-            raise RemoteError(f"an object ended after {got:,} of {size:,} bytes")
+            raise RemoteError(f"the object has {got} bytes, not {size}")
 
     @contextmanager
     def _errors(self, *, reading: bool) -> Iterator[None]:
