@@ -25,7 +25,7 @@ _NO_CREDENTIALS = (
     "computeMetadata",  # Google
     "/metadata/identity",  # Azure
     "token request",
-    "credential",
+    "get-access-token",
     "token file",
     "service account file",
 )
