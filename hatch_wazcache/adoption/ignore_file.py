@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.adoption.changes import Change
+from hatch_wazcache.util.environment import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -109,7 +110,13 @@ def _deciding_pattern(root: Path, path: Path) -> _Pattern | None:
     words = ["git", "-c", "core.fsmonitor=false", "check-ignore", "--no-index", "-v", str(path)]
     try:
         done = subprocess.run(
-            words, cwd=root, capture_output=True, errors="replace", timeout=30, check=False
+            words,
+            cwd=root,
+            capture_output=True,
+            errors="replace",
+            timeout=30,
+            check=False,
+            env=without_secrets(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

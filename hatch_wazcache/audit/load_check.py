@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util.child_process import import_path, isolated
+from hatch_wazcache.util.environment import without_secrets
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def _load_in_child(folder: str, profile: str) -> str | None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
+            env=without_secrets(),
         )
     except subprocess.TimeoutExpired:
         return f"wasmtime does not load it within {_PATIENCE:g} s"

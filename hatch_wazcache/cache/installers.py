@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.util.child_process import kill_tree, python_executable
+from hatch_wazcache.util.environment import without_secrets
 from hatch_wazcache.util.search_path import find_program
 
 if TYPE_CHECKING:
@@ -135,10 +136,10 @@ def _find_uv() -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without settings that would put the wheel into another place."""
+    """Return the environment without secrets, and without settings for another place."""
     unwanted = {f"PIP_{name}" for name in _OF_PIP} | {"CLICOLOR_FORCE", "FORCE_COLOR"}
     unwanted.add("UV_COMPILE_BYTECODE")  # uv refuses it beside --no-compile-bytecode
-    kept = {name: text for name, text in os.environ.items() if name.upper() not in unwanted}
+    kept = {name: text for name, text in without_secrets().items() if name.upper() not in unwanted}
     # 0 also overrides pip's configuration files.
     off = dict.fromkeys(("PIP_DRY_RUN", "PIP_REQUIRE_VIRTUALENV", "PIP_USER"), "0")
     return {**kept, **off, "NO_COLOR": "1"}

@@ -239,6 +239,7 @@ def _ask_for_library(version: str, package: Path) -> Path:
     import subprocess
 
     from hatch_wazcache.util.child_process import import_path, isolated, python_executable
+    from hatch_wazcache.util.environment import without_secrets
 
     python = python_executable()
     if python is None:
@@ -251,6 +252,7 @@ def _ask_for_library(version: str, package: Path) -> Path:
         capture_output=True,
         encoding="utf-8",
         errors="replace",
+        env=without_secrets(),
     )
     if done.returncode != 0:
         reason = done.stderr.strip().rpartition("\n")[2] or f"status {done.returncode}"

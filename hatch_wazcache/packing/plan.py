@@ -21,6 +21,7 @@ from hatch_wazcache.packing.find_assets import find_assets
 from hatch_wazcache.packing.names import alike_names, check_name, collisions, long_names
 from hatch_wazcache.project.companion import shared_folder
 from hatch_wazcache.project.packages import Packages
+from hatch_wazcache.util.environment import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -241,7 +242,7 @@ def _this_cpu() -> str:
     try:
         if sys.platform == "darwin":
             sysctl = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            features.append(subprocess.check_output(sysctl, text=True))
+            features.append(subprocess.check_output(sysctl, text=True, env=without_secrets()))
         else:
             lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
             fields = ("flags", "Features", "model name")

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.util.environment import PYTHON, read_variable
+from hatch_wazcache.util.environment import PYTHON, read_variable, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def kill_tree(process: subprocess.Popen[Any]) -> None:
         # By its full path: Windows looks for programs in the working directory first.
         folder = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32")
         words = [os.path.join(folder, "taskkill.exe"), "/F", "/T", "/PID", str(process.pid)]
-        subprocess.run(words, check=False, capture_output=True)
+        subprocess.run(words, check=False, capture_output=True, env=without_secrets())
         process.kill()
     else:
         with suppress(ProcessLookupError):
@@ -93,9 +93,9 @@ def kill_tree(process: subprocess.Popen[Any]) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without the variables that change an artifact or the output."""
+    """Return the environment without secrets and variables that change artifacts or output."""
     return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in without_secrets().items()
         if not name.upper().startswith(("WASMTIME_", "RUST_"))
     }

@@ -25,6 +25,7 @@ __all__ = [
     "TRUST_DIR",
     "WITHOUT_OPTION",
     "read_variable",
+    "without_secrets",
 ]
 
 CACHE_DIR = "WAZCACHE_DIR"
@@ -69,3 +70,8 @@ def read_variable(name: str, environment: Mapping[str, str] | None = None) -> st
         environment: where to look; by default, the environment of this process.
     """
     return (os.environ if environment is None else environment).get(name) or None
+
+
+def without_secrets() -> dict[str, str]:
+    """Return the environment for a child process, without `SECRETS`."""
+    return {name: text for name, text in os.environ.items() if name.upper() not in SECRETS}

@@ -1,0 +1,136 @@
+"""The private key and the credentials of a shared cache reach no other process and no output."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hatch_wazcache.util.child_process import clean_environment
+from hatch_wazcache.util.environment import SECRETS
+from tests.support.commands import run
+from tests.support.environments import UNMEASURED
+from tests.support.paths import ROOT
+from tests.support.projects import Project
+from tests.support.signatures import SIGNER
+
+TOKEN = "token-of-the-server"
+PASSWORD = "password-in-the-url"
+SECRET = {
+    "WAZCACHE_SIGNING_KEY": SIGNER.text,
+    "WAZCACHE_REMOTE_TOKEN": TOKEN,
+    "WAZCACHE_REMOTE": f"http://user:{PASSWORD}@127.0.0.1:9/cache",  # where nobody answers
+    "WAZCACHE_REMOTE_MODE": "read-write",
+    "WAZCACHE_TRUSTED_KEYS": SIGNER.public,
+}
+TEXTS = (SIGNER.text.removeprefix("wazcache-private-"), TOKEN, PASSWORD)
+
+WATCH = """
+import os, sys
+def watch(event, arguments):
+    if event in {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system"}:
+        given = os.environ if len(arguments) < 3 or arguments[-1] is None else arguments[-1]
+        with open(os.environ["WATCHED"], "a") as file:
+            file.write(ascii((event, arguments[:2], dict(given))) + chr(10))
+sys.addaudithook(watch)
+"""
+"""Notes each process that Python starts, with its arguments and its whole environment."""
+
+
+@pytest.fixture
+def watched(project: Project, tmp_path: Path) -> Path:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(WATCH)
+    note = tmp_path / "processes"
+    project.environment = {
+        **SECRET,
+        **UNMEASURED,
+        "PYTHONPATH": str(tmp_path / "site"),
+        "WATCHED": str(note),
+    }
+    return note
+
+
+def without_secrets(note: Path, *outputs: str) -> list[str]:
+    """Check what the processes were given and what was printed; return the processes."""
+    started = note.read_text().splitlines()
+    for text in (*started, *outputs):
+        assert not [secret for secret in TEXTS if secret in text], text
+    for line in started:
+        _event, _words, environment = ast.literal_eval(line)
+        assert not {name.encode() for name in SECRETS} & {os.fsencode(name) for name in environment}
+    return started
+
+
+def files_without_secrets(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not [secret for secret in TEXTS if secret.encode() in data], path
+
+
+def test_the_note_would_show_a_secret(watched: Path, project: Project):
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''])"
+    assert project.run_python("-c", code).status == 0
+    with pytest.raises(AssertionError):
+        without_secrets(watched)
+
+
+def test_the_processes_and_files_of_a_build_have_no_secrets(watched: Path, project: Project):
+    built = project.build()
+    assert built.status == 0, built.output
+    assert len(without_secrets(watched, built.output)) >= 1
+    for folder in (project.root, project.cache):
+        files_without_secrets(folder)
+
+
+def test_an_installer_that_fetches_an_engine_gets_no_secrets(watched: Path, project: Project):
+    project.requires("wasmtime>=47,<49")
+    project.append('engines = ["47", "48"]\n')
+    built = project.build()
+    assert built.status == 0, built.output
+    started = without_secrets(watched, built.output)
+    assert [line for line in started if "--no-deps" in line]
+    assert len(started) > 2
+
+
+def test_an_artifact_that_a_command_loads_gets_no_secrets(watched: Path, project: Project):
+    assert project.build().status == 0
+    before = len(without_secrets(watched))
+    done = run(project, "inspect", *project.root.glob("dist/*.whl"))
+    assert "loads" in done.stdout
+    assert len(without_secrets(watched, done.stdout, done.stderr)) > before
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is needed")
+def test_git_gets_no_secrets(watched: Path, project: Project):
+    subprocess.run(["git", "init", "-q", project.root], check=True)
+    done = run(project, "init", "--dry-run")
+    assert [line for line in without_secrets(watched, done.stdout, done.stderr) if "git" in line]
+
+
+def test_all_code_that_starts_a_process_chooses_its_environment():
+    """But compile/compilers.py: it runs in a child that has no secrets."""
+    calls = {"run", "Popen", "check_output", "check_call", "call"}
+    found = []
+    for path in sorted((ROOT / "hatch_wazcache").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if ast.unparse(node.func) in {f"subprocess.{call}" for call in calls}:
+                has = "env" in {keyword.arg for keyword in node.keywords}
+                found.append((path.relative_to(ROOT / "hatch_wazcache").as_posix(), has))
+    assert len(found) > 5
+    assert [path for path, has in found if not has] == ["compile/compilers.py"]
+
+
+def test_a_compiler_in_this_process_sees_no_secrets(monkeypatch: pytest.MonkeyPatch):
+    """Where no process can be started, `compile/worker_thread.py` hides the same variables."""
+    for name, text in SECRET.items():
+        monkeypatch.setenv(name, text)
+    assert set(SECRETS) < set(os.environ)
+    assert not set(SECRETS) & set(clean_environment())
