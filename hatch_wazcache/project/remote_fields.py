@@ -147,7 +147,12 @@ def _read_url(field: Field, *, may_have_user: bool) -> tuple[str, bool]:
 
 
 def _wrong_url(field: Field) -> None:
-    """Report a URL, without the parts that may be secret."""
+    """Report a URL, without the parts that may be secret: in a variable, that is any part."""
+    if field.where == environment.REMOTE:
+        field.problems.add(
+            f"{field.where}: must be {_URL}; its value is not shown, because it may hold a password"
+        )
+        return
     shown = field.value
     if isinstance(shown, str):
         shown = re.sub(r"[?#].*", "?…", re.sub(r"//.*@", "//…@", shown, flags=re.DOTALL))

@@ -120,7 +120,7 @@ def read_url(options: RemoteOptions) -> tuple[HttpUrl, str]:
         WazcacheError: the URL is wrong, or it has a login and is from the project's file.
     """
     try:
-        parts = urlsplit(options.url)
+        parts = _split(options.url)
         url, login = _url_of(parts), _login_of(parts)
     except ValueError as error:
         raise WazcacheError(f"{options.where}: the URL is wrong: {printable(str(error))}") from None
@@ -149,7 +149,7 @@ def find_proxy(origin: Origin) -> Proxy | None:
     if proxy_bypass(origin.host_and_port) or proxy_bypass(origin.host):
         return None
     try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
+        parts = _split(text if "://" in text else f"http://{text}")
         url = _url_of(parts)
         return Proxy(
             url.origin.host, url.origin.port, url.origin.scheme == "https", _login_of(parts)
@@ -170,6 +170,14 @@ def status_text(status: int) -> str:
         return f"{status} ({HTTPStatus(status).phrase})"
     except ValueError:
         return str(status)
+
+
+def _split(url: str) -> SplitResult:
+    """Take a URL apart. Python's own errors show parts of a password."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ValueError("it is not a URL") from None
 
 
 def _url_of(parts: SplitResult) -> HttpUrl:

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.cache.remote.http_url import Origin, find_proxy
+from hatch_wazcache.cache.remote.open_store import open_store
+from hatch_wazcache.cache.remote.stores import RemoteError
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.remote_fields import remote_without_project
 from hatch_wazcache.util.child_process import clean_environment
 from hatch_wazcache.util.environment import SECRETS
 from tests.support.commands import run
@@ -111,6 +116,58 @@ def test_git_gets_no_secrets(watched: Path, project: Project):
     subprocess.run(["git", "init", "-q", project.root], check=True)
     done = run(project, "init", "--dry-run")
     assert [line for line in without_secrets(watched, done.stdout, done.stderr) if "git" in line]
+
+
+# messages about wrong URLs
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https:/u:{}@h/", "u:{}@h", "https://u:{}@h:99999/", "https://u:{}@h/?x", "https://h/?t={}",
+        "https://h/#{}", "https://u:{} @h/", "https://u:[{}]@h/", "https://u:a/{}@h/", "{}",
+        "ftp://u:{}@h/", "s3://u:{}@bucket/x", "https://u:{}", "https://u:{}é@h/", "https://{}@h\\x",
+        "https://u:a#{}@h/", "https://u:a?{}@h/", "HTTPS://u:{}@h/", "\nhttps://u:{}@h",
+        "gs://bucket:{}/x", "https://u:{}@/", "https://u:{}\u2100@h/", "https://u:{}@[h/",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_a_wrong_url_in_the_variable_is_one_message_that_does_not_show_it(url: str, tmp_path: Path):
+    with pytest.raises(WazcacheError, match=r"^WAZCACHE_REMOTE: must be a URL such as") as caught:
+        remote_without_project({"WAZCACHE_REMOTE": url.format(PASSWORD)}, tmp_path)
+    assert PASSWORD not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://u:{}@h/a", "https://{}@h/a", "http://{}:x@h/a", "bazel+https://u:{}@h/a"]
+)
+def test_the_place_that_messages_show_has_no_credentials(url: str, tmp_path: Path):
+    remote = remote_without_project({"WAZCACHE_REMOTE": url.format(PASSWORD)}, tmp_path)
+    assert remote is not None
+    assert open_store(remote, {}).place in {"https://h/a", "http://h/a"}
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://u:a[{}]b@proxy:1", "http://u:{}\u2100@proxy:1", "http://u:{}", "http://u:a/{}@proxy:1",
+        "ftp://u:{}@proxy:1", "http://u:a#{}@proxy:1", "http://u:{}@proxy:x", "u:{}@proxy:x",
+        "http://u:{}@", "http://u:{}@\u2100",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_a_wrong_proxy_is_one_message_that_does_not_show_its_password(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(PASSWORD))
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(RemoteError, match="the URL of the proxy for https is wrong: it") as caught:
+        find_proxy(Origin("https", "example.org", 443))
+    assert PASSWORD not in str(caught.value)
+
+
+# all of the code
 
 
 def test_all_code_that_starts_a_process_chooses_its_environment():
