@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.remote.stores import RemoteError
+from hatch_wazcache.util.environment import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -112,8 +113,8 @@ class _KeysOfCli:
             RemoteError: it is not installed, or it fails.
         """
         self._name = name
-        secret = ("WAZCACHE_SIGNING_KEY", "WAZCACHE_REMOTE_TOKEN")
-        self._environment = {key: environment[key] for key in environment if key not in secret}
+        kept = environment.keys() - set(SECRETS)
+        self._environment = {key: environment[key] for key in kept}
         self._keys = _ask_aws_cli(name, self._environment)
 
     def __call__(self) -> S3Credential:

@@ -262,7 +262,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def aws_cli(aws: Path, script: str) -> Path:
     """Make a program in place of the AWS CLI; return the file with its arguments."""
     program, log = aws.parent / "bin" / "aws", aws.parent / "log"
-    program.write_text(f'#!/bin/sh\necho "$@" "$WAZCACHE_SIGNING_KEY" >> {log}\n{script}\n')
+    program.write_text(f'#!/bin/sh\necho "$@" $WAZCACHE_SIGNING_KEY $WAZCACHE_REMOTE >> {log}\n{script}\n')
     program.chmod(0o755)
     return log
 
@@ -301,6 +301,7 @@ def test_a_profile_without_keys_is_left_to_the_aws_cli_which_runs_once(
     (aws / "config").write_text("[profile sso]\nsso_session = us\n")
     monkeypatch.setenv("AWS_PROFILE", "sso")
     monkeypatch.setenv("WAZCACHE_SIGNING_KEY", SECRET)
+    monkeypatch.setenv("WAZCACHE_REMOTE", SECRET)
     keys = '{"Version":1,"AccessKeyId":"fromcli","SecretAccessKey":"s","SessionToken":"t"}'
     log = aws_cli(aws, f"echo '{keys}'")
     made = store()
