@@ -14,6 +14,7 @@ system, which takes a millisecond. wasmtime itself checks version, architecture,
 settings. If this package has a companion, a distribution with artifacts only, those are tried, too.
 If wasmtime refuses every artifact, the `.wasm` is compiled here, which is slow, and a warning gives
 the reason. The compiled code is kept in the user's cache folder, so the next start is fast.
+The manifest, a file beside this one, lists the assets, the artifacts and the settings of engines.
 
     from wasmtime import Store
     from gofmt._wazcache import engine, load_module
@@ -61,25 +62,33 @@ __all__ = [
 _FILE = os.path.abspath(__file__)
 _MANIFEST = os.path.splitext(os.path.basename(_FILE))[0] + ".json"
 _DEFAULT_MANIFEST = "_wazcache.json"
-_PROCESS = os.getpid()
 _SCHEMA = 2
-_OTHER_WASMTIME = "it is for another wasmtime"
 _FALLBACKS = ("cache", "compile", "error")
+_OTHER_WASMTIME = "it is for another wasmtime"
+_COMPILER_ONLY = ("address-map",)  # the settings of profiles that no engine has
+_TABLES = (  # of options, in pyproject.toml
+    "tool.wazcache",
+    "tool.hatch.build.hooks.wazcache",
+    "tool.hatch.build.targets.wheel.hooks.wazcache",
+)
 _KEPT = "wazcache-fallback"  # the folder of compiled code, in the user's cache folder
 _MOST_KEPT = 2 << 30  # bytes
 _DAY = 86400.0  # seconds
-_COMPILER_ONLY = ("address-map",)  # the settings of profiles that no engine has
+_PROCESS = os.getpid()
 _EMPTY = b"\0asm\1\0\0\0"
 _TWO_FUNCTIONS = _EMPTY + b"\1\4\1\x60\0\0\3\3\2\0\0\x0a\7\2\2\0\x0b\2\0\x0b"
+# What reading a manifest raises that nobody checked, if it is damaged.
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
-# Filled with setdefault, which needs no lock: a lock held during a fork stays locked in the child.
+# What this process knows. It is filled with setdefault, which needs no lock: a lock that is held
+# during a fork stays locked in the child.
+_packages: dict[tuple[str, ...], _Package] = {}  # by folder and manifest; this package is ()
+_engines: dict[tuple[str, bool], Any] = {}  # by profile, and whether wasmtime's cache is on
 _compiled: dict[str, Any] = {}  # one entry, which is by engine
-_digests: dict[tuple[Any, ...], str] = {}
-_engines: dict[tuple[str, bool], Any] = {}
-_installed: dict[str, str] = {}
-_locks: dict[tuple[Any, ...], Any] = {}
-_packages: dict[tuple[str, ...], _Package] = {}
-_probes: dict[int, bool] = {}
+_digests: dict[tuple[Any, ...], str] = {}  # of files, by path and stamp
+_installed: dict[str, str] = {}  # the version of wasmtime, by its folder
+_locks: dict[tuple[int, str], Any] = {}  # by process and digest of the .wasm
+_probes: dict[int, bool] = {}  # whether wasmtime's threads answer, by process
 _warned: dict[tuple[str, ...], object] = {}
 
 
@@ -173,7 +182,7 @@ def engine(profile: str | None = None, cache: bool = False) -> wasmtime.Engine:
     Raises:
         LoadError: there is no such profile, or the installed wasmtime lacks one of its settings.
     """
-    made: wasmtime.Engine = _engine(_profile(profile), cache)
+    made: wasmtime.Engine = _engine_of(_choose_profile(profile), cache)
     return made
 
 
@@ -189,17 +198,15 @@ def status(
         LoadError: there is no such asset or profile.
     """
     asset = _find(name)
-    profile = _profile(profile)
+    profile = _choose_profile(profile)
     try:
-        kind = _kind(asset.about["kind"])
+        kind = _class_of(asset.about["kind"])
     except LoadError as error:
         return Status(asset.shown, profile, False, None, str(error))
-    loaded, found = _load_artifact(asset, kind, engine or _engine(profile), profile)
-    if loaded is not None:
-        return Status(asset.shown, profile, True, found, None)
-    if found and engine is not None:
-        found += _other_profile(asset, kind, engine, profile)
-    return Status(asset.shown, profile, False, None, found or _why_none(asset))
+    loaded, found = _load_artifact(_Wanted(asset, kind, engine, profile))
+    if loaded is None:
+        return Status(asset.shown, profile, False, None, found or _why_none(asset))
+    return Status(asset.shown, profile, True, found, None)
 
 
 def assets() -> list[str]:
@@ -207,99 +214,570 @@ def assets() -> list[str]:
     return sorted(_known(_own()))
 
 
+# What the functions below pass on
+
+
+# Not NamedTuple: to make such a class takes a tenth of the time of this import.
+
+
+class _Place:
+    """A folder with files of a package, on disk or in an archive."""
+
+    def __init__(self, folder: str, archive: Any = None) -> None:
+        self.folder = folder
+        self.archive = archive
+        """Reads the files of an archive; None for a folder on disk."""
+
+    def path(self, file: str) -> str:
+        """Return the path of a file, whose name is that of the manifest."""
+        return os.path.join(self.folder, *_on_disk(file).split("/"))
+
+    def read(self, file: str) -> bytes:
+        if self.archive:
+            data: bytes = self.archive.get_data(os.path.join(self.folder, *file.split("/")))
+            return data
+        with open(self.path(file), "rb") as opened:
+            return opened.read()
+
+
+class _Package:
+    """A package with a manifest: this one, or another."""
+
+    def __init__(
+        self,
+        place: _Place,
+        file: str,
+        manifest: dict[str, Any],
+        folders: tuple[str, ...] = (),
+        label: str = "",
+    ) -> None:
+        self.place = place
+        self.file = file
+        """The name of the manifest."""
+        self.manifest = manifest
+        self.folders = folders
+        """The names of its folder and those above it, from the folder that Python imports from."""
+        self.label = label
+        """Its name in messages."""
+
+
+class _Asset:
+    """An asset, or a foreign file that is treated like one."""
+
+    def __init__(
+        self,
+        package: _Package,
+        name: str,
+        shown: str,
+        about: dict[str, Any],
+        data: bytes | None = None,
+        problem: str = "",
+    ) -> None:
+        self.package = package
+        self.name = name
+        self.shown = shown
+        """Its name in messages: that of another package's asset begins with the package."""
+        self.about = about
+        """Its part of the manifest."""
+        self.data = data
+        """The bytes of a foreign file."""
+        self.problem = problem
+        """Why the manifest that has a foreign file is not used; empty if none has it."""
+
+    def read_wasm(self) -> bytes:
+        """Return the bytes of the `.wasm`."""
+        return self.package.place.read(self.about["wasm"]) if self.data is None else self.data
+
+
+class _Wanted:
+    """What a caller wants: an asset as a module or component, for an engine."""
+
+    def __init__(self, asset: _Asset, kind: Any, engine: Any, profile: str) -> None:
+        self.asset = asset
+        self.kind = kind
+        """wasmtime's class."""
+        self.is_callers_engine = engine is not None
+        self.engine = _engine_of(profile) if engine is None else engine
+        self.profile = profile
+
+
+# Loading an artifact
+
+
 def _load(
     name: Any,
-    wanted: str,
-    engine_: Any,
+    word: str,
+    engine: Any,
     profile: str | None,
     strict: bool,
     fallback: str | None,
     foreign: bool,
 ) -> Any:
+    """Load an asset that is a `word`, a module or a component: an artifact, or else the `.wasm`."""
     asset = _find(name, foreign)
-    name, about = asset.shown, asset.about
-    profile = _profile(profile)
-    if about["kind"] != wanted:
-        raise LoadError(f"{name} is a {about['kind']}: use load_{about['kind']}")
+    about = asset.about
+    profile = _choose_profile(profile)
+    if about["kind"] != word:
+        raise LoadError(f"{asset.shown} is a {about['kind']}: use load_{about['kind']}")
     fallback = fallback or asset.package.manifest.get("fallback", "cache")
     if fallback not in _FALLBACKS:
         raise LoadError(f"fallback is {fallback!r}; it must be one of {', '.join(_FALLBACKS)}")
-    kind = _kind(wanted)
-    is_own = engine_ is not None
-    if engine_ is None:
-        engine_ = _engine(profile)
-    loaded, refusal = _load_artifact(asset, kind, engine_, profile)
+    wanted = _Wanted(asset, _class_of(word), engine, profile)
+    loaded, refusal = _load_artifact(wanted)
     if loaded is not None:
         return loaded
-    if refusal and is_own:
-        refusal += _other_profile(asset, kind, engine_, profile)
-    if strict or fallback == "error":
-        why = "strict" if strict else 'fallback "error"'
-        raise LoadError(f"{name} is not precompiled ({why}): {refusal or _why_none(asset)}")
-    if about["wasm"] is None:
-        reason = refusal or _why_none(asset)
-        raise LoadError(f"{name} cannot be loaded, and there is no .wasm to compile: {reason}")
+    if strict:
+        problem = "is not precompiled (strict)"
+    elif fallback == "error":
+        problem = 'is not precompiled (fallback "error")'
+    elif about["wasm"] is None:
+        problem = "cannot be loaded, and there is no .wasm to compile"
+    else:
+        try:
+            return _fall_back(wanted, fallback == "cache", refusal)
+        except OSError as error:
+            problem = f"cannot be loaded, and its .wasm cannot be read ({error})"
+    raise LoadError(f"{asset.shown} {problem}: {refusal or _why_none(asset)}")
+
+
+def _load_artifact(wanted: _Wanted) -> tuple[Any, str]:
+    """Load the first artifact that wasmtime accepts: one of its package, or of its companion.
+
+    Returns:
+        The module or component, and the artifact's path. If no artifact loads: None and the
+        reasons. These are empty if there is none for this system, as `_why_none` explains.
+    """
+    loaded, found = _first_that_loads(wanted)
+    if loaded is None and found and wanted.is_callers_engine:
+        for other in _own().manifest["profiles"]:
+            fits = _Wanted(wanted.asset, wanted.kind, wanted.engine, other)
+            if other != wanted.profile and _first_that_loads(fits)[0] is not None:
+                hint = f"the engine has the settings of the profile {other}: pass profile={other!r}"
+                return None, f"{found}; {hint}"
+    return loaded, found
+
+
+def _first_that_loads(wanted: _Wanted) -> tuple[Any, str]:
+    """Do what `_load_artifact` does, with the artifacts of one profile only."""
+    problems: dict[str, None] = {}
+    refused: dict[str, list[str]] = {}
+    for place, artifacts, problem in _candidates(wanted.asset, wanted.profile):
+        if problem:
+            problems[problem] = None
+        for artifact in _installed_first(artifacts):
+            loaded, reason = _try(wanted, place, artifact)
+            if loaded is not None:
+                return loaded, os.path.abspath(place.path(artifact["file"]))
+            about = artifact["wasmtime" if reason == _OTHER_WASMTIME else "file"]
+            refused.setdefault(reason, []).append(about)
+    engines = refused.pop(_OTHER_WASMTIME, [])
+    reasons = [f"{', '.join(dict.fromkeys(files))}: {reason}" for reason, files in refused.items()]
+    if engines and not reasons:
+        reasons.append(_for_other_wasmtimes(engines, wanted.asset.package))
+    return None, "; ".join([*reasons, *problems])
+
+
+def _candidates(asset: _Asset, profile: str) -> Iterator[tuple[_Place, list[dict[str, Any]], str]]:
+    """Yield each place with artifacts that may load, or with the reason why none of it may."""
+    package = asset.package
+    problem = asset.problem or _other_settings(package, profile)
+    if problem:
+        yield package.place, [], problem
+        return
+    yield (package.place, *_for_here(asset.about["artifacts"], profile))
+    for place in _companion_places(package):
+        yield (place, *_of_companion(place, asset, profile))
+
+
+def _for_here(artifacts: Any, profile: str) -> tuple[list[dict[str, Any]], str]:
+    """Return the artifacts for this system and a profile, or the reason why there are none."""
+    system = _system()
+    for_system = [artifact for artifact in artifacts if artifact["target"] == system]
+    fits = [artifact for artifact in for_system if artifact["profile"] == profile]
+    if for_system and not fits:
+        others = ", ".join(sorted({artifact["profile"] for artifact in for_system}))
+        return [], f"it was compiled for the profile {others}, not for {profile}"
+    return fits, ""
+
+
+def _installed_first(artifacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort artifacts: those for the installed wasmtime first. wasmtime refuses all others."""
+    if len({_major(artifact["wasmtime"]) for artifact in artifacts}) < 2:
+        return artifacts
+    installed = _major(_wasmtime_by_folder())
+    return sorted(artifacts, key=lambda artifact: _major(artifact["wasmtime"]) != installed)
+
+
+def _try(wanted: _Wanted, place: _Place, artifact: dict[str, Any]) -> tuple[Any, str]:
+    """Load one artifact. Return it and an empty text, or None and the reason."""
+    import wasmtime
+
+    file, path = artifact["file"], place.path(artifact["file"])
     try:
-        return _fall_back(asset, kind, engine_, profile, fallback == "cache", refusal)
+        if _has_changed(wanted.asset):
+            again = "install the project again, or run `hatch-wazcache install`"
+            return None, f"the .wasm has changed since; {again}"
+        if not os.path.isfile(path) and not place.archive:
+            return None, "it is not a file" if os.path.exists(path) else "the file is missing"
+        return _deserialize(wanted, place, file), ""
+    except wasmtime.WasmtimeError as error:
+        size = os.path.getsize(path) if os.path.isfile(path) else artifact["size"]
+        if size != artifact["size"]:
+            return None, f"it is damaged: it has {size} bytes, not {artifact['size']}"
+        cause = _cause(str(error))
+        return None, _OTHER_WASMTIME if "version" in cause.lower() else cause
     except OSError as error:
-        reason = refusal or _why_none(asset)
-        raise LoadError(
-            f"{name} cannot be loaded, and its .wasm cannot be read ({error}): {reason}"
-        ) from None
+        return None, str(error)
 
 
-# The fallback. An asset that loads from an artifact uses nothing of it.
+def _deserialize(wanted: _Wanted, place: _Place, file: str) -> Any:
+    """Load machine code from a file, or from memory where wasmtime cannot do that."""
+    import wasmtime
+
+    path = place.path(file)
+    # wasmtime reads a path as UTF-8. In some locales, Python reads it in another way.
+    is_utf8 = os.fsencode(path) == path.encode("utf-8", "surrogatepass")
+    if is_utf8 and os.path.isfile(path) and not _is_short_of_files():
+        try:
+            return wanted.kind.deserialize_file(wanted.engine, path)
+        except wasmtime.WasmtimeError as error:
+            if "memory executable" not in str(error):  # a file system mounted noexec
+                raise
+    return wanted.kind.deserialize(wanted.engine, place.read(file))
 
 
-def _fall_back(
-    asset: _Asset,
-    kind: Any,
-    engine_: Any,
-    profile: str,
-    keep: bool,
-    refusal: str | None,
-) -> Any:
+def _is_short_of_files() -> bool:
+    """Say whether half of the files that this process may open are open.
+
+    wasmtime keeps an artifact's file open as long as its module lives. From memory it loads an
+    artifact without a file, but has to copy it.
+    """
+    if sys.platform == "win32":  # has no such limit
+        return False
+    try:
+        free = os.open(os.devnull, os.O_RDONLY)  # the lowest number that is free
+    except OSError:
+        return False  # wasmtime will say why
+    os.close(free)
+    return 0 < os.sysconf("SC_OPEN_MAX") <= 2 * free
+
+
+def _has_changed(asset: _Asset) -> bool:
+    """Say whether the `.wasm` of an editable install has changed since it was compiled.
+
+    A checkout, a copy or a container layer gives the same file other times, so only its digest
+    counts. It need not be computed while the file is untouched. On Windows nothing proves that:
+    ctime is the time of the file's creation there.
+    """
+    about = asset.about
+    if "mtime_ns" not in about:
+        return False
+    path = asset.package.place.path(about["wasm"])
+    now = os.stat(path)
+    untouched = (about["size"], about["mtime_ns"], about.get("ctime_ns"), about.get("inode"))
+    if sys.platform != "win32" and _stamp(now) == untouched:
+        return False
+    return not _is_the_wasm(path, now, about)
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _is_the_wasm(path: str, status: os.stat_result, about: dict[str, Any]) -> bool:
+    """Say whether a file has the bytes of an asset."""
+    return bool(status.st_size == about["size"] and _digest_of(path, status) == about["sha256"])
+
+
+def _digest_of(path: str, status: os.stat_result) -> str:
+    """Return the digest of a file. Each file is read once in a process."""
+    key = (path, *_stamp(status))
+    if key not in _digests:
+        import hashlib
+
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        _digests.setdefault(key, digest.hexdigest())
+    return _digests[key]
+
+
+# Why no artifact loads
+
+
+def _other_settings(package: _Package, profile: str) -> str:
+    """Say why this loader's engine must not get a package's artifacts; empty if it may.
+
+    wasmtime does not check all settings.
+    """
+    profiles = package.manifest["profiles"]
+    if package is _own() or profiles.get(profile) == _settings(profile):
+        return ""
+    if profile in profiles:
+        return f"{package.label} was compiled with other settings for the profile {profile}"
+    others = ", ".join(sorted(profiles))
+    return f"{package.label} was compiled for the profile {others}, not for {profile}"
+
+
+def _cause(text: str) -> str:
+    """Shorten wasmtime's refusal to its cause, and explain the common ones."""
+    cause = text.partition("Stack backtrace:")[0].partition("Caused by:")[2] or text
+    lines = [line.strip().partition(": ") for line in cause.splitlines() if line.strip()]
+    cause = ": ".join(line[2] if line[0].isdigit() else "".join(line) for line in lines)
+    if "backtrace support" in cause:
+        return f"the environment variable WASMTIME_BACKTRACE_DETAILS is set ({cause})"
+    return cause
+
+
+def _for_other_wasmtimes(engines: list[str], package: _Package) -> str:
+    """Say for which versions of wasmtime there are artifacts, and what to install.
+
+    Args:
+        engines: the versions that compiled the artifacts.
+        package: the package of the asset.
+    """
+    newest_first = sorted(dict.fromkeys(engines), key=lambda version: -int(_major(version)))
+    # From wasmtime 38 on, only the major version counts.
+    names = [v if int(_major(v)) < 38 else _major(v) for v in newest_first]
+    installed = _wasmtime_version() or "another"
+    text = f"compiled for wasmtime {_or(dict.fromkeys(names))}, installed is {installed}"
+    if not package.label:  # run by `hatch-wazcache inspect`, which only asks
+        return text
+    newest = names[0]
+    release = f"=={newest}" if "." in newest else f">={newest},<{int(newest) + 1}"
+    companion = package.manifest.get("companion")
+    other = f"a version of {companion['name']}" if companion else f"a release of {package.label}"
+    return f"{text}; install wasmtime{release}, or {other} with artifacts for the installed one"
+
+
+def _or(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]
+
+
+def _why_none(asset: _Asset) -> str:
+    """Say why there is no artifact that wasmtime could refuse."""
+    if asset.data is not None:
+        return "it is no asset of an installed package"
+    manifest = asset.package.manifest
+    if manifest["assets"] is None:
+        return "nothing was built yet; a wheel has artifacts, a checkout has none"
+    companion = manifest.get("companion")
+    if companion is None:
+        return "the wheel has none for this system"
+    name = companion["name"]
+    version = _version_of(name)
+    if version is None:
+        left_out = _left_out(_folder_of(name))
+        where = f"in this program; {left_out}" if left_out else "installed"
+        return f"{name}, which has the artifacts, is not {where}"
+    if version == "0":
+        fits = f"this package, {_system()} and wasmtime {_wasmtime_version()}"
+        return f"{name} 0 is installed, which is empty: the installer found none for {fits}"
+    return f"{name} {version} is installed, but its files are not found"
+
+
+# The companion
+
+
+def _companion_places(package: _Package) -> Iterator[_Place]:
+    """Yield the folders that the companion may have for a package: beside it, and elsewhere.
+
+    Nothing of the companion is imported.
+    """
+    companion = package.manifest.get("companion")
+    if companion is None or not package.folders:
+        return
+    root = package.place.folder
+    for _ in package.folders:
+        root = os.path.dirname(root)
+    top = _folder_of(companion["name"])
+    beside = _Place(os.path.join(root, top, *package.folders), package.place.archive)
+    yield beside
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(top)
+    except Exception:  # noqa: BLE001  # a finder of another package is broken
+        return
+    if spec is None:
+        return
+    for folder in spec.submodule_search_locations or ():
+        archive = None if os.path.isdir(folder) else spec.loader
+        place = _Place(os.path.join(folder, *package.folders), archive)
+        if place.folder != beside.folder:
+            yield place
+
+
+def _folder_of(companion: str) -> str:
+    return companion.replace("-", "_").replace(".", "_")
+
+
+def _of_companion(place: _Place, asset: _Asset, profile: str) -> tuple[list[dict[str, Any]], str]:
+    """Return the artifacts of an asset in the companion, or the reason why none of them fits.
+
+    They must come from the same `.wasm`, with the same settings. The manifests tell: no file is
+    hashed. If there is no companion, there is no reason either.
+    """
+    name, file = asset.name, asset.package.file
+    path = place.path(file)
+    companion = asset.package.manifest["companion"]["name"]
+    try:
+        manifest = _package_at(place, file).manifest
+        other = manifest["assets"].get(name)
+        if other is None:
+            return [], f"{companion} has no artifact of {name} ({path})"
+        if other["sha256"] != asset.about["sha256"]:
+            about = manifest["package"]
+            of = f"{about['name']} {about['version']}"
+            return [], f"{companion} is for another {name}, that of {of}: install it again"
+        if manifest["profiles"].get(profile) != _settings(profile):
+            return [], f"{companion} has other settings for the profile {profile} ({path})"
+        artifacts, reason = _for_here(other["artifacts"], profile)
+        for artifact in artifacts:
+            _check_shape(place, artifact)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ""
+    except LoadError as error:
+        return [], str(error)
+    except OSError as error:
+        # An archive does not tell whether the file is there.
+        return [], "" if place.archive else f"{path} cannot be read ({error})"
+    except _DAMAGED:
+        return [], f"{path} is damaged: install {companion} again"
+    return artifacts, reason or ("" if artifacts else f"{companion} has none for {_system()}")
+
+
+def _check_shape(place: _Place, artifact: dict[str, Any]) -> None:
+    """Fail on an artifact that another distribution's manifest describes in an odd way."""
+    place.path(artifact["file"])
+    int(_major(artifact["wasmtime"]))
+    int(artifact["size"])
+    if not {"target", "profile"} <= artifact.keys():
+        raise ValueError(artifact["file"])
+
+
+# Engines
+
+
+def _choose_profile(profile: str | None) -> str:
+    """Check a profile's name, or choose the profile if there is no name."""
+    profiles = _own().manifest["profiles"]
+    if profile is None:
+        profile = next(iter(profiles)) if len(profiles) == 1 else "default"
+    if profile not in profiles:
+        raise LoadError(f"there is no profile {profile}; there is {', '.join(sorted(profiles))}")
+    return profile
+
+
+def _settings(profile: str) -> dict[str, Any]:
+    settings: dict[str, Any] = _own().manifest["profiles"][profile]
+    return settings
+
+
+def _engine_of(profile: str, cache: bool = False) -> Any:
+    if (profile, cache) not in _engines:
+        _engines.setdefault((profile, cache), _make_engine(profile, cache))
+    return _engines[profile, cache]
+
+
+def _make_engine(profile: str, cache: bool) -> Any:
+    import wasmtime
+
+    config = _config(profile)
+    if not cache:
+        return wasmtime.Engine(config)
+    try:
+        config.cache = True
+        return wasmtime.Engine(config)
+    except wasmtime.WasmtimeError as error:
+        _warn(f"wasmtime's cache cannot be used: {_cause(str(error))}")
+        return _engine_of(profile)
+
+
+def _config(profile: str) -> Any:
+    import wasmtime
+
+    config = wasmtime.Config()
+    for setting, value in _settings(profile).items():
+        attribute = setting.replace("-", "_")
+        if not hasattr(type(config), attribute):
+            raise LoadError(
+                f"the installed wasmtime has no setting {attribute} (profile {profile})"
+            )
+        try:
+            setattr(config, attribute, value)
+        except (TypeError, ValueError, AttributeError, wasmtime.WasmtimeError) as error:
+            raise LoadError(
+                f"the setting {setting} cannot be {value!r} (profile {profile}): {error}"
+            ) from None
+    return config
+
+
+def _class_of(word: str) -> Any:
+    """Return wasmtime's class for a module or a component."""
+    import wasmtime
+
+    if word == "module":
+        return wasmtime.Module
+    try:
+        from wasmtime import component
+    except ImportError:
+        raise LoadError("components need wasmtime 39 or later") from None
+    return component.Component
+
+
+# The fallback
+
+
+def _fall_back(wanted: _Wanted, keep: bool, refusal: str) -> Any:
     """Return the asset as this process has compiled it, or an earlier one, or compile it now.
+
+    Args:
+        wanted: the asset, the engine and its profile.
+        keep: whether the compiled code is kept for the next process.
+        refusal: why no artifact loads; empty if there is none for this system.
 
     Raises:
         OSError: the `.wasm` cannot be read.
     """
     from threading import RLock
 
-    name, known = asset.shown, asset.about.get("sha256")
-    wasm = _wasm(asset) if known is None or _has_changed(asset) else None
+    asset, kind = wanted.asset, wanted.kind
+    known = asset.about.get("sha256")
+    wasm = asset.read_wasm() if known is None or _has_changed(asset) else None
     digest = _sha256(wasm) if wasm is not None else str(known)
-    compiled = _compiled_with(engine_)
+    compiled = _compiled_with(wanted.engine)
     # A forked child has another process number, so it never waits for a lock of its parent.
     with _locks.setdefault((os.getpid(), digest), RLock()):
         loaded = compiled.get((digest, kind))
         if loaded is not None and not _is_closed(loaded):
             return loaded
-        file = _kept_file(name, digest, kind, engine_) if keep else None
-        loaded = _load_kept(file, kind, engine_) if file else None
+        file = _kept_file(wanted, digest) if keep else None
+        loaded = _load_kept(wanted, file) if file else None
         if loaded is None:
-            wasm = _wasm(asset) if wasm is None else wasm
-            if refusal and _is_first("compiled", name, profile):
-                _warn(f"{name} is compiled now, which takes time: {refusal}")
-            loaded = _compile(name, kind, engine_, wasm, profile)
+            wasm = asset.read_wasm() if wasm is None else wasm
+            if refusal and _is_first("compiled", asset.shown, wanted.profile):
+                _warn(f"{asset.shown} is compiled now, which takes time: {refusal}")
+            loaded = _compile(wanted, wasm)
             if file and _sha256(wasm) == digest:
-                _keep(name, file, loaded.serialize())
+                _keep(asset.shown, file, loaded.serialize())
         compiled[digest, kind] = loaded
         return loaded
 
 
-def _wasm(asset: _Asset) -> bytes:
-    data: bytes | None = asset.about.get("data")
-    return asset.package.place.read(asset.about["wasm"]) if data is None else data
-
-
-def _compiled_with(engine_: Any) -> dict[tuple[str, Any], Any]:
+def _compiled_with(engine: Any) -> dict[tuple[str, Any], Any]:
     """Return what this process has compiled for an engine. It is forgotten with the engine."""
     if not _compiled:
         from weakref import WeakKeyDictionary
 
         _compiled.setdefault("", WeakKeyDictionary())
-    found: dict[tuple[str, Any], Any] = _compiled[""].setdefault(engine_, {})
+    found: dict[tuple[str, Any], Any] = _compiled[""].setdefault(engine, {})
     return found
 
 
@@ -318,20 +796,27 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _compile(name: str, kind: Any, engine_: Any, wasm: bytes, profile: str) -> Any:
+def _compile(wanted: _Wanted, wasm: bytes) -> Any:
+    """Compile a `.wasm`, also in a process that lacks wasmtime's threads.
+
+    Raises:
+        LoadError: it is such a process, and only a thread could make the code for the engine.
+    """
+    kind, engine = wanted.kind, wanted.engine
     if not _is_forked():
-        return kind(engine_, wasm)
+        return kind(engine, wasm)
     # If the parent has compiled something, wasmtime's threads exist in the parent only, and this
     # process would wait for them forever. An engine that uses no threads makes the same code.
-    single = _single_threaded(profile)
-    if _fingerprint(engine_) == _fingerprint(single):
-        return kind.deserialize(engine_, kind(single, wasm).serialize())
+    single = _single_threaded(wanted.profile)
+    if _fingerprint(engine) == _fingerprint(single):
+        return kind.deserialize(engine, kind(single, wasm).serialize())
     if _threads_answer():
-        return kind(engine_, wasm)
+        return kind(engine, wasm)
     raise LoadError(
-        f"{name} cannot be compiled in this process: it was forked from one that had compiled "
-        "something, and wasmtime's threads stayed there. Load it before the fork; or start the "
-        "process with spawn or forkserver; or use engine(profile) instead of your own engine"
+        f"{wanted.asset.shown} cannot be compiled in this process: it was forked from one that had "
+        "compiled something, and wasmtime's threads stayed there. Load it before the fork; or "
+        "start the process with spawn or forkserver; or use engine(profile) instead of your own "
+        "engine"
     )
 
 
@@ -344,7 +829,7 @@ def _single_threaded(profile: str) -> Any:
     return wasmtime.Engine(config)
 
 
-def _fingerprint(engine_: Any) -> bytes:
+def _fingerprint(engine: Any) -> bytes:
     """Return bytes that are the same for engines that make the same code.
 
     wasmtime writes its major version, the CPU and all settings into what it compiles, also the
@@ -354,9 +839,9 @@ def _fingerprint(engine_: Any) -> bytes:
     import wasmtime
 
     for (profile, _), ours in list(_engines.items()):
-        if engine_ is ours:
-            engine_ = _single_threaded(profile)
-    return bytes(wasmtime.Module(engine_, _EMPTY).serialize())
+        if engine is ours:
+            engine = _single_threaded(profile)
+    return bytes(wasmtime.Module(engine, _EMPTY).serialize())
 
 
 def _is_forked() -> bool:
@@ -383,10 +868,8 @@ def _threads_answer() -> bool:
 
         import wasmtime
 
-        engine_ = wasmtime.Engine()
-        probe = threading.Thread(
-            target=wasmtime.Module, args=(engine_, _TWO_FUNCTIONS), daemon=True
-        )
+        engine = wasmtime.Engine()
+        probe = threading.Thread(target=wasmtime.Module, args=(engine, _TWO_FUNCTIONS), daemon=True)
         probe.start()
         for _ in range(40):  # ten seconds of waiting, in steps: the process may be stopped
             if probe.is_alive():
@@ -398,13 +881,13 @@ def _threads_answer() -> bool:
 # The files that the fallback keeps
 
 
-def _kept_file(name: str, digest: str, kind: Any, engine_: Any) -> str | None:
+def _kept_file(wanted: _Wanted, digest: str) -> str | None:
     """Return the file for the code of an asset. If there can be none, warn and return None.
 
     Its name is a digest of all that decides the code: the `.wasm`, the exact version of wasmtime,
     the settings of the engine and the CPU.
     """
-    version = _installed_wasmtime() or _version_of("wasmtime")
+    name, version = wanted.asset.shown, _wasmtime_version()
     if not version:
         _not_kept(name, "the installed wasmtime has no metadata, so its version is unknown")
         return None
@@ -413,7 +896,7 @@ def _kept_file(name: str, digest: str, kind: Any, engine_: Any) -> str | None:
     except OSError as error:
         _not_kept(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return None
-    key = f"{digest} {kind.__name__} {version} ".encode() + _fingerprint(engine_)
+    key = f"{digest} {wanted.kind.__name__} {version} ".encode() + _fingerprint(wanted.engine)
     return os.path.join(folder, f"{_sha256(key)}.cwasm")
 
 
@@ -496,7 +979,7 @@ def _check_writer(path: str, is_parent: bool) -> None:
         raise OSError(f"{path} can be written by other users (mode {mode:o}; chmod go-w)")
 
 
-def _load_kept(path: str, kind: Any, engine_: Any) -> Any:
+def _load_kept(wanted: _Wanted, path: str) -> Any:
     """Load compiled code that an earlier process kept. Return None if there is none that loads."""
     import time
 
@@ -507,8 +990,7 @@ def _load_kept(path: str, kind: Any, engine_: Any) -> Any:
         if not stat.S_ISREG(status.st_mode):
             return None
         _check_writer(path, is_parent=False)
-        place = _Place(os.path.dirname(path))
-        loaded = _from_file_or_memory(place, os.path.basename(path), kind, engine_)
+        loaded = _deserialize(wanted, _Place(os.path.dirname(path)), os.path.basename(path))
     except (OSError, wasmtime.WasmtimeError):
         return None
     if time.time() - status.st_mtime > _DAY:
@@ -571,506 +1053,7 @@ def _remove(path: str) -> None:
         pass
 
 
-def _is_first(*what: str) -> bool:
-    """Say whether something is warned of for the first time in this process."""
-    first = object()
-    return _warned.setdefault(what, first) is first
-
-
-def _warn(message: str) -> None:
-    """Warn of the line that called this module."""
-    level, frame = 1, sys._getframe()  # noqa: SLF001
-    while frame.f_back and frame.f_globals is globals():
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, WazcacheWarning, stacklevel=level)
-
-
-# Artifacts
-
-
-def _kind(word: str) -> Any:
-    """Return wasmtime's class for a module or a component."""
-    import wasmtime
-
-    if word == "module":
-        return wasmtime.Module
-    try:
-        from wasmtime import component
-    except ImportError:
-        raise LoadError("components need wasmtime 39 or later") from None
-    return component.Component
-
-
-def _load_artifact(asset: _Asset, kind: Any, engine_: Any, profile: str) -> tuple[Any, str | None]:
-    """Load the first artifact that wasmtime accepts: one of its package, or of its companion.
-
-    Returns:
-        The module or component, and the artifact's path. If no artifact loads: None and the
-        reasons, or None twice if there is no artifact for this system, as `_why_none` explains.
-    """
-    problems: dict[str, None] = {}
-    refused: dict[str, list[str]] = {}
-    for place, artifacts, problem in _candidates(asset, profile):
-        if problem:
-            problems[problem] = None
-        for artifact in _installed_first(artifacts):
-            loaded, reason = _deserialize(place, artifact, asset, kind, engine_)
-            if loaded is not None:
-                return loaded, os.path.abspath(place.path(artifact["file"]))
-            about = artifact["wasmtime" if reason == _OTHER_WASMTIME else "file"]
-            refused.setdefault(reason, []).append(about)
-    engines = refused.pop(_OTHER_WASMTIME, [])
-    reasons = [f"{', '.join(dict.fromkeys(files))}: {reason}" for reason, files in refused.items()]
-    if engines and not reasons:
-        reasons.append(_for_other_wasmtimes(engines, asset.package))
-    return None, "; ".join([*reasons, *problems]) or None
-
-
-def _candidates(asset: _Asset, profile: str) -> Iterator[tuple[_Place, list[dict[str, Any]], str]]:
-    """Yield each place with artifacts that may load, or with the reason why none of it may."""
-    package = asset.package
-    if package is not _own() and package.manifest["profiles"].get(profile) != _settings(profile):
-        yield package.place, [], _other_settings(asset, profile)
-        return
-    yield (package.place, *_for_here(asset.about["artifacts"], profile))
-    for place in _companion_places(package):
-        yield (place, *_of_companion(place, asset, profile))
-
-
-def _other_settings(asset: _Asset, profile: str) -> str:
-    """Say why this loader's engine must not get another package's artifacts.
-
-    wasmtime does not check all settings.
-    """
-    if "problem" in asset.about:
-        return str(asset.about["problem"])
-    label = asset.package.label
-    profiles = asset.package.manifest["profiles"]
-    if profile in profiles:
-        return f"{label} was compiled with other settings for the profile {profile}"
-    return f"{label} was compiled for the profile {', '.join(sorted(profiles))}, not for {profile}"
-
-
-def _for_here(artifacts: Any, profile: str) -> tuple[list[dict[str, Any]], str]:
-    """Return the artifacts for this system and a profile, or the reason why there are none."""
-    system = _system()
-    for_system = [artifact for artifact in artifacts if artifact["target"] == system]
-    fits = [artifact for artifact in for_system if artifact["profile"] == profile]
-    if for_system and not fits:
-        others = ", ".join(sorted({artifact["profile"] for artifact in for_system}))
-        return [], f"it was compiled for the profile {others}, not for {profile}"
-    return fits, ""
-
-
-def _other_profile(asset: _Asset, kind: Any, engine_: Any, profile: str) -> str:
-    """Say which profile has an artifact for the caller's own engine; empty if none has."""
-    for other in _own().manifest["profiles"]:
-        if other != profile and _load_artifact(asset, kind, engine_, other)[0] is not None:
-            return f"; the engine has the settings of the profile {other}: pass profile={other!r}"
-    return ""
-
-
-def _installed_first(artifacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sort artifacts: those for the installed wasmtime first. wasmtime refuses all others."""
-    if len({_major(artifact["wasmtime"]) for artifact in artifacts}) < 2:
-        return artifacts
-    installed = _major(_installed_wasmtime())
-    return sorted(artifacts, key=lambda artifact: _major(artifact["wasmtime"]) != installed)
-
-
-def _major(version: str) -> str:
-    return version.partition(".")[0]
-
-
-def _installed_wasmtime() -> str:
-    """Return the version of the installed wasmtime, by the name of its `.dist-info` folder.
-
-    It is empty if that is not known: in an archive, or if there are folders of several versions.
-    importlib.metadata knows more, but needs ten times as long as loading an artifact.
-    """
-    import wasmtime
-
-    folder = os.path.dirname(os.path.dirname(wasmtime.__file__ or ""))
-    if folder not in _installed:
-        begin, end = "wasmtime-", ".dist-info"
-        names = _names_in(folder)
-        found = [name for name in names if name.startswith(begin) and name.endswith(end)]
-        version = found[0][len(begin) : -len(end)] if len(found) == 1 else ""
-        _installed.setdefault(folder, version)
-    return _installed[folder]
-
-
-def _names_in(folder: str, fresh: bool = False) -> Iterable[str]:
-    """Return the names in a folder of the import path.
-
-    The finder that has imported something from there knows them. Listing a large folder again takes
-    longer than loading an artifact.
-    """
-    finder = None if fresh else sys.path_importer_cache.get(folder)
-    try:
-        return getattr(finder, "_path_cache", None) or os.listdir(folder)
-    except OSError:
-        return []
-
-
-def _deserialize(
-    place: _Place, artifact: dict[str, Any], asset: _Asset, kind: Any, engine_: Any
-) -> tuple[Any, str]:
-    """Load one artifact. Return it and an empty text, or None and the reason."""
-    import wasmtime
-
-    path = place.path(artifact["file"])
-    try:
-        if _has_changed(asset):
-            again = "install the project again, or run `hatch-wazcache install`"
-            return None, f"the .wasm has changed since; {again}"
-        if not os.path.isfile(path) and not place.archive:
-            return None, "it is not a file" if os.path.exists(path) else "the file is missing"
-        return _from_file_or_memory(place, artifact["file"], kind, engine_), ""
-    except wasmtime.WasmtimeError as error:
-        size = os.path.getsize(path) if os.path.isfile(path) else artifact["size"]
-        if size != artifact["size"]:
-            return None, f"it is damaged: it has {size} bytes, not {artifact['size']}"
-        cause = _cause(str(error))
-        return None, _OTHER_WASMTIME if "ersion" in cause else cause
-    except OSError as error:
-        return None, str(error)
-
-
-def _from_file_or_memory(place: _Place, file: str, kind: Any, engine_: Any) -> Any:
-    import wasmtime
-
-    path = place.path(file)
-    # wasmtime reads a path as UTF-8. In some locales, Python reads it in another way.
-    is_utf8 = os.fsencode(path) == path.encode("utf-8", "surrogatepass")
-    if is_utf8 and os.path.isfile(path) and not _is_short_of_files():
-        try:
-            return kind.deserialize_file(engine_, path)
-        except wasmtime.WasmtimeError as error:
-            if "memory executable" not in str(error):  # a file system mounted noexec
-                raise
-    return kind.deserialize(engine_, place.read(file))
-
-
-def _is_short_of_files() -> bool:
-    """Say whether half of the files that this process may open are open.
-
-    wasmtime keeps an artifact's file open as long as its module lives. From memory it loads an
-    artifact without a file, but has to copy it.
-    """
-    if sys.platform == "win32":  # has no such limit
-        return False
-    try:
-        free = os.open(os.devnull, os.O_RDONLY)  # the lowest number that is free
-    except OSError:
-        return False  # wasmtime will say why
-    os.close(free)
-    return 0 < os.sysconf("SC_OPEN_MAX") <= 2 * free
-
-
-def _has_changed(asset: _Asset) -> bool:
-    """Say whether the `.wasm` of an editable install has changed since it was compiled.
-
-    A checkout, a copy or a container layer gives the same file other times, so only its digest
-    counts. It need not be computed while the file is untouched. On Windows nothing proves that:
-    ctime is the time of the file's creation there.
-    """
-    about = asset.about
-    if "mtime_ns" not in about:
-        return False
-    path = asset.package.place.path(about["wasm"])
-    now = os.stat(path)
-    untouched = (about["size"], about["mtime_ns"], about.get("ctime_ns"), about.get("inode"))
-    if sys.platform != "win32" and _stamp(now) == untouched:
-        return False
-    return not _is_the_wasm(path, now, about)
-
-
-def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def _is_the_wasm(path: str, status: os.stat_result, about: dict[str, Any]) -> bool:
-    """Say whether a file has the bytes of an asset."""
-    return bool(status.st_size == about["size"] and _digest_of(path, status) == about["sha256"])
-
-
-def _digest_of(path: str, status: os.stat_result) -> str:
-    """Return the digest of a file. Each file is read once in a process."""
-    key = (path, *_stamp(status))
-    if key not in _digests:
-        import hashlib
-
-        digest = hashlib.sha256()
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        _digests.setdefault(key, digest.hexdigest())
-    return _digests[key]
-
-
-def _cause(text: str) -> str:
-    """Shorten wasmtime's refusal to its cause, and explain the common ones."""
-    cause = text.partition("Stack backtrace:")[0].partition("Caused by:")[2] or text
-    lines = [line.strip().partition(": ") for line in cause.splitlines() if line.strip()]
-    cause = ": ".join(line[2] if line[0].isdigit() else "".join(line) for line in lines)
-    if "backtrace support" in cause:
-        return f"the environment variable WASMTIME_BACKTRACE_DETAILS is set ({cause})"
-    return cause
-
-
-def _for_other_wasmtimes(engines: list[str], package: _Package) -> str:
-    """Say for which versions of wasmtime there are artifacts, and what to install.
-
-    Args:
-        engines: the versions that compiled the artifacts.
-        package: the package of the asset.
-    """
-    installed = _installed_wasmtime() or _version_of("wasmtime") or "another"
-    newest_first = sorted(dict.fromkeys(engines), key=lambda version: -int(_major(version)))
-    # From wasmtime 38 on, only the major version counts.
-    names = [v if int(_major(v)) < 38 else _major(v) for v in newest_first]
-    text = f"compiled for wasmtime {_or(dict.fromkeys(names))}, installed is {installed}"
-    if not package.label:  # run by `hatch-wazcache inspect`, which only asks
-        return text
-    newest = names[0]
-    wanted = f"=={newest}" if "." in newest else f">={newest},<{int(newest) + 1}"
-    companion = package.manifest.get("companion")
-    other = f"a version of {companion['name']}" if companion else f"a release of {package.label}"
-    return f"{text}; install wasmtime{wanted}, or {other} with artifacts for the installed one"
-
-
-def _or(words: Iterable[str]) -> str:
-    *others, last = words
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _version_of(distribution: str) -> str | None:
-    """Return the version of an installed distribution. That takes time, so only errors ask."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _why_none(asset: _Asset) -> str:
-    """Say why there is no artifact that wasmtime could refuse."""
-    if "none" in asset.about:
-        return str(asset.about["none"])
-    companion = asset.package.manifest.get("companion")
-    if companion is None:
-        return "the wheel has none for this system"
-    name = companion["name"]
-    version = _version_of(name)
-    if version is None:
-        freezer = _freezer(_folder_of(name))
-        where = f"in this program; {freezer}" if freezer else "installed"
-        return f"{name}, which has the artifacts, is not {where}"
-    if version == "0":
-        wasmtime = _installed_wasmtime() or _version_of("wasmtime")
-        fits = f"this package, {_system()} and wasmtime {wasmtime}"
-        return f"{name} 0 is installed, which is empty: the installer found none for {fits}"
-    return f"{name} {version} is installed, but its files are not found"
-
-
-# The companion
-
-
-def _folder_of(companion: str) -> str:
-    return companion.replace("-", "_").replace(".", "_")
-
-
-def _companion_places(package: _Package) -> Iterator[_Place]:
-    """Yield the folders that the companion may have for a package: beside it, and elsewhere.
-
-    Nothing of the companion is imported.
-    """
-    companion = package.manifest.get("companion")
-    if companion is None or not package.folders:
-        return
-    root = package.place.folder
-    for _ in package.folders:
-        root = os.path.dirname(root)
-    top = _folder_of(companion["name"])
-    beside = _Place(os.path.join(root, top, *package.folders), package.place.archive)
-    yield beside
-    from importlib.util import find_spec
-
-    try:
-        spec = find_spec(top)
-    except Exception:  # noqa: BLE001  # a finder of another package is broken
-        return
-    if spec is None:
-        return
-    for folder in spec.submodule_search_locations or ():
-        archive = None if os.path.isdir(folder) else spec.loader
-        place = _Place(os.path.join(folder, *package.folders), archive)
-        if place.folder != beside.folder:
-            yield place
-
-
-def _of_companion(place: _Place, asset: _Asset, profile: str) -> tuple[list[dict[str, Any]], str]:
-    """Return the artifacts of an asset in the companion, or the reason why none of them fits.
-
-    They must come from the same `.wasm`, with the same settings. The manifests tell: no file is
-    hashed. If there is no companion, there is no reason either.
-    """
-    package, name = asset.package, asset.name
-    path = place.path(package.file)
-    companion = package.manifest["companion"]["name"]
-    try:
-        if (path,) not in _packages:
-            _packages[path,] = _Package(place, package.file, _read_manifest(place, package.file))
-        manifest = _packages[path,].manifest
-        other = manifest["assets"].get(name)
-        if other is None:
-            return [], f"{companion} has no artifact of {name} ({path})"
-        if other["sha256"] != asset.about["sha256"]:
-            about = manifest["package"]
-            of = f"{about['name']} {about['version']}"
-            return [], f"{companion} is for another {name}, that of {of}: install it again"
-        if manifest["profiles"].get(profile) != _settings(profile):
-            return [], f"{companion} has other settings for the profile {profile} ({path})"
-        artifacts, reason = _for_here(other["artifacts"], profile)
-        for artifact in artifacts:
-            _check_types(place, artifact)
-    except (FileNotFoundError, NotADirectoryError):
-        return [], ""
-    except LoadError as error:
-        return [], str(error)
-    except OSError as error:
-        # An archive does not tell whether the file is there.
-        return [], "" if place.archive else f"{path} cannot be read ({error})"
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return [], f"{path} is damaged: install {companion} again"
-    return artifacts, reason or ("" if artifacts else f"{companion} has none for {_system()}")
-
-
-def _check_types(place: _Place, artifact: dict[str, Any]) -> None:
-    """Fail on an artifact that a companion's manifest describes in an odd way."""
-    place.path(artifact["file"])
-    int(_major(artifact["wasmtime"]))
-    int(artifact["size"])
-
-
-# Engines
-
-
-def _engine(profile: str, cache: bool = False) -> Any:
-    if (profile, cache) not in _engines:
-        _engines.setdefault((profile, cache), _make_engine(profile, cache))
-    return _engines[profile, cache]
-
-
-def _make_engine(profile: str, cache: bool) -> Any:
-    import wasmtime
-
-    config = _config(profile)
-    if not cache:
-        return wasmtime.Engine(config)
-    try:
-        config.cache = True
-        return wasmtime.Engine(config)
-    except wasmtime.WasmtimeError as error:
-        _warn(f"wasmtime's cache cannot be used: {_cause(str(error))}")
-        return _engine(profile)
-
-
-def _config(profile: str) -> Any:
-    import wasmtime
-
-    config = wasmtime.Config()
-    for setting, value in _settings(profile).items():
-        attribute = setting.replace("-", "_")
-        if not hasattr(type(config), attribute):
-            raise LoadError(
-                f"the installed wasmtime has no setting {attribute} (profile {profile})"
-            )
-        try:
-            setattr(config, attribute, value)
-        except (TypeError, ValueError, AttributeError, wasmtime.WasmtimeError) as error:
-            raise LoadError(
-                f"the setting {setting} cannot be {value!r} (profile {profile}): {error}"
-            ) from None
-    return config
-
-
-def _profile(profile: str | None) -> str:
-    """Check a profile's name, or choose the profile if there is no name."""
-    profiles = _own().manifest["profiles"]
-    if profile is None:
-        profile = next(iter(profiles)) if len(profiles) == 1 else "default"
-    if profile not in profiles:
-        raise LoadError(f"there is no profile {profile}; there is {', '.join(sorted(profiles))}")
-    return profile
-
-
-def _settings(profile: str) -> dict[str, Any]:
-    settings: dict[str, Any] = _own().manifest["profiles"][profile]
-    return settings
-
-
-# Names and files
-
-
-# Not NamedTuple: to make such a class takes a tenth of the time of this import.
-
-
-class _Place:
-    """A folder with files of a package, on disk or in an archive."""
-
-    def __init__(self, folder: str, archive: Any = None) -> None:
-        self.folder = folder
-        self.archive = archive
-        """Reads the files of an archive; None for a folder on disk."""
-
-    def path(self, file: str) -> str:
-        return os.path.join(self.folder, *_on_disk(file).split("/"))
-
-    def read(self, file: str) -> bytes:
-        if self.archive:
-            data: bytes = self.archive.get_data(os.path.join(self.folder, *file.split("/")))
-            return data
-        with open(self.path(file), "rb") as opened:
-            return opened.read()
-
-
-class _Package:
-    """A package with a manifest: this one, or another."""
-
-    def __init__(
-        self,
-        place: _Place,
-        file: str,
-        manifest: dict[str, Any],
-        folders: tuple[str, ...] = (),
-        label: str = "",
-    ) -> None:
-        self.place = place
-        self.file = file
-        """The name of the manifest."""
-        self.manifest = manifest
-        self.folders = folders
-        """The names of its folder and those above it, from the folder that Python imports from."""
-        self.label = label
-        """Its name in messages."""
-
-
-class _Asset:
-    """An asset, or a file that is treated like one."""
-
-    def __init__(self, package: _Package, name: str, shown: str, about: dict[str, Any]) -> None:
-        self.package = package
-        self.name = name
-        self.shown = shown
-        """Its name in messages: that of another package's asset begins with the package."""
-        self.about = about
-        """Its part of the manifest. Further keys: `data`, the bytes of a file that is no asset;
-        `problem`, the reason why a manifest is not used; `none`, the reason why there are no
-        artifacts.
-        """
+# The assets of this package
 
 
 def _find(name: Any, foreign: bool = False) -> _Asset:
@@ -1094,17 +1077,22 @@ def _find(name: Any, foreign: bool = False) -> _Asset:
         return other
     if foreign:
         return _foreign(name, path, problem)
+    raise LoadError(_none_found(name, path, known, problem))
+
+
+def _none_found(name: Any, path: str, known: Iterable[str], problem: str) -> str:
+    """Say that there is no such asset, and what the caller may have meant."""
     message = f"there is no asset {name}"
     if known:
         message += f"; there is {', '.join(sorted(known))}"
     if problem:
         message += f". {problem}"
+    as_name = _in_manifest(path)
     if os.path.isfile(path):
         message += f". To compile the file {os.path.abspath(path)}, pass foreign=True"
-    elif _in_manifest(path) in known:
-        as_name = _in_manifest(path)
+    elif as_name in known:
         message += f". A relative path starts at the current folder: pass {as_name!r}, a str"
-    raise LoadError(message)
+    return message
 
 
 def _own_name(name: Any, path: str, known: dict[str, dict[str, Any]]) -> str | None:
@@ -1114,11 +1102,21 @@ def _own_name(name: Any, path: str, known: dict[str, dict[str, Any]]) -> str | N
         if "/" in as_name:
             _refuse_another_file(path, as_name, known[as_name])
         return as_name
-    found = (_name_among(known, spelling) for spelling in _names(path))
+    found = (_name_among(known, spelling) for spelling in _names_of_path(path))
     return next(filter(None, found), None)
 
 
-def _names(path: str) -> Iterator[str]:
+def _name_among(known: dict[str, dict[str, Any]], path: str) -> str | None:
+    """Return the name of the asset that has a path in its package, if there is one."""
+    if path in known:
+        return path
+    for name, about in known.items():
+        if path == about["wasm"]:  # an editable install may have it elsewhere
+            return name
+    return None
+
+
+def _names_of_path(path: str) -> Iterator[str]:
     """Yield the names that the manifest may have for a file: its paths relative to this package.
 
     This package may lie behind a symbolic link, and the caller may have resolved the path.
@@ -1138,12 +1136,11 @@ def _refuse_another_file(path: str, name: str, about: dict[str, Any]) -> None:
     """
     if not os.path.isfile(path):
         return
-    here = _own().place.path(about["wasm"] or name)
     try:
         if "sha256" in about:
             same = _is_the_wasm(os.path.abspath(path), os.stat(path), about)
         else:
-            same = os.path.samefile(path, here)
+            same = os.path.samefile(path, _own().place.path(about["wasm"]))
     except OSError:
         same = False
     if not same:
@@ -1164,53 +1161,47 @@ def _foreign(name: Any, path: str, problem: str) -> _Asset:
             data = name.read_bytes()
     except (OSError, ValueError, KeyError) as error:
         raise LoadError(f"{name} is no asset, and no file that can be read ({error})") from None
-    about: dict[str, Any] = {
-        "kind": _kind_in(data[:8]),
-        "wasm": path,
-        "artifacts": [],
-        "data": data,
-        "none": problem or "it is no asset of an installed package",
-    }
-    if problem:
-        about["problem"] = problem
     own = _own()
-    manifest = {**own.manifest, "companion": None}
-    if problem:
-        manifest["profiles"] = {}
+    no_folders = _Package(own.place, own.file, own.manifest)  # so the companion has nothing for it
+    about = {"kind": _kind_in(data[:8]), "wasm": path, "artifacts": []}
     path = os.path.abspath(path)
-    return _Asset(_Package(own.place, own.file, manifest), path, path, about)
+    return _Asset(no_folders, path, path, about, data, problem)
 
 
 def _own() -> _Package:
     """Return this package."""
-    package = _packages.get(())
-    return package or _packages.setdefault((), _read_own())
+    if () not in _packages:
+        place, folders = _own_place(), tuple(__name__.split(".")[:-1])
+        label = ".".join(folders)
+        manifest = _own_manifest(place, label)
+        _packages.setdefault((), _Package(place, _MANIFEST, manifest, folders, label))
+    return _packages[()]
 
 
-def _read_own() -> _Package:
-    place, folders = _own_place(), tuple(__name__.split(".")[:-1])
-    problem, label = None, ".".join(folders)
+def _own_place() -> _Place:
+    """Return the folder of this package."""
+    folder = os.path.dirname(_FILE)
+    if os.path.isdir(folder) or not hasattr(__spec__.loader, "get_data"):
+        return _Place(folder)
+    # Not that folder: an archive knows its files by the path that it was imported from.
+    return _Place(os.path.dirname(__file__), __spec__.loader)
+
+
+def _own_manifest(place: _Place, label: str) -> dict[str, Any]:
+    """Return the manifest of this package, or what one would say in a checkout."""
     try:
-        manifest = _read_manifest(place, _MANIFEST)
+        return _read_manifest(place, _MANIFEST)
     except (OSError, ValueError) as error:
         problem = error
-    if problem:
-        freezer = _freezer(label)
-        if not isinstance(problem, FileNotFoundError) or freezer or not _is_checkout(place):
-            path = os.path.join(os.path.dirname(_FILE), _MANIFEST)
-            who = freezer or (
-                "`hatch-wazcache compile` adds it to a finished wheel; "
-                "hatch-wazcache writes it when it builds this package"
-            )
-            raise LoadError(f"{path} cannot be read ({problem}); {who}")
-        manifest = _of_checkout(place.folder)
-    return _Package(place, _MANIFEST, manifest, folders, label)
-
-
-def _known(package: _Package) -> dict[str, dict[str, Any]]:
-    """Return what is known about the assets of a package, by their names."""
-    known: dict[str, dict[str, Any]] | None = package.manifest["assets"]
-    return _wasm_files(package.place.folder) if known is None else known
+    left_out = _left_out(label)
+    if isinstance(problem, FileNotFoundError) and not left_out and _is_checkout(place):
+        return _of_checkout(place.folder)
+    path = os.path.join(os.path.dirname(_FILE), _MANIFEST)
+    who = left_out or (
+        "`hatch-wazcache compile` adds it to a finished wheel; "
+        "hatch-wazcache writes it when it builds this package"
+    )
+    raise LoadError(f"{path} cannot be read ({problem}); {who}")
 
 
 def _read_manifest(place: _Place, file: str) -> dict[str, Any]:
@@ -1222,30 +1213,10 @@ def _read_manifest(place: _Place, file: str) -> dict[str, Any]:
     return manifest
 
 
-def _freezer(package: str) -> str:
-    """Say which freezer left the files of a package out, and how to call it; empty if none did."""
-    options = {
-        "PyInstaller": f"--collect-data {package}, or install hatch-wazcache beside it, "
-        "which has a hook",
-        "Nuitka": f"--include-package-data={package}",
-        "cx_Freeze": f"--packages={package}",
-    }
-    if "__compiled__" in globals():
-        freezer = "Nuitka"
-    elif getattr(sys, "frozen", False):
-        freezer = "PyInstaller" if hasattr(sys, "_MEIPASS") else "cx_Freeze"
-    else:
-        return ""
-    return f"{freezer} left it out: call it with {options[freezer]}"
-
-
-def _own_place() -> _Place:
-    """Return the folder of this package."""
-    folder = os.path.dirname(_FILE)
-    if os.path.isdir(folder) or not hasattr(__spec__.loader, "get_data"):
-        return _Place(folder)
-    # Not that folder: an archive knows its files by the path that it was imported from.
-    return _Place(os.path.dirname(__file__), __spec__.loader)
+def _known(package: _Package) -> dict[str, dict[str, Any]]:
+    """Return what is known about the assets of a package, by their names."""
+    known: dict[str, dict[str, Any]] | None = package.manifest["assets"]
+    return _wasm_files(package.place.folder) if known is None else known
 
 
 def _on_disk(file: str) -> str:
@@ -1267,13 +1238,11 @@ def _in_manifest(path: str) -> str:
 
 def _is_checkout(place: _Place) -> bool:
     """Say whether this package is not installed, so it may have no manifest."""
-    if place.archive:
-        return False
-    for folders, root in _import_folders(place.folder):
-        begin = _record_line(_in_manifest("/".join((*folders, os.path.basename(_FILE)))))
-        if any(begin in b"\n" + record for record in _texts_of(root, None, "RECORD")):
-            return False
-    return True
+    name = os.path.basename(_FILE)
+    return not place.archive and not any(
+        _is_recorded(root, None, [_in_manifest("/".join((*folders, name)))])
+        for folders, root in _import_folders(place.folder)
+    )
 
 
 def _of_checkout(folder: str) -> dict[str, Any]:
@@ -1311,11 +1280,9 @@ def _options_above(folder: str) -> tuple[dict[str, Any], str]:
         read = reader.loads(text)
     except (ValueError, RecursionError) as error:
         raise LoadError(f"{path} cannot be read ({error})") from None
-    build = ("hatch", "build")
-    hook = ("hooks", "wazcache")
-    for keys in (("wazcache",), (*build, *hook), (*build, "targets", "wheel", *hook)):
-        table: Any = read.get("tool")
-        for key in keys:
+    for name in _TABLES:
+        table: Any = read
+        for key in name.split("."):
             table = table.get(key) if isinstance(table, dict) else None
         if isinstance(table, dict):
             return table, path
@@ -1352,7 +1319,7 @@ def _toml_reader() -> Any:
         try:
             return import_module(name)
         except ImportError:
-            continue
+            pass
     return None
 
 
@@ -1365,12 +1332,7 @@ def _wasm_files(folder: str) -> dict[str, dict[str, Any]]:
             if file.endswith(".wasm"):
                 path = os.path.join(above, file)
                 name = _in_manifest(os.path.relpath(path, folder))
-                known[name] = {
-                    "kind": _kind_of(path),
-                    "wasm": name,
-                    "artifacts": [],
-                    "none": "nothing was built yet; a wheel has artifacts, a checkout has none",
-                }
+                known[name] = {"kind": _kind_of(path), "wasm": name, "artifacts": []}
     return known
 
 
@@ -1399,21 +1361,30 @@ def _find_elsewhere(path: str) -> tuple[_Asset | None, str]:
         The asset; or None, and a message if there is a manifest that is not used.
     """
     problem = ""
+    for place, file, name in _manifests_above(path):
+        try:
+            asset = _of_other(place, file, name)
+        except LoadError as error:
+            problem = problem or str(error)
+        else:
+            if asset is not None and _leads_to(path, asset):
+                return asset, ""
+    return None, problem
+
+
+def _manifests_above(path: str) -> Iterator[tuple[_Place, str, str]]:
+    """Yield the folders above a path that may have a manifest, its name, and the path from there.
+
+    An archive does not tell whether it has the file.
+    """
     for whole in _spellings(path):
         folder = os.path.dirname(whole)
         while folder != os.path.dirname(folder):
             place = _Place(folder, _archive_of(folder))
             for file in dict.fromkeys((_MANIFEST, _DEFAULT_MANIFEST)):
                 if place.archive or os.path.isfile(place.path(file)):
-                    try:
-                        asset = _of_other(place, file, _in_manifest(os.path.relpath(whole, folder)))
-                    except LoadError as error:
-                        problem = problem or str(error)
-                    else:
-                        if asset is not None and _leads_to(path, asset):
-                            return asset, ""
+                    yield place, file, _in_manifest(os.path.relpath(whole, folder))
             folder = os.path.dirname(folder)
-    return None, problem
 
 
 def _spellings(path: str) -> Iterable[str]:
@@ -1430,6 +1401,28 @@ def _spellings(path: str) -> Iterable[str]:
         return ()
 
 
+def _archive_of(folder: str) -> Any:
+    """Return the reader of the archive on the import path that holds a folder; None on disk."""
+    if os.path.isdir(folder):
+        return None
+    for _, root in _import_folders(folder):
+        reader = sys.path_importer_cache.get(root)
+        if hasattr(reader, "get_data"):
+            return reader
+    return None
+
+
+def _leads_to(path: str, asset: _Asset) -> bool:
+    """Say whether a path is that of an asset, as the system follows it."""
+    wasm = asset.about["wasm"]
+    if wasm is None or asset.package.place.archive:
+        return True
+    try:
+        return os.path.samefile(path, asset.package.place.path(wasm))
+    except OSError:
+        return False
+
+
 def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
     """Return the asset that a manifest has for a file, or None if it has none.
 
@@ -1441,7 +1434,6 @@ def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
     Raises:
         LoadError: the manifest may not be used.
     """
-    known = None
     try:
         for folders, root in _origins(place.folder):
             package = _package_at(place, file, folders)
@@ -1449,11 +1441,12 @@ def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
             if known is None:
                 return None
             about = package.manifest["assets"][known]
-            files = [file, *(artifact["file"] for artifact in about["artifacts"])]
-            _check_shape(package, about)
-            if _is_trusted(package, root, [*files, about["wasm"]] if about["wasm"] else files):
+            _check_asset(package, about)
+            wasm = [] if about["wasm"] is None else [about["wasm"]]
+            files = [file, *wasm, *(artifact["file"] for artifact in about["artifacts"])]
+            if _is_trusted(package, root, files):
                 return _Asset(package, known, "/".join((*folders, known)), about)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, *_DAMAGED) as error:
         if place.archive:  # it does not tell whether it has the file
             return None
         raise LoadError(f"{place.path(file)} is not used: it is damaged ({error!r})") from None
@@ -1463,7 +1456,17 @@ def _of_other(place: _Place, file: str, name: str) -> _Asset | None:
     )
 
 
-def _check_shape(package: _Package, about: dict[str, Any]) -> None:
+def _package_at(place: _Place, file: str, folders: tuple[str, ...] = ()) -> _Package:
+    """Return a package with a manifest, which is read once in a process."""
+    key = (place.folder, file, *folders)
+    if key not in _packages:
+        manifest = _read_manifest(place, file)
+        label = str(manifest.get("distribution") or ".".join(folders))
+        _packages.setdefault(key, _Package(place, file, manifest, folders, label))
+    return _packages[key]
+
+
+def _check_asset(package: _Package, about: dict[str, Any]) -> None:
     """Fail on a manifest of another package that lacks what loading an asset needs."""
     manifest = package.manifest
     manifest["profiles"].keys()
@@ -1472,28 +1475,7 @@ def _check_shape(package: _Package, about: dict[str, Any]) -> None:
     if about["kind"] not in ("module", "component") or not isinstance(about["sha256"], str):
         raise ValueError(about["kind"])
     for artifact in about["artifacts"]:
-        _check_types(package.place, artifact)
-        if not {"target", "profile"} <= artifact.keys():
-            raise ValueError(artifact["file"])
-
-
-def _package_at(place: _Place, file: str, folders: tuple[str, ...]) -> _Package:
-    key = (place.folder, file, *folders)
-    if key not in _packages:
-        manifest = _read_manifest(place, file)
-        label = str(manifest.get("distribution") or ".".join(folders))
-        _packages[key] = _Package(place, file, manifest, folders, label)
-    return _packages[key]
-
-
-def _name_among(known: dict[str, dict[str, Any]], path: str) -> str | None:
-    """Return the name of the asset that has a path in its package, if there is one."""
-    if path in known:
-        return path
-    for name, about in known.items():
-        if path == about["wasm"]:  # an editable install may have it elsewhere
-            return name
-    return None
+        _check_shape(package.place, artifact)
 
 
 def _origins(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -1525,45 +1507,9 @@ def _is_trusted(package: _Package, root: str, files: list[str]) -> bool:
             and _is_installed(root, distribution, package, files)
             and (not _may_be_unpacked_by_chance(root) or bool(_imported_from(package.place.folder)))
         )
-    if _freezer(""):  # its code is part of this program
+    if _freezer():  # its code is part of this program
         return not any(".." in file.split("/") for file in files)
     return isinstance(distribution, str) and _is_editable(distribution, package, files)
-
-
-def _leads_to(path: str, asset: _Asset) -> bool:
-    """Say whether a path is that of an asset, as the system follows it."""
-    wasm = asset.about["wasm"]
-    if wasm is None or asset.package.place.archive:
-        return True
-    try:
-        return os.path.samefile(path, asset.package.place.path(wasm))
-    except OSError:
-        return False
-
-
-def _archive_of(folder: str) -> Any:
-    """Return the reader of the archive on the import path that holds a folder; None on disk."""
-    if os.path.isdir(folder):
-        return None
-    for _, root in _import_folders(folder):
-        reader = sys.path_importer_cache.get(root)
-        if hasattr(reader, "get_data"):
-            return reader
-    return None
-
-
-def _import_folders(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the entries of the import path above a folder, after the names from there to it.
-
-    An entry that is relative counts as none: it is another folder in each current folder.
-    """
-    for root in sys.path:
-        if not isinstance(root, str) or not os.path.isabs(root):
-            continue
-        for above in dict.fromkeys((root, os.path.realpath(root))):
-            begin = os.path.join(above, "")
-            if os.path.normcase(folder).startswith(os.path.normcase(begin)):
-                yield tuple(folder[len(begin) :].split(os.sep)), root
 
 
 def _may_be_unpacked_by_chance(root: str) -> bool:
@@ -1589,30 +1535,7 @@ def _is_installed(root: str, distribution: str, package: _Package, files: list[s
     from posixpath import normpath
 
     folder = _in_manifest("/".join(package.folders))
-    begins = [_record_line(normpath(f"{folder}/{file}")) for file in files]
-    return any(
-        all(begin in b"\n" + record for begin in begins)
-        for record in _texts_of(root, distribution, "RECORD")
-    )
-
-
-def _texts_of(root: str, distribution: str | None, file: str) -> Iterator[bytes]:
-    """Yield the content of a file in the `.dist-info` folder of a distribution, if it is there.
-
-    Args:
-        root: the folder of the import path.
-        distribution: the name; None for each distribution.
-        file: the name of the file.
-    """
-    plain = None if distribution is None else _plain_name(distribution)
-    # The second time for a package that was installed since Python has listed the folder.
-    for name in (name for fresh in (False, True) for name in _names_in(root, fresh)):
-        stem, end = name[:-10], name[-10:]
-        if end == ".dist-info" and plain in (None, _plain_name(stem.rpartition("-")[0])):
-            try:
-                yield _Place(root).read(f"{name}/{file}")
-            except OSError:
-                continue
+    return _is_recorded(root, distribution, [normpath(f"{folder}/{file}") for file in files])
 
 
 def _is_editable(distribution: str, package: _Package, files: list[str]) -> bool:
@@ -1621,12 +1544,11 @@ def _is_editable(distribution: str, package: _Package, files: list[str]) -> bool
     Its code was imported already. Its distribution is installed, and names the project's folder.
     """
     paths = [os.path.realpath(package.place.path(file)) for file in files]
-    for root in sys.path:
-        if isinstance(root, str) and os.path.isabs(root):
-            for text in _texts_of(root, distribution, "direct_url.json"):
-                project = _editable_project(text)
-                if project and all(path.startswith(project) for path in paths):
-                    return True
+    for root in _import_path():
+        for text in _texts_of(root, distribution, "direct_url.json"):
+            project = _editable_project(text)
+            if project and all(path.startswith(project) for path in paths):
+                return True
     return False
 
 
@@ -1659,6 +1581,40 @@ def _imported_from(folder: str) -> str | None:
     return None
 
 
+# What is installed
+
+
+def _import_folders(folder: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the entries of the import path above a folder, after the names from there to it."""
+    for root in _import_path():
+        for above in dict.fromkeys((root, os.path.realpath(root))):
+            begin = os.path.join(above, "")
+            if os.path.normcase(folder).startswith(os.path.normcase(begin)):
+                yield tuple(folder[len(begin) :].split(os.sep)), root
+
+
+def _import_path() -> Iterator[str]:
+    """Yield the entries of the import path. A relative one is another in each current folder."""
+    for root in sys.path:
+        if isinstance(root, str) and os.path.isabs(root):
+            yield root
+
+
+def _is_recorded(root: str, distribution: str | None, paths: list[str]) -> bool:
+    """Say whether one RECORD lists some files.
+
+    Args:
+        root: the folder of the import path.
+        distribution: whose RECORD; None for any.
+        paths: the files, from that folder, with forward slashes.
+    """
+    begins = [_record_line(path) for path in paths]
+    return any(
+        all(begin in b"\n" + record for begin in begins)
+        for record in _texts_of(root, distribution, "RECORD")
+    )
+
+
 def _record_line(path: str) -> bytes:
     """Return how the line of a file in RECORD begins, with the end of the line before."""
     if any(character in path for character in ',"\r\n'):
@@ -1666,11 +1622,97 @@ def _record_line(path: str) -> bytes:
     return f"\n{path},".encode()
 
 
+def _texts_of(root: str, distribution: str | None, file: str) -> Iterator[bytes]:
+    """Yield the content of a file in the `.dist-info` folder of a distribution, if it is there.
+
+    Args:
+        root: the folder of the import path.
+        distribution: the name; None for each distribution.
+        file: the name of the file.
+    """
+    plain = None if distribution is None else _plain_name(distribution)
+    # The second time for a package that was installed since Python has listed the folder.
+    for name in (name for fresh in (False, True) for name in _names_in(root, fresh)):
+        stem, end = name[:-10], name[-10:]
+        if end == ".dist-info" and plain in (None, _plain_name(stem.rpartition("-")[0])):
+            try:
+                yield _Place(root).read(f"{name}/{file}")
+            except OSError:
+                continue
+
+
+def _names_in(folder: str, fresh: bool = False) -> Iterable[str]:
+    """Return the names in a folder of the import path.
+
+    The finder that has imported something from there knows them. Listing a large folder again takes
+    longer than loading an artifact.
+    """
+    finder = None if fresh else sys.path_importer_cache.get(folder)
+    try:
+        return getattr(finder, "_path_cache", None) or os.listdir(folder)
+    except OSError:
+        return []
+
+
 def _plain_name(distribution: str) -> str:
     """Return the name of a distribution in the form that all its spellings have."""
     import re
 
     return re.sub("[-_.]+", "-", distribution).lower()
+
+
+def _version_of(distribution: str) -> str | None:
+    """Return the version of an installed distribution. That takes time, so only errors ask."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _wasmtime_version() -> str | None:
+    """Return the exact version of the installed wasmtime, if it can be known."""
+    return _wasmtime_by_folder() or _version_of("wasmtime")
+
+
+def _wasmtime_by_folder() -> str:
+    """Return the version of the installed wasmtime, by the name of its `.dist-info` folder.
+
+    It is empty if that is not known: in an archive, or if there are folders of several versions.
+    importlib.metadata knows more, but needs ten times as long as loading an artifact.
+    """
+    import wasmtime
+
+    folder = os.path.dirname(os.path.dirname(wasmtime.__file__ or ""))
+    if folder not in _installed:
+        begin, end = "wasmtime-", ".dist-info"
+        names = _names_in(folder)
+        found = [name for name in names if name.startswith(begin) and name.endswith(end)]
+        version = found[0][len(begin) : -len(end)] if len(found) == 1 else ""
+        _installed.setdefault(folder, version)
+    return _installed[folder]
+
+
+def _left_out(package: str) -> str:
+    """Say that a freezer left out the files of a package, and how to call it; empty if none did."""
+    freezer = _freezer()
+    options = {
+        "PyInstaller": f"--collect-data {package}, or install hatch-wazcache beside it, "
+        "which has a hook",
+        "Nuitka": f"--include-package-data={package}",
+        "cx_Freeze": f"--packages={package}",
+    }
+    return f"{freezer} left it out: call it with {options[freezer]}" if freezer else ""
+
+
+def _freezer() -> str:
+    """Return the program that made this Python program a single one; empty if none did."""
+    if "__compiled__" in globals():
+        return "Nuitka"
+    if getattr(sys, "frozen", False):
+        return "PyInstaller" if hasattr(sys, "_MEIPASS") else "cx_Freeze"
+    return ""
 
 
 def _system() -> str:
@@ -1684,3 +1726,20 @@ def _system() -> str:
     arch = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
     systems = {"darwin": "macos", "android": "linux"}
     return f"{arch}-{systems.get(sys.platform, sys.platform)}"
+
+
+# Warnings
+
+
+def _is_first(*what: str) -> bool:
+    """Say whether something is warned of for the first time in this process."""
+    first = object()
+    return _warned.setdefault(what, first) is first
+
+
+def _warn(message: str) -> None:
+    """Warn of the line that called this module."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001
+    while frame.f_back and frame.f_globals is globals():
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, WazcacheWarning, stacklevel=level)
