@@ -88,6 +88,7 @@ RUN_BY = {
     "docs/cache.md": "test_readme.py",
     "docs/init.md": "test_pages.py",
     "docs/options.md": "test_pages.py",
+    "docs/remote-cache.md": "test_pages.py",
     "docs/targets.md": "test_readme.py",
     "docs/tutorial.md": "test_tutorial.py",
     "docs/wasmtime-versions.md": "test_companion_workflow.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -83,3 +84,17 @@ def test_validate_pyproject_checks_the_options_as_the_page_shows(
     shell.write("pyproject.toml", project + '[tool.wazcache]\nassets = ["a.wasm"]\ncpu = 3\n')
     assert "tool.wazcache.cpu" in shell.run(f"! {check}")
     shell.close()
+
+
+def test_keygen_shows_what_the_page_of_the_shared_cache_shows(tmp_path: Path):
+    block = blocks("console", read_page("docs/remote-cache.md"))[0]
+    ((command, shown),) = outputs(block)
+    home = tmp_path / "me"
+    home.mkdir()
+    environment = {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    done = subprocess.run(
+        command, shell=True, cwd=home, env=environment, capture_output=True, text=True, check=True
+    )
+    key = re.compile(r"wazcache-public-[\w-]{43}$", re.MULTILINE)
+    printed = done.stdout.replace(str(home), "/home/me")
+    assert key.sub("KEY", printed).strip() == key.sub("KEY", shown).strip()

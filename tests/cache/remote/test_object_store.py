@@ -262,7 +262,8 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def aws_cli(aws: Path, script: str) -> Path:
     """Make a program in place of the AWS CLI; return the file with its arguments."""
     program, log = aws.parent / "bin" / "aws", aws.parent / "log"
-    program.write_text(f'#!/bin/sh\necho "$@" $WAZCACHE_SIGNING_KEY $WAZCACHE_REMOTE >> {log}\n{script}\n')
+    secrets = "$WAZCACHE_SIGNING_KEY$WAZCACHE_REMOTE$WAZCACHE_REMOTE_TOKEN"
+    program.write_text(f'#!/bin/sh\necho "$@" "{secrets}" >> {log}\n{script}\n')
     program.chmod(0o755)
     return log
 
