@@ -21,6 +21,7 @@ from hatch_wazcache.cli.cache_arguments import (
     add_prune,
     add_remove,
 )
+from hatch_wazcache.cli.completion_command import add_completion
 from hatch_wazcache.cli.help_command import add_help
 from hatch_wazcache.cli.parser import Commands, Parser
 from hatch_wazcache.cli.wheel_arguments import add_audit, add_companion, add_compile
@@ -35,6 +36,7 @@ def make_parser() -> Parser:
     _add_for_the_cache(commands)
     _add_for_wheels(commands)
     _add_for_the_shared_cache(commands)
+    add_completion(commands)
     add_help(commands)
     return commands.parser
 

@@ -121,6 +121,8 @@ class Commands:
         self.parser.add_argument("-V", "--version", action="version", version=version)
         _add_context(self.parser, None)
         _add_output(self.parser, json=False, count=0)
+        self.texts: dict[str, str] = {}
+        """What each command does, by its name."""
         self._adding = self.parser.add_subparsers(
             title="commands", required=True, metavar="COMMAND", dest="command"
         )
@@ -152,6 +154,7 @@ class Commands:
             description=f"{text[0].upper()}{text[1:]}.",
             epilog=_CACHE + _STATUS if of_cache else _STATUS,
         )
+        self.texts[name] = text
         # Without SUPPRESS, the default would overwrite an option that is given before the command.
         if of_cache:
             _add_context(added, argparse.SUPPRESS)

@@ -1,0 +1,154 @@
+"""Completion in real shells: a Tab is pressed in a terminal, and the line that it makes is read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import answer, run, said
+from tests.support.projects import Project
+
+SHELLS = ("bash", "zsh", "fish")
+
+START = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+
+READ = {
+    "bash": "PS1='READY> '; bind 'set bell-style none'; source {script}",
+    # A folder of fpath, as the help says.
+    "zsh": "PS1='READY> '; mkdir z; cp {script} z/_hatch-wazcache; fpath=($PWD/z $fpath); "
+    "autoload -U compinit; compinit -u -D",
+    "fish": "function fish_prompt; echo -n 'READY> '; end; source {script}",
+}
+
+
+class Shell:
+    """A shell on a terminal, with completion for `hatch-wazcache`."""
+
+    def __init__(self, name: str, script: Path, folder: Path) -> None:
+        if shutil.which(name) is None:
+            pytest.skip(f"{name} is needed: apt install {name}")
+        if name == "bash" and sys.platform == "darwin":
+            pytest.skip("the bash of macOS is version 3: shtab's script needs version 4")
+        (folder / "bin").mkdir()
+        program = folder / "bin" / "hatch-wazcache"
+        program.write_text("#!/bin/sh\nprintf 'GOT<%s>\\n' \"$*\"\n")
+        program.chmod(0o755)
+        self._terminal, inside = pty.openpty()
+        environment = {
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder),
+            "TERM": "dumb" if name == "bash" else "xterm", "LC_ALL": "C.UTF-8", "COLUMNS": "200",
+        }  # fmt: skip
+        self._process = subprocess.Popen(
+            START[name], cwd=folder, env=environment, stdin=inside, stdout=inside, stderr=inside,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+        )  # fmt: skip
+        os.close(inside)
+        self._type(READ[name].format(script=script) + "\r")
+        self.read_until(r"READY> [^']*$")
+
+    def _type(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def read_until(self, pattern: str) -> str:
+        """Read the terminal until it shows a pattern."""
+        shown, end = "", time.monotonic() + 20
+        while time.monotonic() < end:
+            ready, _, _ = select.select([self._terminal], [], [], 0.2)
+            if ready:
+                shown += os.read(self._terminal, 65536).decode("utf-8", "replace")
+            plain = re.sub(r"\x1b[\[\]()][\d;?>=]*[A-Za-z]?", "", shown)
+            if not ready and re.search(pattern, plain):
+                return plain
+        raise AssertionError(f"{pattern} is not in {shown!r}")
+
+    def completed(self, line: str) -> str:
+        """Type a line, press Tab and Enter; return the words that the program got."""
+        self._type(f"{line}\t")
+        time.sleep(0.5)
+        self._type("\r")
+        shown = self.read_until(r"GOT<[^%$]*?>")
+        # zsh takes the slash of a folder back when the line ends.
+        return re.findall(r"GOT<([^%]*?)>", shown)[-1].strip().rstrip("/")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._terminal)
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, project: Project, tmp_path: Path):
+    folder = tmp_path / "home"
+    (folder / "dist").mkdir(parents=True)
+    (folder / "dist" / "demo-1-py3-none-any.whl").touch()
+    (folder / "dist" / "other.txt").touch()
+    script = tmp_path / "script"
+    script.write_text(said(project, "completion", request.param))
+    opened = Shell(request.param, script, folder)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("pru", "prune"),
+        ("prune --old", "prune --older-than"),
+        ("completion fi", "completion fish"),
+        ("help comple", "help completion"),
+        ("plan --matrix g", "plan --matrix github"),
+        ("audit dis", "audit dist"),
+        ("audit dist/d", "audit dist/demo-1-py3-none-any.whl"),
+        ("audit a.whl dist/d", "audit a.whl dist/demo-1-py3-none-any.whl"),
+    ],
+)
+def test_a_tab_completes_commands_options_values_and_files(
+    shell: Shell, typed: str, completed: str
+):
+    assert shell.completed(f"hatch-wazcache {typed}") == completed
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_every_command_is_in_the_script(project: Project, name: str):
+    script = said(project, "completion", name)
+    commands = re.findall(r"^    ([a-z]+) ", said(project, "help"), re.MULTILINE)
+    assert len(commands) > 15
+    for command in commands:
+        assert re.search(rf"\b{command}\b", script), command
+    assert answer(project, "completion", name)["script"].splitlines() == script.splitlines()
+
+
+def test_a_wrong_shell_is_answered_with_the_nearest_one(project: Project):
+    done = run(project, "completion", "fisch")
+    assert done.returncode == 2
+    assert "did you mean fish?" in done.stderr
+
+
+def test_without_shtab_the_message_names_the_extra(project: Project):
+    code = (
+        "import sys; sys.modules['shtab'] = None\n"
+        "from hatch_wazcache.cli import main; sys.exit(main(['completion', 'bash']))"
+    )
+    done = subprocess.run(
+        [project.python, "-c", code],
+        env=project.env(), cwd=project.root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert 'pip install "hatch-wazcache[completion]"' in done.stderr
+    assert done.stdout == ""
