@@ -103,7 +103,6 @@ class Proxy(NamedTuple):
 
     host: str
     port: int
-    tls: bool
     login: str
     """The value of the header `Proxy-Authorization`, or empty."""
 
@@ -150,10 +149,10 @@ def find_proxy(origin: Origin) -> Proxy | None:
         return None
     try:
         parts = _split(text if "://" in text else f"http://{text}")
-        url = _url_of(parts)
-        return Proxy(
-            url.origin.host, url.origin.port, url.origin.scheme == "https", _login_of(parts)
-        )
+        if parts.scheme.lower() != "http":
+            raise ValueError("it must begin with http://")  # noqa: TRY301
+        origin = _url_of(parts).origin
+        return Proxy(origin.host, origin.port, _login_of(parts))
     except ValueError as error:
         problem = f"the URL of the proxy for {origin.scheme} is wrong"
         raise RemoteError(f"{problem}: {printable(str(error))}", refuses=True) from None

@@ -212,10 +212,6 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def _open_tunnel(wire: Wire, origin: Origin, proxy: Proxy) -> None:
-    if proxy.tls:
-        raise RemoteError(
-            f"{proxy.place}: for https, the URL of a proxy must begin with http://", refuses=True
-        )
     lines = [f"CONNECT {origin.host_and_port} HTTP/1.1", f"Host: {origin.host_and_port}"]
     if proxy.login:
         lines.append(f"Proxy-Authorization: {proxy.login}")
