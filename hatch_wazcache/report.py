@@ -42,8 +42,11 @@ class Report:
         """The compilations that this build has known of so far."""
         self.compiled = 0
         self.found = 0
+        self.downloaded = 0
+        """Entries from the shared cache. They are not counted as found."""
+        self.uploaded = 0
         self.saved = 0.0
-        """Seconds that it took to compile the found entries."""
+        """Seconds that it took to compile the entries that were found or downloaded."""
         self.spent = 0.0
         """Seconds that the compilers of this build needed, added up."""
 
@@ -136,9 +139,42 @@ class Report:
         self.found += 1
         self.saved += seconds
 
+    def is_downloaded(
+        self, label: str, target: str, size: int, needed: float, seconds: float
+    ) -> None:
+        """Show and count an entry from the shared cache.
+
+        Args:
+            label: the asset.
+            target: the system that the artifact is for.
+            size: bytes of the entry.
+            needed: seconds of the download.
+            seconds: how long it took to compile.
+        """
+        self.downloaded += 1
+        self.saved += seconds
+        text = f"{size_text(size)} in {time_text(needed)}"
+        self.say(f"{label}: found in the shared cache for {target}, {text}")
+
+    def is_uploaded(self, label: str, target: str, size: int, needed: float) -> None:
+        """Show and count an entry that the shared cache has now.
+
+        Args:
+            label: the asset.
+            target: the system that the artifact is for.
+            size: bytes of the entry.
+            needed: seconds of the upload.
+        """
+        self.uploaded += 1
+        text = f"{size_text(size)} in {time_text(needed)}"
+        self.say(f"{label}: uploaded to the shared cache for {target}, {text}")
+
     def is_lost(self, seconds: float) -> None:
-        """Subtract an entry that was found but cannot be used."""
-        self.found -= 1
+        """Subtract an entry that was found or downloaded but cannot be used."""
+        if self.found:
+            self.found -= 1
+        else:
+            self.downloaded -= 1
         self.saved -= seconds
 
     def is_done(self, made: str) -> None:
@@ -150,9 +186,13 @@ class Report:
         self.say(f"{self.counts()}: {made}")
 
     def counts(self) -> str:
-        """Return how many entries were compiled and found."""
+        """Return how many entries were compiled and found, downloaded and uploaded."""
         counts = f"{self.compiled} compiled, {self.found} found in the cache"
-        return counts + (f" ({time_text(self.saved)} saved)" if self.found else "")
+        if self.downloaded:
+            counts += f", {self.downloaded} from the shared cache"
+        if self.found or self.downloaded:
+            counts += f" ({time_text(self.saved)} saved)"
+        return counts + (f", {self.uploaded} uploaded" if self.uploaded else "")
 
 
 def _printable(text: str) -> str:

@@ -22,7 +22,8 @@ class Draft:
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path = path
-        self._file = file
+        self.file: IO[bytes] = file
+        """Open for reading and writing."""
         self._owner = os.getpid()
 
     @property
@@ -36,21 +37,21 @@ class Draft:
         It stays open, so `copy` works even if somebody deletes the final file.
         """
         if sys.platform == "win32":
-            self._file.close()  # Windows does not rename an open file
+            self.file.close()  # Windows does not rename an open file
         temporary_files.replace(self.path, final)
 
     def copy(self, final: Path) -> None:
         """Copy the draft's content, even if all files of the cache were deleted."""
         with final.open("wb") as file:
-            if self._file.closed:
+            if self.file.closed:
                 file.write(self.path.read_bytes())
             else:
-                self._file.seek(0)
-                shutil.copyfileobj(self._file, file)
+                self.file.seek(0)
+                shutil.copyfileobj(self.file, file)
 
     def discard(self) -> None:
         """Remove the draft, unless it was moved."""
-        self._file.close()
+        self.file.close()
         if self.is_of_this_process:
             with suppress(OSError):
                 self.path.unlink()

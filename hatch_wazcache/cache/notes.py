@@ -1,6 +1,7 @@
 """Small facts that the cache remembers about engines, each in a file of `engines/`.
 
-These are the versions of wasmtime's libraries, and the wasmtime CLIs that were compared with them.
+These are the versions of wasmtime's libraries, the wasmtime CLIs that were compared with them, and
+the patch releases that have compiled entries of the shared cache.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from hatch_wazcache.util import temporary_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Notes"]
+__all__ = ["Notes", "engine_note"]
+
+
+def engine_note(digest: str) -> str:
+    """Name the note on the patch release that has compiled for a key, in the shared cache.
+
+    Args:
+        digest: that of the key with the engine's own version.
+    """
+    return f"engine={digest}"
 
 
 class Notes:

@@ -64,6 +64,10 @@ class BuildStatistics:
     """Its target; several names if it made several wheels."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The path of the `.wasm` file in the project, by the keys of entries."""
+    remote_hits: int = 0
+    """Entries from the shared cache. They are not among `hits`."""
+    uploads: int = 0
+    """Entries that were uploaded to the shared cache."""
 
     @property
     def is_of_project(self) -> bool:
@@ -84,6 +88,8 @@ class CacheStatistics:
     misses: int = 0
     seconds_saved: float = 0.0
     seconds_compiled: float = 0.0
+    remote_hits: int = 0
+    uploads: int = 0
     last: BuildStatistics | None = field(default=None, compare=False)
 
     def plus(self, build: BuildStatistics) -> CacheStatistics:
@@ -94,6 +100,8 @@ class CacheStatistics:
             self.misses + build.misses,
             self.seconds_saved + build.seconds_saved,
             self.seconds_compiled + build.seconds_compiled,
+            self.remote_hits + build.remote_hits,
+            self.uploads + build.uploads,
             build if build.is_newer_than(self.last) else self.last,
         )
 
@@ -105,8 +113,8 @@ def record_and_prune(
 
     Args:
         cache: the cache that the build has used.
-        build: its statistics. A build that compiled and fetched nothing added nothing, so nothing
-            is pruned.
+        build: its statistics. A build that compiled, downloaded and fetched nothing added nothing,
+            so nothing is pruned.
         max_size: bytes; None for any size.
         say: called with the reason if the directory cannot be pruned.
     """
@@ -114,7 +122,8 @@ def record_and_prune(
     if not cache.usable:
         return
     record(cache.root, build)
-    if (build.misses or cache.has_fetched) and max_size is not None:
+    grows = build.misses or build.remote_hits or cache.has_fetched
+    if grows and max_size is not None:
         from hatch_wazcache.cache import maintenance  # not for a build that finds everything
 
         maintenance.prune_to_size(cache.root, max_size, say)
@@ -155,6 +164,8 @@ def _builds(root: Path) -> Iterator[tuple[Path, BuildStatistics]]:
                 tuple(fields["keys"]),
                 str(fields.get("target", "")),
                 {key: str(name) for key, name in dict(fields.get("files", {})).items()},
+                int(fields.get("remote_hits", 0)),
+                int(fields.get("uploads", 0)),
             )
             yield path, build
 
@@ -176,6 +187,8 @@ def _read_total(root: Path) -> CacheStatistics:
             int(fields["misses"]),
             float(fields["seconds_saved"]),
             float(fields["seconds_compiled"]),
+            int(fields.get("remote_hits", 0)),
+            int(fields.get("uploads", 0)),
         )
     return CacheStatistics()
 

@@ -101,9 +101,12 @@ def _counts_text(counted: CacheStatistics | BuildStatistics) -> str:
     if counted.misses:
         compiled += f" in {time_text(counted.seconds_compiled)}"
     found = f"{counted.hits} found"
-    if counted.hits:
+    if counted.remote_hits:
+        found += f", {counted.remote_hits} from the shared cache"
+    if counted.hits or counted.remote_hits:
         found += f" ({time_text(counted.seconds_saved)} saved)"
-    return f"{compiled}, {found}"
+    uploaded = f", {counted.uploads} uploaded" if counted.uploads else ""
+    return f"{compiled}, {found}{uploaded}"
 
 
 def list_(options: Namespace) -> Result:

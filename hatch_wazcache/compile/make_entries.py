@@ -16,7 +16,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.child_process import python_executable, why_no_python
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
     from contextlib import ExitStack
 
     from hatch_wazcache.cache.directory import CacheDirectory
@@ -45,6 +45,7 @@ def make_entries(
     *,
     wasmtime_clis: Mapping[str, WasmtimeCli] | None = None,
     again: bool = False,
+    is_compiled: Callable[[Job, Entry], None] | None = None,
 ) -> None:
     """Make the entries of jobs that the cache does not have.
 
@@ -59,6 +60,7 @@ def make_entries(
         report: shows progress, and counts the entries that were compiled or found.
         wasmtime_clis: for the jobs that need one, by the version of their engine.
         again: make the entries although the cache has them, because those are broken.
+        is_compiled: called for each artifact that this process has compiled, with its entry.
 
     Raises:
         WazcacheError: jobs have failed; a line for each.
@@ -66,7 +68,9 @@ def make_entries(
     jobs = sorted(jobs, key=_order)
     _check_python(jobs, report)
     report.expects(sum(job.compiles for job in jobs))
-    scheduler = _Scheduler(entries, cache, timeout, report, wasmtime_clis or {}, again=again)
+    scheduler = _Scheduler(
+        entries, cache, timeout, report, wasmtime_clis or {}, again=again, is_compiled=is_compiled
+    )
     try:
         scheduler.run(jobs)
     finally:
@@ -125,12 +129,14 @@ class _Scheduler:
         wasmtime_clis: Mapping[str, WasmtimeCli],
         *,
         again: bool,
+        is_compiled: Callable[[Job, Entry], None] | None,
     ) -> None:
         self._entries = entries
         self._cache = cache
         self._report = report
         self._wasmtime_clis = wasmtime_clis
         self._again = again
+        self._is_compiled = is_compiled
         self._pool = Pool(timeout)
         self._running: dict[str, _Running] = {}
         self._awaited: set[str] = set()
@@ -234,6 +240,8 @@ class _Scheduler:
                 if isinstance(job.key, ArtifactKey):
                     target = job.key.target
                     self._report.is_compiled(job.label, target, entry.seconds, entry.size)
+                    if self._is_compiled is not None:
+                        self._is_compiled(job, entry)
         except (BrokenEntryError, OSError) as error:
             self.failures.append(_failure(job, f"its entry cannot be read back: {error}"))
         finally:

@@ -222,6 +222,8 @@ def record(
         project=project,
         hits=report.found,
         misses=report.compiled,
+        remote_hits=report.downloaded,
+        uploads=report.uploaded,
         seconds_saved=report.saved,
         seconds_compiled=report.spent,
         keys=(*entries.keys, *sorted(entries.cache.used_wheels)),
@@ -299,6 +301,7 @@ def warm(project: Project, report: Report) -> None:
     build = Build(project, project.config.target, report)
     try:
         build.make_entries()
+        build.entries.remote.finish()
         build.record_and_prune()
     finally:
         build.close()

@@ -150,6 +150,7 @@ def make_companions(
             for companion in companions
         ]
         directory.mkdir(parents=True, exist_ok=True)
+        entries.remote.finish()
         return [*made, write_version_0(about.name, directory)]
     except OSError as error:
         raise WazcacheError(

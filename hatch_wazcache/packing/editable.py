@@ -59,6 +59,7 @@ def write_editable(build: Build) -> None:
             raise
         build.report.warn(f"{error}; without them the package compiles the .wasm when it loads it")
     else:
+        build.entries.remote.finish()
         build.report.is_done("beside the .wasm files, for an editable install")
 
 
@@ -77,6 +78,7 @@ def refresh_editable(project: Project, report: Report) -> None:
     try:
         build.make_entries()
         _write(build)
+        build.entries.remote.finish()
         build.record_and_prune()
     finally:
         build.close()

@@ -12,12 +12,14 @@ from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.build_engines import BuildEngines
+from hatch_wazcache.packing.lazy_remote import LazyRemote
 from hatch_wazcache.util import temporary_files
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from hatch_wazcache.cache.remote.options import RemoteOptions
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
     from hatch_wazcache.compile.wasmtime_cli_places import Compiler
@@ -36,6 +38,8 @@ class EntriesOptions(NamedTuple):
     cache_dir: Path | None
     compiler: Compiler
     timeout: float
+    remote: RemoteOptions | None = None
+    """The shared cache; None if there is none."""
     engines: tuple[str, ...] = ()
     """Requirements on wasmtime. Empty: the installed one."""
     location: str = ""
@@ -51,6 +55,7 @@ class EntriesOptions(NamedTuple):
             config.cache_dir,
             config.compiler,
             config.timeout,
+            config.remote,
             config.wheel_engines,
             config.location,
             project.layout.root,
@@ -86,6 +91,9 @@ class Entries:
         self._assets: dict[str, str] = {} if first is None else dict(first._assets)  # noqa: SLF001
         """The paths of the assets in their projects, by the keys of their jobs."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
+        self.remote: LazyRemote = (
+            LazyRemote(options.remote, self.cache, report) if first is None else first.remote
+        )
         needed_for = f"{options.location}.engines" if options.location else "the artifacts"
         self.engines: BuildEngines = (
             BuildEngines(options.engines, needed_for, wasmtime, self.cache, report)
@@ -108,6 +116,7 @@ class Entries:
         """Release the cache, unless it belongs to the first build."""
         if self._first is not None:
             return
+        self.remote.close()
         self.cache.close()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -142,17 +151,26 @@ class Entries:
         """
         distinct = {job.key.digest: job for job in reversed(jobs)}
         missing = self._look_up(list(distinct.values()))
-        made = missing
-        if any(job.needs_wasmtime_cli for job in missing):
-            made = self._wasmtime_clis.rekeyed(missing)
-        pairs = list(zip(missing, made, strict=True))
+        remote = self.remote.for_jobs(missing)
+        if remote is None:
+            self._make_here(missing)
+        else:  # the compilers run beside the downloads
+            self._make_here(remote.ask(missing, self.by_key))
+            self._make_here(remote.receive(self.by_key))
+        self._assets |= {key: job.asset for key, job in distinct.items() if job.asset}
+
+    def _make_here(self, jobs: list[Job]) -> None:
+        """Compile the entries of jobs, unless the cache has them by the wasmtime CLI's version."""
+        made = jobs
+        if any(job.needs_wasmtime_cli for job in jobs):
+            made = self._wasmtime_clis.rekeyed(jobs)
+        pairs = list(zip(jobs, made, strict=True))
         same = [new for old, new in pairs if new is old]
         to_make = same + self._look_up([new for old, new in pairs if new is not old])
         if to_make:
             self._compile(to_make)
         for old, new in pairs:
             self.by_key[old.key.digest] = self.by_key[new.key.digest]
-        self._assets |= {key: job.asset for key, job in distinct.items() if job.asset}
 
     def _look_up(self, jobs: list[Job]) -> list[Job]:
         """Use the entries that are already there; return the jobs without one."""
@@ -163,7 +181,7 @@ class Entries:
         missing = []
         for job in jobs:
             digest = job.key.digest
-            entry = found.get(digest) or known.get(digest)
+            entry = found.get(digest) or known.get(digest) or self.remote.noted(job)
             if entry is None:
                 missing.append(job)
                 self._explain_miss(job)
@@ -238,6 +256,7 @@ class Entries:
             self._report.detail(f"the engine is wasmtime {engine.version} in {engine.package}")
         for version, cli in wasmtime_clis.items():
             self._report.detail(f"the wasmtime CLI {version} is {cli.path}")
+        remote = self.remote.for_jobs(jobs)
         make_entries(
             jobs,
             self.by_key,
@@ -246,6 +265,7 @@ class Entries:
             self._report,
             wasmtime_clis=wasmtime_clis,
             again=again,
+            is_compiled=remote.is_compiled if remote else None,
         )
 
     def _take_found(self, job: Job, entry: Entry) -> None:

@@ -159,6 +159,7 @@ def report_wheel(build: Build, name: str, size: int) -> None:
         name: the wheel's file name.
         size: bytes.
     """
+    build.entries.remote.finish()
     build.report.is_done(f"{name} ({size_text(size)})")
     smaller = (
         "the options strip and keep-wasm, and fewer engines, profiles, CPU levels or systems, make "

@@ -64,6 +64,7 @@ def read_remote(field: Field) -> RemoteOptions:
         _read_word(field.member("trust", TRUSTS[0]), TRUSTS) == "unsigned",
         _read_keys(field.member("trusted-keys", [])),
         field.member("url").where if url else "",
+        table=field.where,
     )
 
 

@@ -6,12 +6,13 @@ with its name.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hatch_wazcache.cache.key import ArtifactKey
 
-__all__ = ["entry_name", "signature_name"]
+__all__ = ["engine_name", "entry_name", "signature_name"]
 
 
 def signature_name(key: ArtifactKey, *, bazel: bool) -> str:
@@ -33,3 +34,17 @@ def entry_name(key: ArtifactKey, sha256: str, *, bazel: bool) -> str:
         bazel: whether the server has the layout of Bazel's caches.
     """
     return f"cas/{sha256}" if bazel else f"{key.scope}/{key.digest}.zip"
+
+
+def engine_name(key: ArtifactKey, *, bazel: bool) -> str:
+    """Name the text that says which patch release of the wasmtime CLI has compiled for a key.
+
+    The text is not signed: it only chooses the key to ask for next.
+
+    Args:
+        key: with the engine's own version.
+        bazel: whether the server has the layout of Bazel's caches.
+    """
+    if bazel:
+        return f"ac/{hashlib.sha256(f'hatch-wazcache engine {key.digest}'.encode()).hexdigest()}"
+    return f"{key.scope}/{key.digest}.engine"

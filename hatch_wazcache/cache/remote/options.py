@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 __all__ = ["SCHEMES", "RemoteOptions"]
@@ -27,3 +28,10 @@ class RemoteOptions(NamedTuple):
     """The TOML path of the URL, or the variable that holds it; for messages."""
     url_from_environment: bool = False
     """Whether the variable names the server. Only then does the server get a user and a token."""
+    table: str = "remote"
+    """The TOML path of the project's table, for messages."""
+
+    @property
+    def place(self) -> str:
+        """The URL for messages, without a user and a password."""
+        return re.sub(r"//[^/]*@", "//", self.url)

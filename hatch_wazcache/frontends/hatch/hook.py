@@ -155,7 +155,8 @@ class WazcacheBuildHook(_Interface):
             self._wheel.finish(build, artifact, build_data)
             if not self.has_native_files and self.target is None:
                 build.name_missing_wheels(_BUILD_ALL)
-        if not self.stays_open and (self.first_build is None or self._report.compiled):
+        made = self._report.compiled or self._report.downloaded
+        if not self.stays_open and (self.first_build is None or made):
             build.record_and_prune()
 
     def _close(self, *, failed: bool = False) -> None:

@@ -102,6 +102,7 @@ class BuildWazcache(Command):
             self.files.filter_data_files(Path.is_file)  # it may have removed some
         else:
             self.files.tree.write(build)
+            build.entries.remote.finish()
             self.report.is_done(self.build_lib)
 
     def _target(self, project: Project) -> Target:

@@ -1,0 +1,154 @@
+"""Downloads entries beside a build. Each is checked before it gets its place in the local cache."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import IO, TYPE_CHECKING
+
+from hatch_wazcache.cache.entry import BrokenEntryError, Entry
+from hatch_wazcache.cache.remote.names import entry_name
+from hatch_wazcache.cache.remote.signature import UntrustedError, check_downloaded
+from hatch_wazcache.cache.remote.stores import AbsentError, RemoteError, TransferDroppedError
+from hatch_wazcache.cache.remote.transfers import POLL, TRANSFERS, Threads, Transfer
+from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.temporary_folder import temporary_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from hatch_wazcache.cache.directory import CacheDirectory
+    from hatch_wazcache.cache.drafts import Draft
+    from hatch_wazcache.cache.key import ArtifactKey
+    from hatch_wazcache.cache.remote.server import Server
+    from hatch_wazcache.cache.remote.signature import Signature
+
+__all__ = ["Coming", "Download", "Downloads"]
+
+
+class Download(Transfer):
+    """One entry that is on its way. It is worth no more time than compiling needs."""
+
+    def __init__(self, key: ArtifactKey, signature: Signature) -> None:
+        super().__init__(signature.entry_size, signature.seconds)
+        self.key = key
+        self.signature = signature
+        self.entry: Entry | None = None
+        """The entry in the local cache; None if it has not arrived."""
+
+
+class Downloads:
+    """Downloads entries of one server into one local cache, some at a time."""
+
+    def __init__(self, server: Server, cache: CacheDirectory) -> None:
+        self._server = server
+        self._cache = cache
+        self._lock = threading.Lock()
+        """Held while a thread uses the local cache."""
+        self._threads = Threads(TRANSFERS)
+        self._all: list[Download] = []
+
+    def begin(self, downloads: Sequence[Download]) -> Coming:
+        """Start downloads; those that save the most time come first."""
+        coming = Coming(self._server, downloads)
+        for download in sorted(downloads, key=lambda one: -one.signature.seconds):
+            self._all.append(download)
+            self._threads.do(partial(self._run, download, coming))
+        return coming
+
+    def close(self) -> None:
+        """Drop what is still on its way. The threads end by themselves."""
+        for download in self._all:
+            download.is_dropped = True
+        self._threads.close()
+
+    def _run(self, download: Download, coming: Coming) -> None:
+        """Download an entry, in a thread."""
+        server = self._server
+        try:
+            if not (server.is_given_up or download.is_dropped):
+                download.begin()
+                download.entry = self._fetch(download)
+                download.end()
+                server.answered()
+        except AbsentError:
+            server.answered()  # it has expired, and its signature not yet
+        except RemoteError as error:
+            server.failed(error)
+        except UntrustedError as error:
+            server.refused(str(error))
+            server.failed(RemoteError(f"it sent an entry that {error}"))
+        except TransferDroppedError:
+            coming.drop(download)
+        except (OSError, BrokenEntryError):
+            pass  # this machine's disk; compiling will say it
+        finally:
+            coming.ended.put(download)
+
+    def _fetch(self, download: Download) -> Entry:
+        key, signature = download.key, download.signature
+        name = entry_name(key, signature.entry_sha256, bazel=self._server.bazel)
+        with self._new_file() as (path, file, draft):
+            sha256 = self._server.store.download(name, file, download.size, download.watch)
+            file.flush()
+            check_downloaded(path, signature, sha256)
+            with self._lock:
+                if download.is_dropped:  # the cache may be closed
+                    raise TransferDroppedError
+                return self._cache.publish(key, path, draft)
+
+    @contextmanager
+    def _new_file(self) -> Iterator[tuple[Path, IO[bytes], Draft | None]]:
+        """Make a file for an entry: a draft, or a temporary file if the cache cannot be written."""
+        with self._lock:
+            draft = self._cache.draft()
+        if draft is not None:
+            try:
+                yield draft.path, draft.file, draft
+            finally:
+                draft.discard()
+            return
+        path, file = temporary_files.create(temporary_directory())
+        with file:
+            try:
+                temporary_files.share(file)  # so that the cache, which keeps it, can lock it too
+                yield path, file, None
+            except BaseException:
+                with suppress(OSError):
+                    path.unlink()
+                raise
+
+
+class Coming:
+    """The entries that are on their way to one build."""
+
+    def __init__(self, server: Server, downloads: Sequence[Download]) -> None:
+        self._server = server
+        self._waiting = {download.key.digest: download for download in downloads}
+        self.keys = frozenset(self._waiting)
+        """The digests of the keys."""
+        self.ended: queue.SimpleQueue[Download] = queue.SimpleQueue()
+
+    def wait(self) -> Iterator[Download]:
+        """Yield each download when it has ended; those that have failed have no entry."""
+        while self._waiting:
+            try:
+                download = self.ended.get(timeout=POLL)
+            except queue.Empty:
+                for one in list(self._waiting.values()):
+                    if self._server.is_given_up or one.is_hopeless():
+                        self.drop(one)
+                        yield self._waiting.pop(one.key.digest)
+            else:
+                if self._waiting.pop(download.key.digest, None) is not None:
+                    yield download
+
+    def drop(self, download: Download) -> None:
+        """Give up a download that cannot end before a compiler would have ended."""
+        if not download.is_dropped:
+            download.is_dropped = True
+            if not self._server.is_given_up:
+                self._server.failed(RemoteError("it sends so slowly that compiling is faster"))

@@ -1,0 +1,191 @@
+"""The shared cache of one build: asks for entries, downloads them beside it, and uploads others.
+
+It knows keys and entries; `stores.py` moves bytes, and `signature.py` decides what is trusted. A
+fault of the server never stops a build: it makes misses, and `server.py` counts it.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import time
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from hatch_wazcache.cache.remote.downloads import Coming, Download, Downloads
+from hatch_wazcache.cache.remote.names import engine_name, signature_name
+from hatch_wazcache.cache.remote.server import Server
+from hatch_wazcache.cache.remote.signature import LARGEST, UntrustedError, read_signature
+from hatch_wazcache.cache.remote.stores import SMALL_OBJECT_TIMEOUT, AbsentError, RemoteError
+from hatch_wazcache.cache.remote.transfers import Threads
+from hatch_wazcache.cache.remote.uploads import Upload, Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from hatch_wazcache.cache.directory import CacheDirectory
+    from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.cache.key import ArtifactKey
+    from hatch_wazcache.cache.remote.keys import SigningKey, TrustedKeys
+    from hatch_wazcache.cache.remote.signature import Signature
+    from hatch_wazcache.cache.remote.stores import RemoteStore
+
+__all__ = ["RemoteCache", "is_shared"]
+
+Answer = TypeVar("Answer")
+
+_QUESTIONS = 8
+"""Questions at a time."""
+
+_PER_QUESTION = 0.1
+"""Seconds by which each question extends the time after which a build goes on without answers."""
+
+_LONGEST_VERSION = 32
+
+
+class RemoteCache:
+    """The entries on one server, for one build."""
+
+    def __init__(
+        self,
+        store: RemoteStore,
+        cache: CacheDirectory,
+        trusted: TrustedKeys | None,
+        signing_key: SigningKey | None = None,
+        *,
+        bazel: bool = False,
+    ) -> None:
+        """Prepare the cache; `find` asks the server for the first time.
+
+        Args:
+            store: speaks to the server.
+            cache: keeps what is downloaded.
+            trusted: the keys of which one must have signed an entry; None for `trust = "unsigned"`.
+            signing_key: signs what is uploaded; None for `trust = "unsigned"`.
+            bazel: whether the server has the layout of Bazel's caches.
+        """
+        self.server: Server = Server(store, bazel=bazel)
+        self._trusted = trusted
+        self._questions = Threads(_QUESTIONS)
+        self._downloads = Downloads(self.server, cache)
+        self._uploads = Uploads(self.server, signing_key)
+
+    def find(self, keys: Iterable[ArtifactKey]) -> Coming:
+        """Ask for the signatures of entries, and begin to download those that are there.
+
+        Returns when all is answered, or when the server is given up.
+        """
+        wanted = {key.digest: key for key in keys if is_shared(key)}
+        signatures = self.signatures(list(wanted.values()))
+        found = [Download(wanted[digest], one) for digest, one in signatures.items()]
+        try:
+            return self._downloads.begin(found)
+        except RuntimeError:
+            self._no_threads()
+            return Coming(self.server, ())
+
+    def signatures(self, keys: Sequence[ArtifactKey]) -> dict[str, Signature]:
+        """Return the trusted signatures of entries, by the digests of their keys."""
+        return self._ask(keys, self._signature)
+
+    def engines(self, keys: Sequence[ArtifactKey]) -> dict[str, str]:
+        """Return the patch releases of the wasmtime CLI that have compiled, by digests of keys.
+
+        Args:
+            keys: with the engine's own version. The server does not have their entries.
+        """
+        return self._ask([key for key in keys if is_shared(key)], self._engine)
+
+    def upload(self, key: ArtifactKey, entry: Entry, asked: ArtifactKey) -> None:
+        """Begin to upload an entry.
+
+        Args:
+            key: its key.
+            entry: this process has compiled it.
+            asked: the same key with the engine's own version, for which builds ask first.
+        """
+        if is_shared(key) and not self.server.is_given_up:
+            try:
+                self._uploads.add(Upload(key, entry, asked))
+            except RuntimeError:
+                self._no_threads()
+
+    def finish(self) -> list[Upload]:
+        """Wait for the uploads, each for at most what its own bytes need; return those done."""
+        return self._uploads.finish()
+
+    def close(self) -> None:
+        """Give up everything that has not ended. Nothing waits for the server."""
+        self._downloads.close()
+        self._uploads.close()
+        self._questions.close()
+        self.server.store.close()
+
+    def _ask(
+        self, keys: Sequence[ArtifactKey], question: Callable[[ArtifactKey, float], Answer | None]
+    ) -> dict[str, Answer]:
+        """Ask a question about each key, all at once; return the answers by digests of keys."""
+        server = self.server
+        answers: queue.SimpleQueue[tuple[str, Answer | None]] = queue.SimpleQueue()
+        deadline = time.monotonic() + SMALL_OBJECT_TIMEOUT + _PER_QUESTION * len(keys)
+        try:
+            for key in keys:
+                self._questions.do(partial(self._answer, question, key, deadline, answers))
+        except RuntimeError:
+            self._no_threads()
+        found = {}
+        for _key in keys:
+            if server.is_given_up:
+                return {}
+            try:
+                digest, answer = answers.get(timeout=max(deadline - time.monotonic(), 0.001))
+            except queue.Empty:
+                server.failed(RemoteError("its answers need too long"))
+                break
+            if answer is not None:
+                found[digest] = answer
+        return {} if server.is_given_up else found
+
+    def _answer(
+        self,
+        question: Callable[[ArtifactKey, float], Answer | None],
+        key: ArtifactKey,
+        deadline: float,
+        answers: queue.SimpleQueue[tuple[str, Answer | None]],
+    ) -> None:
+        """Ask a question, in a thread."""
+        answer = None
+        now = time.monotonic()
+        try:
+            if not self.server.is_given_up and now < deadline:
+                answer = question(key, min(deadline, now + SMALL_OBJECT_TIMEOUT))
+        except AbsentError:
+            self.server.answered()
+        except RemoteError as error:
+            self.server.failed(error)
+        except UntrustedError as error:
+            self.server.refused(str(error))
+        finally:
+            answers.put((key.digest, answer))
+
+    def _signature(self, key: ArtifactKey, deadline: float) -> Signature:
+        name = signature_name(key, bazel=self.server.bazel)
+        data = self.server.store.read(name, LARGEST, deadline)
+        self.server.answered()
+        return read_signature(data, key, self._trusted)
+
+    def _engine(self, key: ArtifactKey, deadline: float) -> str | None:
+        name = engine_name(key, bazel=self.server.bazel)
+        data = self.server.store.read(name, _LONGEST_VERSION, deadline)
+        self.server.answered()
+        major = key.engine.partition(".")[0]
+        text = data.decode("ascii", errors="replace")
+        return text if re.fullmatch(rf"{major}\.[0-9]+\.[0-9]+", text) else None
+
+    def _no_threads(self) -> None:
+        self.server.failed(RemoteError("no thread can be started to ask it", refuses=True))
+
+
+def is_shared(key: ArtifactKey) -> bool:
+    """Say whether machines can share a key: not if it is for the CPU of one machine."""
+    return not key.cpu.startswith("native")

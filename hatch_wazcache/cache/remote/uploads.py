@@ -1,0 +1,135 @@
+"""Uploads entries beside a build, each with its signature."""
+
+from __future__ import annotations
+
+import queue
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.cache.entry import BrokenEntryError, Entry
+from hatch_wazcache.cache.remote.names import engine_name, entry_name, signature_name
+from hatch_wazcache.cache.remote.signature import Signature
+from hatch_wazcache.cache.remote.stores import RemoteError, TransferDroppedError
+from hatch_wazcache.cache.remote.transfers import POLL, TRANSFERS, Threads, Transfer
+
+if TYPE_CHECKING:
+    from hatch_wazcache.cache.key import ArtifactKey
+    from hatch_wazcache.cache.remote.keys import SigningKey
+    from hatch_wazcache.cache.remote.server import Server
+
+__all__ = ["Upload", "Uploads"]
+
+_LIMIT = 10.0
+_SLOWEST = 1 << 18
+"""An upload may need 10 seconds, and one more for each of these bytes."""
+
+
+class Upload(Transfer):
+    """One entry that is being uploaded."""
+
+    def __init__(self, key: ArtifactKey, entry: Entry, asked: ArtifactKey) -> None:
+        """Prepare an upload.
+
+        Args:
+            key: the entry's key.
+            entry: this process has compiled it.
+            asked: the key that builds ask for first; it differs if a wasmtime CLI of another
+                patch release has compiled.
+        """
+        size = entry.stream_offset + entry.stream_size
+        super().__init__(size, _LIMIT + size / _SLOWEST)
+        self.key = key
+        self.entry = entry
+        self.asked = asked
+        self.is_done = False
+
+
+class Uploads:
+    """Uploads entries to one server, some at a time."""
+
+    def __init__(self, server: Server, signing_key: SigningKey | None) -> None:
+        """Prepare uploads.
+
+        Args:
+            server: where to.
+            signing_key: signs; None if nothing is signed.
+        """
+        self._server = server
+        self._signing_key = signing_key
+        self._threads = Threads(TRANSFERS)
+        self._waiting: dict[str, Upload] = {}
+        self._ended: queue.SimpleQueue[Upload] = queue.SimpleQueue()
+
+    def add(self, upload: Upload) -> None:
+        """Start an upload, or let it wait for its turn."""
+        self._waiting[upload.key.digest] = upload
+        self._threads.do(partial(self._run, upload))
+
+    def finish(self) -> list[Upload]:
+        """Wait until the uploads have ended, and give up those that move too slowly.
+
+        Returns:
+            The uploads since the last call that the server has now.
+        """
+        done = []
+        while self._waiting:
+            try:
+                upload = self._ended.get(timeout=POLL)
+            except queue.Empty:
+                for key, one in list(self._waiting.items()):
+                    if self._server.is_given_up or one.is_hopeless():
+                        self._drop(one)
+                        del self._waiting[key]
+                continue
+            if self._waiting.get(upload.key.digest) is upload:
+                del self._waiting[upload.key.digest]
+                done += [upload] if upload.is_done else []
+        return done
+
+    def close(self) -> None:
+        """Give up what has not ended. The threads end by themselves."""
+        for upload in self._waiting.values():
+            upload.is_dropped = True
+        self._threads.close()
+
+    def _run(self, upload: Upload) -> None:
+        """Upload an entry, in a thread."""
+        server = self._server
+        try:
+            if not (server.is_given_up or upload.is_dropped):
+                upload.begin()
+                self._send(upload)
+                upload.end()
+                upload.is_done = True
+                server.answered()
+        except RemoteError as error:
+            server.failed(error)
+        except TransferDroppedError:
+            self._drop(upload)
+        except BrokenEntryError as error:
+            server.refused(f"could not be signed: {error}")
+        finally:
+            self._ended.put(upload)
+
+    def _send(self, upload: Upload) -> None:
+        """Upload an entry, and then its signature: a build asks for the signature first."""
+        server, key = self._server, upload.key
+        signature = Signature.of(upload.entry, self._signing_key)
+        name = entry_name(key, signature.entry_sha256, bazel=server.bazel)
+        server.store.upload(name, upload.entry.path, upload.watch)
+
+        def is_wanted(_done: int) -> None:
+            if upload.is_dropped:
+                raise TransferDroppedError
+
+        name = signature_name(key, bazel=server.bazel)
+        server.store.upload(name, signature.to_bytes(), is_wanted)
+        if upload.asked.digest != key.digest:
+            name = engine_name(upload.asked, bazel=server.bazel)
+            server.store.upload(name, key.engine.encode(), is_wanted)
+
+    def _drop(self, upload: Upload) -> None:
+        if not upload.is_dropped:
+            upload.is_dropped = True
+            if not self._server.is_given_up:
+                self._server.failed(RemoteError("it takes uploads too slowly"))
