@@ -17,6 +17,7 @@ from tests.support.options import TABLE
 ROOT = Path("/project").absolute()
 KEY = "wazcache-public-" + "A" * 43
 PRIVATE = "wazcache-private-" + "B" * 43
+REMOTE = f"{TABLE}.remote"
 SERVER = "https://cache.example.org/wazcache"
 
 
@@ -43,7 +44,7 @@ def test_without_a_url_there_is_no_shared_cache():
 
 def test_a_shared_cache_is_read_only_and_signed_unless_the_options_say_more():
     found = read({"url": SERVER})
-    assert found == RemoteOptions(SERVER, where=f"{TABLE}.remote.url")
+    assert found == RemoteOptions(SERVER, where=f"{REMOTE}.url", table=REMOTE)
     assert not found.writes
     assert not found.unsigned
     more = {"mode": "read-write", "trust": "unsigned", "trusted-keys": KEY}
@@ -80,6 +81,7 @@ def test_the_variable_replaces_the_url_and_keeps_the_rest():
         trusted_keys=(KEY,),
         where="WAZCACHE_REMOTE",
         url_from_environment=True,
+        table=REMOTE,
     )
 
 
