@@ -16,13 +16,12 @@ from hatch_wazcache.frontends.other_project import runs_no_hook
 from hatch_wazcache.project.packages import Layout, NotInPackageError, Packages
 from hatch_wazcache.project.pyproject import (
     HATCHLING,
-    HATCHLINGS_OPTIONS,
     SHARED,
     build_backend,
     choose_table,
+    hatch_toml,
     hook_tables,
     read_pyproject,
-    read_toml,
     shared_table,
     unread_table,
 )
@@ -95,15 +94,13 @@ class ProjectFiles:
     @cached_property
     def hatch_toml(self) -> Path | None:
         """The file `hatch.toml`, if hatchling reads the options of builds from there."""
-        path = self.root / "hatch.toml"
-        return path if self.kind == "hatchling" and "build" in read_toml(str(path)) else None
+        is_read = self.kind == "hatchling" and hatch_toml(self.root) is not None
+        return self.root / "hatch.toml" if is_read else None
 
     @cached_property
     def _tables(self) -> dict[str, Mapping[str, Any]]:
         """The tables of the hatch hook, which only hatchling reads."""
-        if self.hatch_toml is not None:
-            return hook_tables({"tool": {"hatch": read_toml(str(self.hatch_toml))}})
-        return hook_tables(self.pyproject) if self.kind == "hatchling" else {}
+        return hook_tables(self.root, self.pyproject) if self.kind == "hatchling" else {}
 
     @property
     def has_options(self) -> bool:
@@ -121,11 +118,7 @@ class ProjectFiles:
         Raises:
             WazcacheError: all their problems, one line each.
         """
-        own = {
-            location: {name: table[name] for name in table if name not in HATCHLINGS_OPTIONS}
-            for location, table in self._tables.items()
-        }
-        return self._config(*choose_table(self.pyproject, own))
+        return self._config(*choose_table(self.pyproject, self._tables))
 
     def read_table(self, content: Mapping[str, Any], location: str) -> Config:
         """Return the options of a table that is not in a file yet.

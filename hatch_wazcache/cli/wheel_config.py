@@ -17,7 +17,12 @@ from hatch_wazcache.cli.context import folders_to_search
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.wheel_options import engines_of, options_of
 from hatch_wazcache.project.options import read_config
-from hatch_wazcache.project.pyproject import options_table, read_pyproject
+from hatch_wazcache.project.pyproject import (
+    choose_table,
+    hook_tables,
+    read_pyproject,
+    shared_table,
+)
 from hatch_wazcache.project.source_tree import source_folder
 
 if TYPE_CHECKING:
@@ -129,10 +134,10 @@ def _read_project(root: Path) -> _Project | None:
         WazcacheError: its `pyproject.toml` or `hatch.toml` cannot be read.
     """
     pyproject = read_pyproject(root)
-    found = options_table(root, pyproject)
-    if found is None:
+    own = hook_tables(root, pyproject)
+    if not own and shared_table(pyproject) is None:
         return None
-    table, location = found
+    table, location = choose_table(pyproject, own)
     return _Project(root, _name(root, pyproject), table, location, source_folder(root, pyproject))
 
 

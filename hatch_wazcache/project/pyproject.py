@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HATCHLING",
-    "HATCHLINGS_OPTIONS",
     "HOOK",
     "SHARED",
     "build_backend",
     "choose_table",
+    "hatch_toml",
     "hook_tables",
-    "options_table",
     "project_config",
     "read_pyproject",
     "read_toml",
@@ -42,7 +41,7 @@ HOOK = "tool.hatch.build.hooks.wazcache"
 HATCHLING = "hatchling.build"
 """The build backend whose hook reads our options."""
 
-HATCHLINGS_OPTIONS = (
+_HATCHLINGS_OPTIONS = (
     "dependencies",
     "enable-by-default",
     "require-runtime-dependencies",
@@ -97,43 +96,23 @@ def choose_table(
             a hook only if it has a table.
 
     Returns:
-        The table and its TOML path.
+        The table without the options that hatchling reads, and its TOML path.
 
     Raises:
         WazcacheError: both have options, or `tool.wazcache` is not a table.
     """
     shared = shared_table(pyproject)
     for location, table in own.items():
+        ours = {name: table[name] for name in table if name not in _HATCHLINGS_OPTIONS}
         if shared is None:
-            return table, location
-        if any(name not in HATCHLINGS_OPTIONS for name in table):
+            return ours, location
+        if ours:
             raise WazcacheError(
                 f"{SHARED} and {location} both have options; move them all into one of the two"
             )
     if not isinstance(shared, dict):
         raise WazcacheError(f"{SHARED}: must be a table of options")
     return shared, SHARED
-
-
-def options_table(root: Path, pyproject: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
-    """Find the table of options in a project of any build backend.
-
-    Args:
-        root: the project's root.
-        pyproject: the content of its `pyproject.toml`.
-
-    Returns:
-        The table and its TOML path; None if there is no table.
-
-    Raises:
-        WazcacheError: as for `choose_table`, or the project's `hatch.toml` cannot be read.
-    """
-    hatch = read_toml(os.path.join(root, "hatch.toml"))
-    own = {**hook_tables(pyproject), **hook_tables({"tool": {"hatch": hatch}})}
-    if not own and shared_table(pyproject) is None:
-        return None
-    table, location = choose_table(pyproject, own)
-    return {key: table[key] for key in table if key not in HATCHLINGS_OPTIONS}, location
 
 
 def project_config(root: Path, environment: Mapping[str, str]) -> Config:
@@ -150,7 +129,7 @@ def project_config(root: Path, environment: Mapping[str, str]) -> Config:
     from hatch_wazcache.project.options import read_config
 
     pyproject = read_pyproject(root)
-    table, location = choose_table(pyproject, hook_tables(pyproject))
+    table, location = choose_table(pyproject, hook_tables(root, pyproject))
     config = read_config(table, location, environment, root)
     refuse_shared_folder(config, root)
     return config
@@ -167,14 +146,14 @@ def unread_table(root: str | os.PathLike[str], pyproject: Mapping[str, Any]) -> 
         WazcacheError: the project's `hatch.toml` cannot be read, or is not TOML.
     """
     backend, shared = build_backend(pyproject), shared_table(pyproject) is not None
-    tables = hook_tables(pyproject)
+    tables = hook_tables(root, pyproject)
     if backend == HATCHLING and shared and not tables:
-        hatch = read_toml(os.path.join(root, "hatch.toml"))
-        if not hook_tables({"tool": {"hatch": hatch}}):
-            return (
-                f"[{SHARED}] has no effect: hatchling runs a build hook only if the hook has a "
-                f"table; add [{HOOK}] to pyproject.toml, which can be empty"
-            )
+        in_hatch_toml = hatch_toml(root) is not None
+        missing = "[build.hooks.wazcache] to hatch" if in_hatch_toml else f"[{HOOK}] to pyproject"
+        return (
+            f"[{SHARED}] has no effect: hatchling runs a build hook only if the hook has a table; "
+            f"add {missing}.toml, which can be empty"
+        )
     if backend.startswith("setuptools.") and tables and not shared:
         return (
             f"[{next(iter(tables))}] has no effect: the build backend is {backend}, which does not "
@@ -183,11 +162,35 @@ def unread_table(root: str | os.PathLike[str], pyproject: Mapping[str, Any]) -> 
     return None
 
 
-def hook_tables(pyproject: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the tables of the hatch hook that concern wheels, by their TOML paths."""
+def hook_tables(
+    root: str | os.PathLike[str], pyproject: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the tables of the hatch hook that concern wheels, by their TOML paths.
+
+    Args:
+        root: the project's root.
+        pyproject: the content of its `pyproject.toml`.
+
+    Raises:
+        WazcacheError: `hatch.toml` cannot be read, or is not TOML.
+    """
+    hatch = hatch_toml(root)
+    content = pyproject if hatch is None else {"tool": {"hatch": hatch}}
     names = (HOOK, "tool.hatch.build.targets.wheel.hooks.wazcache")
-    found = {name: _look_up(pyproject, name) for name in names}
+    found = {name: _look_up(content, name) for name in names}
     return {name: table for name, table in found.items() if isinstance(table, dict)}
+
+
+def hatch_toml(root: str | os.PathLike[str]) -> Mapping[str, Any] | None:
+    """Return the content of a project's `hatch.toml`, if it has the table `build`.
+
+    Then hatchling does not read this table in `pyproject.toml`.
+
+    Raises:
+        WazcacheError: the file cannot be read, or is not TOML.
+    """
+    content = read_toml(os.path.join(root, "hatch.toml"))
+    return content if "build" in content else None
 
 
 def _look_up(pyproject: Mapping[str, Any], path: str) -> Any:

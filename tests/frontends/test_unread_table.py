@@ -110,6 +110,16 @@ def test_a_hook_table_in_hatch_toml_is_a_table(hatch: Project):
     assert hatch.run("hatch_wazcache", "why", "a.wasm").status == 0
 
 
+def test_a_hook_table_is_none_where_hatchling_reads_builds_from_hatch_toml(hatch: Project):
+    hatch.append("[tool.hatch.build.hooks.wazcache]\n")
+    hatch.write("hatch.toml", "[build]\nskip-excluded-dirs = true\n")
+    done = hatch.run("hatch_wazcache", "why", "a.wasm")
+    assert done.status == 1
+    assert f"{SHARED}add [build.hooks.wazcache] to hatch.toml, which can be empty" in done.output
+    hatch.write("hatch.toml", "[build.hooks.wazcache]\n")
+    assert hatch.run("hatch_wazcache", "why", "a.wasm").status == 0
+
+
 @pytest.mark.parametrize("command", [["warm"], ["why", "a.wasm"]])
 @pytest.mark.parametrize("where", [".", "demo", "--project"])
 def test_the_command_line_says_which_table_is_missing(

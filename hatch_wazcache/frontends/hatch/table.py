@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.project.pyproject import HATCHLINGS_OPTIONS, choose_table
+from hatch_wazcache.project.pyproject import choose_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +42,7 @@ class HookTable:
     @cached_property
     def _chosen(self) -> tuple[Mapping[str, Any], str]:
         """The table with the options, and its TOML path."""
-        table = self._hook.config.items()
-        own = {name: value for name, value in table if name not in HATCHLINGS_OPTIONS}
-        return choose_table(self._hook.metadata.config, {self.location: own})
+        return choose_table(self._hook.metadata.config, {self.location: self._hook.config})
 
     @property
     def loader(self) -> object:
