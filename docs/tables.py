@@ -6,43 +6,49 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from docs.drawings import pictures
+from docs.reference import api, commands, exit_statuses, markdown_table
 from hatch_wazcache.engine.settings import SETTINGS, Setting
 from hatch_wazcache.project.options import OPTIONS, Option
 from hatch_wazcache.project.schema import SCHEMA_FILE, make_schema
 from hatch_wazcache.util import environment
 from hatch_wazcache.util.toml_text import toml_value
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
 __all__ = ["generated"]
 
 DOCS = Path(__file__).resolve().parent
 
 
-_REPOSITORY = "https://github.com/hatch-wazcache/hatch-wazcache/blob/main"
-
-
 def generated() -> dict[Path, str]:
     """Return the whole text of each file that has generated parts."""
-    readme, page = DOCS.parent / "README.md", DOCS / "options.md"
+    page = DOCS / "options.md"
     schema = json.dumps(make_schema(), indent=2, ensure_ascii=False) + "\n"
-    options, variables, settings = _options(), _variables(), _settings()
-    # PyPI shows the README without the repository's files: its links are absolute.
-    in_readme = re.sub(r"\]\((?=[\w-]+\.md)", f"]({_REPOSITORY}/docs/", options)
-    in_page = {"options": options, "variables": variables, "settings": settings}
+    in_page = {"options": _options(), "variables": _variables(), "settings": _settings()}
     return {
-        readme: _between(readme.read_text(encoding="utf-8"), {"options": in_readme}),
         page: _between(page.read_text(encoding="utf-8"), in_page),
         SCHEMA_FILE: schema,
         DOCS / SCHEMA_FILE.name: schema,
+        **_reference(),
         **{DOCS / "pictures" / name: picture for name, picture in pictures().items()},
     }
+
+
+def _reference() -> dict[Path, str]:
+    """Return the text of the pages about the commands, the loader and `CompilationCache`."""
+    package = DOCS.parent / "hatch_wazcache"
+    functions = ("load_module", "load_component", "engine", "status", "assets")
+    loader = (*functions, "Status", "LoadError", "WazcacheWarning")
+    parts = {
+        "command-line.md": {"statuses": exit_statuses(), "commands": commands()},
+        "loader.md": {"api": api(package / "resources" / "loader.py", loader)},
+        "compilation-cache.md": {
+            "api": api(package / "compilation_cache.py", ("CompilationCache",)),
+        },
+    }
+    pages = {DOCS / name: tables for name, tables in parts.items()}
+    return {page: _between(page.read_text("utf-8"), tables) for page, tables in pages.items()}
 
 
 def _between(text: str, tables: dict[str, str]) -> str:
@@ -60,7 +66,7 @@ def _options() -> str:
         default = option.default_text or f"`{toml_value(option.default)}`"
         return [f"`{option.name}`", option.description, default]
 
-    return _table(("option", "meaning", "default"), map(row, OPTIONS))
+    return markdown_table(("option", "meaning", "default"), map(row, OPTIONS))
 
 
 def _variables() -> str:
@@ -69,7 +75,7 @@ def _variables() -> str:
         if option.variable:
             meanings[option.variable] = f"replaces the option `{option.name}`"
     meanings[environment.ENGINE] += " or `engines`, and the requirements of the project on wasmtime"
-    return _table(
+    return markdown_table(
         ("variable", "meaning"), [[f"`{name}`", meanings[name]] for name in sorted(meanings)]
     )
 
@@ -87,12 +93,7 @@ def _settings() -> str:
         return [f"`{setting.name}`", setting.description, values, used, since]
 
     head = ("setting", "does", "values", "used when", "since wasmtime")
-    return _table(head, map(row, SETTINGS.values()))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(head, map(row, SETTINGS.values()))
 
 
 if __name__ == "__main__":

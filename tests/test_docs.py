@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +21,9 @@ else:
 from tests.support.backends import BACKENDS
 from tests.support.pages import all_blocks, read_page
 from tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 HERE = "https://github.com/hatch-wazcache/hatch-wazcache/blob/main/"
@@ -83,7 +88,7 @@ def test_the_pages_have_many_examples():
 
 
 RUN_BY = {
-    "README.md": "test_readme.py",
+    "CONTRIBUTING.md": "test_readme.py",
     "docs/any-backend.md": "test_readme.py",
     "docs/cache.md": "test_readme.py",
     "docs/init.md": "test_pages.py",
@@ -92,6 +97,7 @@ RUN_BY = {
     "docs/targets.md": "test_readme.py",
     "docs/tutorial.md": "test_tutorial.py",
     "docs/wasmtime-versions.md": "test_companion_workflow.py",
+    "docs/wheels.md": "test_readme.py",
 }
 """The slow test that runs the console blocks of each page."""
 
@@ -111,6 +117,49 @@ def test_a_slow_test_runs_the_console_blocks_of_each_page():
 def test_the_index_of_the_site_lists_every_page():
     listed = re.findall(r"^- \[[^\]]+\]\(([\w-]+\.md)\)", read_page("docs/index.md"), re.MULTILINE)
     assert sorted([*listed, "index.md"]) == sorted(path.name for path in ROOT.glob("docs/*.md"))
+
+
+def templates(folder: Path) -> Iterator[str]:
+    """Yield the texts in the code of the package; `…` stands for what they fill in."""
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    part.value if isinstance(part, ast.Constant) else "…" for part in node.values
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def quoted_messages() -> list[str]:
+    """Return the messages in the first column of the tables of the page of troubleshooting."""
+    cells = re.findall(r"^\| (.+?) \| ", read_page("docs/troubleshooting.md"), re.MULTILINE)
+    return [cell[1:-1] for cell in cells if cell.startswith("`") and " " in cell]
+
+
+def test_each_message_of_the_page_of_troubleshooting_exists():
+    texts = list(templates(ROOT / "hatch_wazcache"))
+    quoted = quoted_messages()
+    assert len(quoted) > 90
+    for message in quoted:
+        pattern = re.compile(".*".join(map(re.escape, message.split("…"))))
+        assert any(pattern.search(text) for text in texts), message
+
+
+def test_each_error_of_the_loader_is_on_the_page_of_troubleshooting():
+    loader = ROOT / "hatch_wazcache" / "resources"
+    patterns = [".*".join(map(re.escape, one.split("…"))) for one in quoted_messages()]
+    code = ast.parse((loader / "loader.py").read_text("utf-8"))
+    raised = [
+        "".join(part.value if isinstance(part, ast.Constant) else "…" for part in text.values)
+        for call in ast.walk(code)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("LoadError", "_warn")
+        for text in call.args
+        if isinstance(text, ast.JoinedStr)
+    ]
+    assert len(raised) > 20
+    missing = [one for one in raised if not any(re.search(p, one) for p in patterns)]
+    assert missing == []
 
 
 def test_the_page_of_any_backend_has_the_command_of_each():

@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.environments import environment_of
-from tests.support.pages import Shell, blocks, check_output, commands, outputs, read_page
+from tests.support.pages import Shell, alike, blocks, check_output, commands, outputs, read_page
 from tests.support.paths import EXAMPLE
 
 
@@ -98,3 +99,19 @@ def test_keygen_shows_what_the_page_of_the_shared_cache_shows(tmp_path: Path):
     key = re.compile(r"wazcache-public-[\w-]{43}$", re.MULTILINE)
     printed = done.stdout.replace(str(home), "/home/me")
     assert key.sub("KEY", printed).strip() == key.sub("KEY", shown).strip()
+
+
+def test_the_manifest_on_its_page_is_what_a_build_writes(tmp_path: Path):
+    (shown,) = blocks("json", read_page("docs/manifest.md"))
+    project = shutil.copytree(EXAMPLE, tmp_path / "gofmt")
+    env = {**os.environ, "WAZCACHE_DIR": str(tmp_path / "cache")}
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
+    subprocess.run(build, cwd=project, env=env, check=True, capture_output=True)
+    (wheel,) = (project / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        written = archive.read("gofmt/_wazcache.json").decode()
+
+    def same(text: str) -> str:  # another patch release of wasmtime writes another artifact
+        return re.sub(r'"size": 9\d{6}', '"size": N', alike(text))
+
+    assert same(written).split() == same(shown).split()
