@@ -9,21 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import answer, refused, run, said
-from tests.support.projects import Project
+from tests.support.projects import STOCK_PYPROJECT, Project
 from tests.support.wasm import ANSWER
 from tests.support.wheels import TARGET
 
-STOCK = """\
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "demo"
-version = "1.0"
-requires-python = ">=3.9"
-dependencies = ["wasmtime>=48,<49"]
-
+STOCK = f"""\
+{STOCK_PYPROJECT}
 [tool.hatch.build.targets.wheel]
 packages = ["src/demo"]
 """

@@ -24,20 +24,12 @@ from hatch_wazcache.resources import loader_text
 from hatch_wazcache.util.toml_text import toml_value
 from tests.support.doctored import Wheel
 from tests.support.engines import give_engine
-from tests.support.projects import Built, Project
+from tests.support.projects import STOCK_PYPROJECT, Built, Project
 from tests.support.wasm import ANSWER
 from tests.support.wheels import TARGET, engines, members, ours, precompiled, unpack
 
-STOCK = """\
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "demo"
-version = "1.0"
-requires-python = ">=3.9"
-dependencies = ["wasmtime>=47,<49", "demo-wasmtime"]
+STOCK = f"""\
+{STOCK_PYPROJECT.replace('"wasmtime>=48,<49"', '"wasmtime>=47,<49", "demo-wasmtime"')}\
 license = "MIT"
 license-files = ["LICENSE"]
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.environments import environment_of
 from tests.support.fetching import Installers
 from tests.support.options import requirements
-from tests.support.projects import Project, SetuptoolsProject
+from tests.support.projects import STOCK_PYPROJECT, Project, SetuptoolsProject
 from tests.support.wasm import tiny
 from tests.support.wheels import TARGET, members, unpack
 
@@ -371,25 +371,13 @@ def test_companions_can_have_the_artifacts_of_a_package_with_a_runtime(wheel, tm
     assert audited.status == 0, audited.output
 
 
-COMPILES = """\
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "demo"
-version = "1.0"
-requires-python = ">=3.9"
-dependencies = ["wz-rt~=1.0"]
-"""
-
-
 def test_compile_makes_the_bytes_of_the_hook_with_a_fetched_runtime(wheel, index, tmp_path):
     shutil.copy(wheel, index)
     project = ships(Project, tmp_path)
     hooks = project.build().wheel.read_bytes()
     shutil.rmtree(project.root / "dist")
-    project.write("pyproject.toml", COMPILES)
+    pyproject = STOCK_PYPROJECT.replace("wasmtime>=48,<49", "wz-rt~=1.0")
+    project.write("pyproject.toml", pyproject)
     stock = project.build().wheel
     words = ("compile", stock, "--runtime", "wz-rt~=1.0", "--targets", "native", "-w", "made")
     done = project.run("hatch_wazcache", *words)

@@ -23,9 +23,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PYPROJECT = """\
+STOCK_PYPROJECT = """\
 [build-system]
-requires = ["hatchling", "hatch-wazcache"]
+requires = ["hatchling"]
 build-backend = "hatchling.build"
 
 [project]
@@ -33,10 +33,16 @@ name = "demo"
 version = "1.0"
 requires-python = ">=3.9"
 dependencies = ["wasmtime>=48,<49"]
+"""
+"""A project that does not use hatch-wazcache. More options of `[project]` can follow."""
 
+PYPROJECT = (
+    STOCK_PYPROJECT.replace('"hatchling"]', '"hatchling", "hatch-wazcache"]')
+    + """
 [tool.hatch.build.hooks.wazcache]
 assets = ["demo/*.wasm"]
 """
+)
 
 SETUPTOOLS_PYPROJECT = """\
 [build-system]
