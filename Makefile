@@ -13,7 +13,7 @@ TESTS ?= tests
 SLOW ?= tests/slow
 PYTEST = -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms
 
-.PHONY: test test-slow test-platforms platforms wasmtime lint check docs docs-check docs-tables example bench bench-quick clean
+.PHONY: test test-slow test-platforms remote-servers platforms wasmtime lint check docs docs-check docs-tables example bench bench-quick clean
 
 # `make test COVERAGE=1` also shows the lines of the package that no test and no build runs.
 test: .venv/made
@@ -31,6 +31,10 @@ test-platforms: platforms
 # Sets up Pythons of other platforms, and Python 3.14, once; needs two minutes.
 platforms: .venv/made wasmtime
 	$(VENV) tests/platforms/set_up.py aarch64-linux x86_64-windows x86_64-linux-python3.14
+
+# Sets up the servers that tests of the shared cache start, once: three minutes, with Go and npm.
+remote-servers: .venv/made
+	GO="$(GO)" $(VENV) tests/support/server_programs.py
 
 # Downloads the wasmtime CLI, which compiles for all platforms, once; 17 MB.
 wasmtime: .venv/made

@@ -60,7 +60,7 @@ def _run(*words: str | Path, cwd: Path | None = None, **env: str) -> str:
     try:
         done = subprocess.run(
             words, check=False, cwd=cwd, text=True, errors="replace", env={**os.environ, **env},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, capture_output=True,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise CannotSetUpError(f"{words[0]} is not installed") from error

@@ -90,7 +90,8 @@ def remote_error(error: Exception, *, reading: bool) -> RemoteError:
 
 def _no_answer(text: str) -> RemoteError:
     if found := _CERTIFICATE.search(text):
-        return RemoteError(f"the server's certificate is not trusted ({found[1] or found[2]})")
+        said = f"the server's certificate is not trusted ({found[1] or found[2]})"
+        return RemoteError(said, refuses=True)
     if (system := _SYSTEM.search(text)) and system[1] != "Connection refused":
         return RemoteError(f"the server cannot be reached: {system[1]}")
     for words, meaning in _CAUSES.items():
