@@ -66,12 +66,12 @@ def open_remote(
 def _trusted_keys(options: RemoteOptions) -> TrustedKeys | None:
     """Return the keys of which one must have signed; None if nothing need be signed.
 
-    A machine whose environment names keys takes nothing unsigned, whatever a project says.
+    A machine that trusts keys takes nothing unsigned, whatever a project says: what it takes stays
+    in the local cache, where other projects find it.
     """
-    if options.unsigned and read_variable(TRUSTED_KEYS) is None:
-        return None
     where = f"{options.table}.trusted-keys"
-    return TrustedKeys.read(os.environ, user_keys_file(), options.trusted_keys, where)
+    trusted = TrustedKeys.read(os.environ, user_keys_file(), options.trusted_keys, where)
+    return None if options.unsigned and not trusted else trusted
 
 
 def _without_keys(options: RemoteOptions, report: Report) -> None:

@@ -39,7 +39,7 @@ def entry_name(key: ArtifactKey, sha256: str, *, bazel: bool) -> str:
 def engine_name(key: ArtifactKey, *, bazel: bool) -> str:
     """Name the text that says which patch release of the wasmtime CLI has compiled for a key.
 
-    The text is not signed: it only chooses the key to ask for next.
+    The text is not signed: it only chooses the key to ask for next, of a release that is newer.
 
     Args:
         key: with the engine's own version.

@@ -178,12 +178,24 @@ class RemoteCache:
         name = engine_name(key, bazel=self.server.bazel)
         data = self.server.store.read(name, _LONGEST_VERSION, deadline)
         self.server.answered()
-        major = key.engine.partition(".")[0]
         text = data.decode("ascii", errors="replace")
-        return text if re.fullmatch(rf"{major}\.[0-9]+\.[0-9]+", text) else None
+        return text if _is_newer_patch(text, key.engine) else None
 
     def _no_threads(self) -> None:
         self.server.failed(RemoteError("no thread can be started to ask it", refuses=True))
+
+
+def _is_newer_patch(text: str, engine: str) -> bool:
+    """Say whether a text is a newer release than an engine, of the same major version.
+
+    An older one is not taken: whoever can write to the server could bring back faults of compilers
+    that the engine of this build does not have.
+    """
+    numbers = r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}"
+    if not (re.fullmatch(numbers, text) and re.fullmatch(numbers, engine)):
+        return False
+    found, own = ([int(part) for part in version.split(".")] for version in (text, engine))
+    return found[0] == own[0] and found > own
 
 
 def is_shared(key: ArtifactKey) -> bool:

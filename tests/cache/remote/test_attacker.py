@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import Entry, read_entry, write_entry
 from hatch_wazcache.cache.key import ArtifactKey
 from hatch_wazcache.cache.remote.keys import SigningKey, TrustedKeys
-from hatch_wazcache.cache.remote.names import entry_name, signature_name
+from hatch_wazcache.cache.remote.names import engine_name, entry_name, signature_name
 from hatch_wazcache.cache.remote.remote_cache import RemoteCache
 from hatch_wazcache.cache.remote.signature import Signature
 from tests.support.commands import tree
@@ -412,3 +413,44 @@ def test_when_the_key_of_the_job_is_revoked_nothing_that_it_signed_is_used(
     reader = build(server, tmp_path, trusted)
     assert (reader.accepted, reader.refusals) == (set(), 6)
     assert "was revoked on 2020-01-01" in reader.reason
+
+
+# which patch release of the wasmtime CLI has compiled: a text that is not signed
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("48.0.1", True), ("48.0.10", True), ("48.1.0", True),
+        ("48.0.0", False), ("47.0.9", False), ("49.0.0", False), ("48.0", False), ("", False),
+        ("48.0.1\n", False), ("../48.0.1", False), ("48.0.1/../..", False), ("48.0.\u0661", False),
+        ("48.0.1-evil", False), ("48.0.1" + "0" * 40, False), ("48.0.-1", False), ("\0", False),
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_an_attacker_cannot_choose_an_older_wasmtime_or_another_path(
+    server: Server, tmp_path: Path, text: str, taken: bool
+):
+    key = replace(server.compiled.keys[0], engine="48.0.0")
+    path = server.store.folder / engine_name(key, bazel=server.bazel)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, "utf-8")
+    cache = CacheDirectory(tmp_path / "cache", pytest.fail)
+    remote = RemoteCache(server.store, cache, trusting(SIGNER.public), bazel=server.bazel)
+    assert remote.engines([key]) == ({key.digest: text} if taken else {})
+    remote.close()
+    cache.close()
+
+
+def test_an_attacker_cannot_bring_back_faults_of_an_older_compiler(server: Server, tmp_path: Path):
+    """What a trusted job has signed for 48.0.0 stays signed; a build with 48.0.1 does not ask."""
+    key = replace(server.compiled.keys[0], engine="48.0.1")
+    path = server.store.folder / engine_name(key, bazel=server.bazel)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("48.0.0")
+    cache = CacheDirectory(tmp_path / "cache", pytest.fail)
+    remote = RemoteCache(server.store, cache, trusting(SIGNER.public), bazel=server.bazel)
+    assert list(remote.find([key]).wait()) == []
+    assert remote.engines([key]) == {}
+    remote.close()
+    cache.close()
