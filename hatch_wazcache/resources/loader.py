@@ -191,13 +191,17 @@ def status(
     engine: wasmtime.Engine | None = None,
     *,
     profile: str | None = None,
+    foreign: bool = False,
 ) -> Status:
     """Tell whether an asset loads precompiled: from which artifact, or why not. Compiles nothing.
+
+    The arguments mean the same as for `load_module`. So a foreign file has a status, too: it says
+    why the file must be compiled.
 
     Raises:
         LoadError: there is no such asset or profile.
     """
-    asset = _find(name)
+    asset = _find(name, foreign)
     profile = _choose_profile(profile)
     try:
         kind = _class_of(asset.about["kind"])

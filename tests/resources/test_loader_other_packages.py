@@ -165,6 +165,32 @@ def test_a_foreign_file_is_compiled_and_kept_only_if_the_caller_says_so(both: Pa
     assert len(list(tmp_path.rglob("wazcache-fallback/*.cwasm"))) == 1
 
 
+def test_the_status_of_a_foreign_file_says_why_it_is_compiled(both: Path, tmp_path: Path):
+    """It raises what loading raises, so it also needs `foreign=True`."""
+    (tmp_path / "x.wasm").write_bytes(ANSWER)
+    shutil.copytree(both / "demo", tmp_path / "downloads/demo")
+    code = f"""
+        file = {str(tmp_path / "x.wasm")!r}
+        download = {str(tmp_path / "downloads/demo/answer.wasm")!r}
+        print(*status(file, profile='fuel', foreign=True), sep='|')
+        print(bool(status(download, foreign=True)), status(download, foreign=True).reason)
+        print(bool(status({str(both / "demo/answer.wasm")!r}, foreign=True)))
+        print(refused(lambda: status('none.wasm', foreign=True)))
+        print(refused(lambda: status(file)) == refused(lambda: load_module(file)) != None)
+        """
+    none = "it is no asset of an installed package"
+    manifest = tmp_path / "downloads/demo/_wazcache.json"
+    missing = "[Errno 2] No such file or directory: 'none.wasm'"
+    untrusted = "no installed distribution has it, the .wasm and the artifacts"
+    assert run(code, both) == [
+        f"{tmp_path / 'x.wasm'}|fuel|False|None|{none}",
+        f"False {manifest} is not used: {untrusted}",
+        "True",
+        f"none.wasm is no asset, and no file that can be read ({missing})",
+        "True",
+    ]
+
+
 def test_a_foreign_file_can_be_a_component_or_lie_in_a_zip(both: Path, tmp_path: Path):
     folder = tmp_path / "foreign"
     folder.mkdir()
