@@ -121,11 +121,10 @@ class Connections:
         try:
             yield answer
         finally:
-            usable = answer.finish()
-            with self._lock:
-                if usable and not self._closed:
+            if answer.finish():
+                with self._lock:
                     self._idle.setdefault(origin, []).append(answer.wire)
-            if not usable:
+            else:
                 self._drop(answer.wire)
 
     def close(self) -> None:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Wire", "connect"]
 
-_HEAD_LIMIT = 1 << 18
-"""The bytes that an answer may have before its body."""
-
 _SERVER_IS_SILENT = "the server was silent for too long"
 
 
@@ -40,8 +37,6 @@ class Wire:
         self.sock = sock
         self.deadline = 0.0
         """By `time.monotonic`."""
-        self.quota: int | None = None
-        """The bytes that may still come; None for no limit."""
         self._early = b""
         self._ended = False
 
@@ -55,16 +50,13 @@ class Wire:
         return io.BufferedReader(_Reader(self))
 
     def read_head(self, method: str) -> http.client.HTTPResponse:
-        """Read an answer up to its body."""
+        """Read an answer up to its body. `http.client` bounds its lines and their number."""
         answer = http.client.HTTPResponse(cast("socket.socket", self), method=method)
-        self.quota = _HEAD_LIMIT
         try:
             answer.begin()
         except BaseException:
             answer.close()
             raise
-        finally:
-            self.quota = None
         return answer
 
     def receive_into(self, buffer: memoryview) -> int:
@@ -75,12 +67,7 @@ class Wire:
             self._early = self._early[count:]
             return count
         self.sock.settimeout(self._left())
-        count = self.sock.recv_into(buffer)
-        if self.quota is not None:
-            self.quota -= count
-            if self.quota < 0:
-                raise RemoteError("the head of the answer is too large")
-        return count
+        return self.sock.recv_into(buffer)
 
     def has_answered(self) -> bool:
         """Whether an answer has begun, or the connection has ended. Does not wait.

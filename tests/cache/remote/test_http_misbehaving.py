@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -21,7 +22,7 @@ from hatch_wazcache.cache.remote.http_store import HttpStore
 from hatch_wazcache.cache.remote.options import RemoteOptions
 from hatch_wazcache.cache.remote.stores import AbsentError, RemoteError, TransferDroppedError
 from tests.cache.remote.conftest import PATIENCE, download, ignore, read
-from tests.support.misbehaving_server import WAYS, Server
+from tests.support.misbehaving_server import WAYS, Server, answer
 
 pytestmark = pytest.mark.usefixtures("no_settings", "impatient")
 
@@ -114,6 +115,22 @@ def assert_usable_again(store: HttpStore, server: Server) -> None:
     assert read(store, "next") == b"the next"
 
 
+def test_what_a_server_sends_unasked_is_not_the_next_answer(store, server):
+    unasked = answer(200, b"unasked")
+    pause = threading.Event()
+
+    def say_more(talk) -> None:
+        talk.send(talk.good())
+        pause.wait(PATIENCE / 4)
+        talk.send(unasked)
+
+    server.objects["/cache/a/b.sig"] = OBJECT[:500]
+    server.misbehave(say_more)
+    for _ in range(3):
+        assert read(store) == OBJECT[:500]
+        time.sleep(PATIENCE / 2)
+
+
 def test_a_download_that_drips_is_watched_all_the_time(store, server):
     server.objects["/cache/a/b.zip"] = OBJECT
     server.pause = PATIENCE / 20
@@ -154,27 +171,70 @@ def test_the_answer_to_a_large_upload_that_is_refused_early_is_read(
     assert max(sent, default=0) < 50 << 20
 
 
-def test_an_early_answer_ends_an_upload_that_the_server_would_read(server, store, tmp_path):
-    large = tmp_path / "large"
-    large.write_bytes(bytes(50 << 20))
+@contextmanager
+def answering_early(first: bytes, last: bytes) -> Iterator[tuple[str, list[int]]]:
+    """Answer a request when its head has come; read the rest of it, and answer again."""
+    took = []
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            sock.recv(1 << 16)
+            sock.sendall(first)
+            while piece := sock.recv(1 << 20):
+                took.append(len(piece))
+                if piece.endswith(b"!"):
+                    sock.sendall(last)
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        read_by_server = []
-
-        def serve() -> None:
-            sock, _ = listener.accept()
-            with sock:
-                sock.recv(1 << 16)
-                sock.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
-                while piece := sock.recv(1 << 20):
-                    read_by_server.append(len(piece))
-
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        options = RemoteOptions(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-        with pytest.raises(RemoteError, match="answered 403"):
-            HttpStore(options, {}).upload("a", large, ignore)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", took
         thread.join(60)
-        assert sum(read_by_server) < 50 << 20
+
+
+def test_an_early_answer_ends_an_upload_that_the_server_would_read(open_store, tmp_path):
+    large = tmp_path / "large"
+    large.write_bytes(bytes(50 << 20) + b"!")
+    with (
+        answering_early(answer(403), b"") as (url, took),
+        pytest.raises(RemoteError, match="answered 403"),
+    ):
+        open_store(url).upload("a", large, ignore)
+    assert sum(took) < 45 << 20
+
+
+def test_an_interim_answer_does_not_end_an_upload(open_store, tmp_path):
+    large = tmp_path / "large"
+    large.write_bytes(bytes(50 << 20) + b"!")
+    interim, last = b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 201 Made\r\n\r\n"
+    with answering_early(interim, last) as (url, took):
+        store = open_store(url)
+        store.upload("a", large, ignore)
+        store.close()
+    assert sum(took) > 49 << 20
+
+
+def test_an_object_of_another_length_is_not_downloaded(store, server):
+    server.objects["/cache/a/b.zip"] = OBJECT
+    for size in (len(OBJECT) - 1, len(OBJECT) + 1):
+        file = io.BytesIO()
+        with pytest.raises(RemoteError, match=f"has {len(OBJECT)} bytes, not {size}"):
+            store.download("a/b.zip", file, size, ignore)
+        assert file.getvalue() == b""
+
+
+def test_an_object_that_ends_early_without_a_length_is_an_error(store, server):
+    for said in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
+                 b"HTTP/1.0 200 OK\r\n\r\n12345"):  # fmt: skip
+
+        def say(talk, said=said) -> None:
+            talk.send(said)
+            raise ConnectionAbortedError
+
+        server.misbehave(say)
+        with pytest.raises(RemoteError, match="has 5 bytes, not 6"):
+            download(store, 6)
 
 
 def test_a_file_that_shrinks_during_its_upload_is_an_error(store, server, tmp_path):
@@ -207,22 +267,26 @@ def test_a_server_that_is_down_is_an_error_at_once(open_store):
         store.upload("a", b"12345", ignore)
 
 
-def test_a_server_that_accepts_no_connection_is_given_up(open_store):
-    """Its queue is full, so that it answers nothing."""
-    with socket.socket() as listener:
+@contextmanager
+def accepting_nothing() -> Iterator[int]:
+    """Listen with a full queue, so that a connection gets no answer."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        waiting = []
         for _ in range(4):
-            waiting.append(socket.socket())
-            waiting[-1].setblocking(False)
-            waiting[-1].connect_ex(listener.getsockname())
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_a_server_that_accepts_no_connection_is_given_up(open_store):
+    with accepting_nothing() as port:
         started = time.monotonic()
         with pytest.raises(RemoteError, match="silent for too long"):
-            read(open_store(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+            read(open_store(f"http://127.0.0.1:{port}"))
         assert 0.9 < took(started) < 20
-        for sock in waiting:
-            sock.close()
 
 
 def test_a_host_that_the_system_does_not_know_is_an_error(open_store, monkeypatch):
@@ -241,18 +305,20 @@ def test_a_system_that_looks_for_a_host_for_minutes_is_not_waited_for(open_store
     assert took(started) < 20
 
 
-def test_the_second_address_of_a_host_is_tried(open_store, server, monkeypatch):
+@pytest.mark.parametrize("first", ["refuses", "drops everything"])
+def test_the_second_address_of_a_host_is_tried(open_store, server, monkeypatch, first):
     """The first drops everything, as an IPv6 address does on many networks."""
     server.objects["/a"] = b"12345"
     real = socket.getaddrinfo
-
-    def both(host, port, **words):
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            gone = closed.getsockname()[1]
-        return [*real("127.0.0.1", gone, **words), *real("127.0.0.1", server.port, **words)]
-
-    monkeypatch.setattr(socket, "getaddrinfo", both)
-    assert read(open_store("http://cache.example:1"), "a") == b"12345"
+    with socket.create_server(("127.0.0.1", 0)) as closed, accepting_nothing() as dropping:
+        ports = [dropping if "drops" in first else closed.getsockname()[1], server.port]
+        closed.close()
+        monkeypatch.setattr(
+            socket,
+            "getaddrinfo",
+            lambda _, __, **words: [real("127.0.0.1", port, **words)[0] for port in ports],
+        )
+        assert read(open_store("http://cache.example:1"), "a") == b"12345"
 
 
 def test_a_server_that_sends_without_end_fills_no_memory(server):

@@ -14,7 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hatch_wazcache.cache.remote.stores import AbsentError, RemoteError, TransferDroppedError
+from hatch_wazcache.cache.remote.stores import (
+    SILENCE_TIMEOUT,
+    AbsentError,
+    RemoteError,
+    TransferDroppedError,
+)
 from hatch_wazcache.errors import WazcacheError
 from tests.cache.remote.conftest import download, ignore, read
 from tests.support.misbehaving_server import Server, answer
@@ -95,6 +100,23 @@ def test_a_connection_that_the_server_has_closed_is_replaced(store, server):
     assert server.connections == 4
 
 
+def test_a_connection_that_the_server_closes_at_the_next_request_is_replaced(store, server):
+    used = set()
+
+    def once(talk) -> None:
+        if talk.sock in used:
+            raise ConnectionAbortedError
+        used.add(talk.sock)
+        talk.send(talk.good())
+
+    server.misbehave(once)
+    store.upload("a", b"12345", ignore)
+    for _ in range(3):
+        assert read(store, "a") == b"12345"
+        store.upload("a", b"12345", ignore)
+    assert server.connections == 7
+
+
 def test_a_server_without_lengths_is_understood(store, server):
     server.misbehave(lambda talk: talk.send(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\n12345\r\n0\r\nA: b\r\n\r\n"
@@ -147,7 +169,7 @@ def test_close_ends_what_other_threads_wait_for(store, server):
         while not server.seen:
             time.sleep(0.01)
         store.close()
-        assert isinstance(waiting.exception(), RemoteError)
+        assert isinstance(waiting.exception(SILENCE_TIMEOUT / 2), RemoteError)
     with pytest.raises(RemoteError):
         read(store)
 
