@@ -44,7 +44,7 @@ def _reference() -> dict[Path, str]:
         "command-line.md": {"statuses": exit_statuses(), "commands": commands()},
         "loader.md": {"api": api(package / "resources" / "loader.py", loader)},
         "compilation-cache.md": {
-            "api": api(package / "compilation_cache.py", ("CompilationCache",)),
+            "api": api(package / "compilation_cache" / "cache.py", ("CompilationCache",)),
         },
     }
     pages = {DOCS / name: tables for name, tables in parts.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
-    from hatch_wazcache.compilation_cache import CompilationCache
+    from hatch_wazcache.compilation_cache.cache import CompilationCache
 
     __version__: str
 
@@ -17,7 +17,7 @@ __all__ = ["CompilationCache", "WazcacheError", "__version__"]
 def __getattr__(name: str) -> object:
     """Import on demand what a build does not use."""
     if name == "CompilationCache":
-        from hatch_wazcache.compilation_cache import CompilationCache
+        from hatch_wazcache.compilation_cache.cache import CompilationCache
 
         return CompilationCache
     if name == "__version__":

@@ -1,0 +1,1 @@
+"""The cache for use in a process, for programs that compile WebAssembly at run time."""
