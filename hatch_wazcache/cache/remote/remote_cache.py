@@ -68,7 +68,9 @@ class RemoteCache:
         self._trusted = trusted
         self._questions = Threads(_QUESTIONS)
         self._downloads = Downloads(self.server, cache)
-        self._uploads = Uploads(self.server, signing_key)
+        self._uploads = Uploads(self.server, signing_key, self._is_new)
+        self._known: dict[str, Signature] = {}
+        """The last signatures that the server had, by the digests of their keys."""
 
     def find(self, keys: Iterable[ArtifactKey]) -> Coming:
         """Ask for the signatures of entries, and begin to download those that are there.
@@ -172,7 +174,16 @@ class RemoteCache:
         name = signature_name(key, bazel=self.server.bazel)
         data = self.server.store.read(name, LARGEST, deadline)
         self.server.answered()
-        return read_signature(data, key, self._trusted)
+        found = self._known[key.digest] = read_signature(data, key, self._trusted)
+        return found
+
+    def _is_new(self, key: ArtifactKey) -> bool:
+        """Ask whether a key has another trusted signature than before, in a thread."""
+        known = self._known.get(key.digest)
+        try:
+            return self._signature(key, time.monotonic() + SMALL_OBJECT_TIMEOUT) != known
+        except (AbsentError, UntrustedError):
+            return False
 
     def _engine(self, key: ArtifactKey, deadline: float) -> str | None:
         name = engine_name(key, bazel=self.server.bazel)

@@ -1,4 +1,8 @@
-"""Uploads entries beside a build, each with its signature."""
+"""Uploads entries beside a build, each with its signature.
+
+Several machines may upload one key at the same time. Their entries differ in the seconds of their
+compilers, so the last entry must not stay under the last signature of another machine.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from hatch_wazcache.cache.remote.stores import RemoteError, TransferDroppedError
 from hatch_wazcache.cache.remote.transfers import POLL, TRANSFERS, Threads, Transfer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hatch_wazcache.cache.key import ArtifactKey
     from hatch_wazcache.cache.remote.keys import SigningKey
     from hatch_wazcache.cache.remote.server import Server
@@ -22,6 +28,9 @@ __all__ = ["Upload", "Uploads"]
 _LIMIT = 10.0
 _SLOWEST = 1 << 18
 """An upload may need 10 seconds, and one more for each of these bytes."""
+
+_ATTEMPTS = 3
+"""How many times an entry is uploaded while other machines upload the same key."""
 
 
 class Upload(Transfer):
@@ -47,15 +56,22 @@ class Upload(Transfer):
 class Uploads:
     """Uploads entries to one server, some at a time."""
 
-    def __init__(self, server: Server, signing_key: SigningKey | None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        signing_key: SigningKey | None,
+        is_new: Callable[[ArtifactKey], bool],
+    ) -> None:
         """Prepare uploads.
 
         Args:
             server: where to.
             signing_key: signs; None if nothing is signed.
+            is_new: asks whether another machine has signed a key since it was asked before.
         """
         self._server = server
         self._signing_key = signing_key
+        self._is_new = is_new
         self._threads = Threads(TRANSFERS)
         self._waiting: dict[str, Upload] = {}
         self._ended: queue.SimpleQueue[Upload] = queue.SimpleQueue()
@@ -98,9 +114,8 @@ class Uploads:
         try:
             if not (server.is_given_up or upload.is_dropped):
                 upload.begin()
-                self._send(upload)
+                upload.is_done = self._send(upload)
                 upload.end()
-                upload.is_done = True
                 server.answered()
         except RemoteError as error:
             server.failed(error)
@@ -111,12 +126,22 @@ class Uploads:
         finally:
             self._ended.put(upload)
 
-    def _send(self, upload: Upload) -> None:
-        """Upload an entry, and then its signature: a build asks for the signature first."""
+    def _send(self, upload: Upload) -> bool:
+        """Upload an entry, and then its signature: a build asks for the signature first.
+
+        Returns:
+            False if another machine has uploaded it since this build has asked for it.
+        """
         server, key = self._server, upload.key
+        if self._is_new(key):
+            return False
         signature = Signature.of(upload.entry, self._signing_key)
         name = entry_name(key, signature.entry_sha256, bazel=server.bazel)
-        server.store.upload(name, upload.entry.path, upload.watch)
+        for _attempt in range(_ATTEMPTS):
+            server.store.upload(name, upload.entry.path, upload.watch)
+            # If there is a new signature, nobody knows whose entry came last.
+            if server.bazel or not self._is_new(key):
+                break
 
         def is_wanted(_done: int) -> None:
             if upload.is_dropped:
@@ -127,6 +152,7 @@ class Uploads:
         if upload.asked.digest != key.digest:
             name = engine_name(upload.asked, bazel=server.bazel)
             server.store.upload(name, key.engine.encode(), is_wanted)
+        return True
 
     def _drop(self, upload: Upload) -> None:
         if not upload.is_dropped:
