@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hatch_wazcache.cache.remote.key_texts import PUBLIC, key_bytes
 from hatch_wazcache.project.companion import order_note
 from hatch_wazcache.project.options import read_config
 
@@ -168,3 +169,14 @@ def test_the_page_of_any_backend_has_the_command_of_each():
     shown = set(re.findall(r"^\| [\w, -]+ \| `([^`]+)`", text, re.MULTILINE))
     run = {" ".join(backend.front_end) for backend in BACKENDS.values()}
     assert {command.removeprefix("python -m ") for command in shown} == run
+
+
+def test_the_public_keys_in_the_pages_are_keys():
+    keys = {
+        key
+        for page in PAGES
+        for key in re.findall(r"wazcache-public-[\w-]+", page.read_text("utf-8"))
+    }
+    assert len(keys) > 1
+    for key in keys:
+        assert key_bytes(key, PUBLIC) is not None, key
