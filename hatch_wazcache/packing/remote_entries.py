@@ -53,6 +53,8 @@ def open_remote(
             _without_keys(options, report)
             return None
         signing_key, writes = _signing_key(options, report)
+        if signing_key is not None and trusted is not None:
+            _check_own_key(signing_key, trusted, report)
         store = open_store(options, os.environ)
     except WazcacheError as error:
         if options.url_from_environment:
@@ -102,6 +104,15 @@ def _signing_key(options: RemoteOptions, report: Report) -> tuple[SigningKey | N
             f"{SIGNING_KEY} is not set, so nothing can be signed"
         )
     return None, options.unsigned
+
+
+def _check_own_key(signing_key: SigningKey, trusted: TrustedKeys, report: Report) -> None:
+    """Say that others will not use what this build uploads, as far as this machine can know."""
+    if problem := trusted.problem(signing_key.public):
+        report.trouble(
+            f"{SIGNING_KEY}: what this build uploads {problem}; neither this machine nor others "
+            "with its keys use that"
+        )
 
 
 class RemoteEntries:

@@ -203,6 +203,24 @@ def test_a_trusted_job_replaces_what_it_does_not_trust(project: Project, server:
     assert FROM_SERVER in built(project, **readers(server, SIGNER)).output
 
 
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (STRANGER.public, "which is not one of the trusted keys"),
+        (f"{STRANGER.public} {SIGNER.public} revoked=2026-01-01", "was revoked on 2026-01-01"),
+    ],
+)
+def test_a_job_whose_own_key_is_not_trusted_says_so(
+    project: Project, server: FolderServer, keys: str, problem: str
+):
+    made = built(project, **{**writers(server, SIGNER), "WAZCACHE_TRUSTED_KEYS": keys})
+    assert f"WAZCACHE_SIGNING_KEY: what this build uploads is signed by {SIGNER.public}, " in (
+        made.output
+    )
+    assert problem in made.output
+    assert "WAZCACHE_SIGNING_KEY" not in built(project, **writers(server, SIGNER)).output
+
+
 # credentials
 
 
