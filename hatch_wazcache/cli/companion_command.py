@@ -15,7 +15,7 @@ from hatch_wazcache.packing.companions import companion_of, make_companions, say
 from hatch_wazcache.packing.entries import Entries, EntriesOptions
 from hatch_wazcache.packing.from_wheel import FinishedWheel
 from hatch_wazcache.project.distribution_fields import read_engines
-from hatch_wazcache.project.fields import read_targets
+from hatch_wazcache.project.target_fields import read_targets
 from hatch_wazcache.util.problems import Problems
 
 if TYPE_CHECKING:

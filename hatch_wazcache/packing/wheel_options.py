@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.fields import CPUS
+from hatch_wazcache.project.target_fields import CPUS
 from hatch_wazcache.wheels.manifest import DEFAULT_LOADER
 
 if TYPE_CHECKING:

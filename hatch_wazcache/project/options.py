@@ -1,7 +1,7 @@
 """The options: one model, from which the reader, the docs and the JSON schema are made.
 
-This module describes the options, and checks whether they fit together. `fields.py` checks single
-values.
+This module describes the options, and checks whether they fit together. `fields.py` and the modules
+beside it check single values.
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 from hatch_wazcache.engine.targets import TARGETS
 from hatch_wazcache.formats.strip import STRIP
-from hatch_wazcache.project import distribution_fields, fields, remote_fields
+from hatch_wazcache.project import (
+    asset_fields,
+    distribution_fields,
+    fields,
+    remote_fields,
+    target_fields,
+)
 from hatch_wazcache.project.config import Config
 from hatch_wazcache.project.contradictions import contradictions
 from hatch_wazcache.project.distribution_fields import COMPANION_NAME, ENGINE_PATTERN
 from hatch_wazcache.project.fields import Field
+from hatch_wazcache.project.target_fields import CPUS
 from hatch_wazcache.project.value_schemas import (
     ASSET,
     FLAG,
@@ -74,7 +81,7 @@ OPTIONS = (
         "assets",
         "the `.wasm` files to compile: globs; an item may be a table "
         '`{path = "…", profiles = ["…"]}`',
-        fields.read_assets,
+        asset_fields.read_assets,
         one_or_list(ASSET, empty=True),
         default_text="required, unless `loader` is a path: then it is a "
         "[runtime package](runtime-packages.md)",
@@ -84,7 +91,7 @@ OPTIONS = (
         "targets",
         'the systems to make [wheels for](targets.md): `"native"`, `"all"`, `"any"`, '
         '`"universal2-macos"`, or names `<arch>-<os>` such as `"x86_64-linux"`',
-        fields.read_targets,
+        target_fields.read_targets,
         one_or_list({"enum": ["native", "all", *TARGETS]}),
         default=["native", "any"],
     ),
@@ -92,18 +99,23 @@ OPTIONS = (
         "profiles",
         "tables of [engine settings](options.md#settings), `[….profiles.NAME]`; an asset is "
         "compiled for each of them, unless it names its `profiles`",
-        fields.read_profiles,
+        asset_fields.read_profiles,
         PROFILES,
         default={"default": {}},
         default_text="one profile, `default`, without settings; it exists beside other tables, too",
     ),
     Option(
         "cpu",
-        " or ".join((", ".join(f'`"{cpu}"`' for cpu in fields.CPUS[:-1]), f'`"{fields.CPUS[-1]}"`'))
+        " or ".join(
+            (
+                ", ".join(f'`"{cpu}"`' for cpu in CPUS[:-1]),
+                f'`"{CPUS[-1]}"`',
+            )
+        )
         + "; or [a list](targets.md#several-artifacts-for-one-system), the best first: "
         "the loader uses the first that loads",
-        fields.read_cpus,
-        one_or_list({"enum": list(fields.CPUS)}),
+        target_fields.read_cpus,
+        one_or_list({"enum": list(CPUS)}),
         default="baseline",
     ),
     Option(
@@ -269,7 +281,7 @@ def read_config(
     values = {option.name: _read(option, whole, variables, flags) for option in OPTIONS}
     wanted = environment.read_variable(environment.TARGET, variables)
     wanted_field = Field(environment.TARGET, wanted, table, root, whole.problems)
-    target = fields.read_target_name(wanted_field) if wanted else None
+    target = target_fields.read_target_name(wanted_field) if wanted else None
     values["remote"] = remote_fields.with_variables(values["remote"], variables, whole)
     whole.problems.raise_all()
     by_field = {name.replace("-", "_"): value for name, value in values.items()}
@@ -278,7 +290,7 @@ def read_config(
         location=location,
         wanted=None if "targets" in flags else target,
         targets_given=given,
-        asset_profiles=fields.default_profiles(table),
+        asset_profiles=asset_fields.default_profiles(table),
         flags=frozenset(flags),
         **by_field,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.engine.settings import PROFILE_NAME, SETTINGS, Setting
-from hatch_wazcache.project import fields
+from hatch_wazcache.project.asset_fields import RESERVED_NAMES
 from hatch_wazcache.project.remote_fields import MODES, PUBLIC_KEY_PATTERN, TRUSTS, URL_PATTERN
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ PROFILES = {
     "minProperties": 1,
     "propertyNames": {
         "pattern": f"^{PROFILE_NAME}$",
-        "not": {"enum": list(fields.RESERVED_NAMES)},
+        "not": {"enum": list(RESERVED_NAMES)},
     },
     "additionalProperties": {
         "type": "object",

@@ -22,7 +22,7 @@ from hatchling.plugin.manager import PluginManager
 from hatch_wazcache.engine.targets import TARGETS, find_targets
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.hatch.hook import WazcacheBuildHook, stop
-from hatch_wazcache.project.fields import nearest_target
+from hatch_wazcache.project.target_fields import nearest_target
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.wheels.companion_files import version_problem
 
