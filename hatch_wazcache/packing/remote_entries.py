@@ -236,9 +236,9 @@ class RemoteEntries:
         """Warn once about the server, and once about what was refused."""
         server = self._remote.server
         place = f"the shared cache {server.store.place}"
+        goes_on = "; this build goes on without it" if server.is_given_up else ""
         if server.failures and not self._has_warned:
             self._has_warned = True
-            goes_on = "; this build goes on without it" if server.is_given_up else ""
             self._report.trouble(f"{place}: {server.failure}{goes_on}")
         if server.refusals and not self._has_told_refusals:
             self._has_told_refusals = True
@@ -246,6 +246,7 @@ class RemoteEntries:
             entries = "an entry" if count == 1 else f"{count} entries"
             self._report.trouble(
                 f"{place}: {entries} refused, and made here instead; the first {server.refusal}"
+                f"{'' if server.failures else goes_on}"
             )
 
 

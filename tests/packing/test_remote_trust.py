@@ -94,6 +94,23 @@ def test_code_that_is_planted_on_the_server_does_not_get_into_a_wheel(
         assert bytes_of(wheel) == bytes_of(alone)
 
 
+def test_entries_that_do_not_fit_their_signatures_are_one_warning(
+    project: Project, server: FolderServer
+):
+    for name in "bcdef":
+        project.write(f"demo/{name}.wasm", tiny(name))
+    alone = built(project, **writers(server, SIGNER))
+    for path in server.paths(".zip"):
+        data = path.read_bytes()
+        path.write_bytes(data[:-30] + bytes([data[-30] ^ 1]) + data[-29:])
+    made = built(project, **readers(server, SIGNER))
+    assert "6 compiled, 0 found in the cache" in made.output
+    assert made.output.count("warning: the shared cache") == 1
+    assert "has other bytes than its signature says; this build goes on without it" in made.output
+    assert bytes_of(made) == bytes_of(alone)
+    assert 3 <= server.counts["GET zip"] <= 6
+
+
 def test_the_users_file_is_enough(project: Project, server: FolderServer):
     built(project, **writers(server, SIGNER))
     trust_in_the_users_file(project, f"{SIGNER.public}  # the team")

@@ -79,8 +79,7 @@ class Downloads:
         except RemoteError as error:
             server.failed(error)
         except UntrustedError as error:
-            server.refused(str(error))
-            server.failed(RemoteError(f"it sent an entry that {error}"))
+            server.refused(str(error), in_a_row=True)
         except TransferDroppedError:
             coming.drop(download)
         except (OSError, BrokenEntryError):

@@ -52,8 +52,15 @@ class Server:
                 self.failure = str(error)
             self.is_given_up = self.is_given_up or gives_up
 
-    def refused(self, reason: str) -> None:
-        """Note that an entry of the server is not trusted."""
+    def refused(self, reason: str, *, in_a_row: bool = False) -> None:
+        """Note that an entry of the server is not trusted.
+
+        Args:
+            reason: the end of a sentence about it.
+            in_a_row: whether it was downloaded in vain, which counts like a failure.
+        """
         with self._lock:
             self.refusals += 1
             self.refusal = self.refusal or reason
+            self._in_a_row += in_a_row
+            self.is_given_up = self.is_given_up or self._in_a_row >= _IN_A_ROW
