@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,51 +27,16 @@ from hatch_wazcache.cache.remote.stores import (
 from tests.support.paths import ROOT
 from tests.support.remote_servers import (
     PASSWORD,
-    SERVERS,
     WRONG,
     Access,
-    Certificates,
     Server,
     make_certificates,
 )
-from tests.support.server_programs import CannotSetUpError
 
 MEASURED = "s3", "nginx"
 """The servers whose stores a test measures: one of obstore, one of the standard library."""
 LARGE = 220_000_000
 """The size of yosys's artifact, which is larger than its entry."""
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="session")
-def start(
-    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
-) -> Iterator[Callable[[str], Server]]:
-    """Starts a server by its name, once."""
-    running: dict[str, Server] = {}
-    with ExitStack() as stack:
-
-        def started(name: str) -> Server:
-            if name not in running:
-                folder = tmp_path_factory.mktemp(name)
-                try:
-                    running[name] = stack.enter_context(SERVERS[name](folder, certificates))
-                except CannotSetUpError as error:
-                    if "CI" in os.environ:
-                        raise
-                    pytest.skip(str(error))
-            return running[name]
-
-        yield started
-
-
-@pytest.fixture(params=list(SERVERS))
-def server(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Server:
-    return start(request.param)
 
 
 @pytest.fixture

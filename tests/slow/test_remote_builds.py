@@ -1,0 +1,161 @@
+"""Whole builds of two machines, which share nothing but a real server with TLS."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import artifacts
+from tests.support.projects import Built, Project
+from tests.support.remote_servers import PASSWORD, WRONG, Access, Server
+from tests.support.signatures import SIGNER, STRANGER
+from tests.support.wasm import tiny
+
+NOTES_PROCESSES = """\
+import os, sys
+
+def note(event, arguments):
+    if event == "subprocess.Popen":
+        with open(os.environ["NOTES"], "a") as file:
+            print(arguments[1], file=file)
+
+sys.addaudithook(note)
+"""
+
+
+class Machine:
+    """A machine with its own home, cache and project. It notes the processes that it starts."""
+
+    def __init__(self, folder: Path, project: Project, access: Access, **env: str) -> None:
+        home, site = folder / "home", folder / "site"
+        for path in (home, site):
+            path.mkdir(parents=True)
+        (site / "sitecustomize.py").write_text(NOTES_PROCESSES)
+        self._notes = folder / "processes"
+        self._notes.touch()
+        shutil.copytree(project.root, folder / "project")
+        self.project = Project(folder / "project", folder / "cache", python=project.python)
+        self.project.environment = {
+            **access.environment,
+            "HOME": str(home),
+            "XDG_CACHE_HOME": "",
+            "XDG_CONFIG_HOME": "",
+            "NOTES": str(self._notes),
+            "PYTHONPATH": str(site),
+            "WAZCACHE_REMOTE": access.url,
+            "WAZCACHE_TRUSTED_KEYS": SIGNER.public,
+            **env,
+        }
+
+    @property
+    def processes(self) -> list[str]:
+        """The processes that builds have started; compilers are processes."""
+        return self._notes.read_text().splitlines()
+
+    def build(self, *words: str) -> Built:
+        built = self.project.hatchling(*words or ("-t", "wheel"))
+        assert built.status == 0, built.output
+        for secret in (PASSWORD, WRONG, SIGNER.text, *self._secrets()):
+            assert secret not in built.output
+        return built
+
+    def _secrets(self) -> list[str]:
+        words = ("SECRET", "KEY", "TOKEN")
+        return [
+            value
+            for name, value in self.project.environment.items()
+            if any(word in name for word in words) and "TRUSTED" not in name
+            and name != "AWS_ACCESS_KEY_ID"
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def shared(project: Project, tmp_path: Path) -> Project:
+    """A project with another asset in each test. It is so small that no process compresses it."""
+    project.write("demo/a.wasm", tiny(tmp_path.name))
+    return project
+
+
+WRITES = {"WAZCACHE_REMOTE_MODE": "read-write", "WAZCACHE_SIGNING_KEY": SIGNER.text}
+
+
+def test_a_second_machine_gets_the_same_wheel_and_starts_no_compiler(
+    server: Server, shared: Project, tmp_path: Path
+):
+    first = Machine(tmp_path / "1", shared, server.writer, **WRITES)
+    made = first.build()
+    assert "1 compiled, 0 found in the cache, 1 uploaded" in made.output
+    assert first.processes
+    second = Machine(tmp_path / "2", shared, server.reader)
+    found = second.build()
+    assert "0 compiled, 0 found in the cache, 1 from the shared cache" in found.output, found.output
+    assert second.processes == []
+    assert found.wheel.read_bytes() == made.wheel.read_bytes()
+    assert [path.name for path in artifacts(second.project)] == [
+        path.name for path in artifacts(first.project)
+    ]
+
+
+def test_eight_builders_at_once_make_the_same_wheel(
+    start: Callable[[str], Server], shared: Project, tmp_path: Path
+):
+    server = start("s3")
+    machines = [Machine(tmp_path / str(n), shared, server.writer, **WRITES) for n in range(8)]
+    builds = [machine.project.begin() for machine in machines]
+    outputs = [build.communicate(timeout=300)[0] for build in builds]
+    assert [build.returncode for build in builds] == [0] * 8, outputs
+    wheels = {next(one.project.root.glob("dist/*.whl")).read_bytes() for one in machines}
+    assert len(wheels) == 1
+    late = Machine(tmp_path / "late", shared, server.reader)
+    assert late.build().wheel.read_bytes() in wheels
+    assert late.processes == []
+
+
+def test_a_pull_request_cannot_change_what_others_get(
+    server: Server, shared: Project, tmp_path: Path
+):
+    trusted = Machine(tmp_path / "1", shared, server.writer, **WRITES)
+    made = trusted.build()
+    stranger = {"WAZCACHE_REMOTE_MODE": "read-write", "WAZCACHE_SIGNING_KEY": STRANGER.text}
+    request = Machine(
+        tmp_path / "2",
+        shared,
+        server.reader,
+        **{**stranger, "WAZCACHE_TRUSTED_KEYS": STRANGER.public},
+    )
+    built = request.build()
+    assert "1 compiled" in built.output
+    assert "uploaded" not in built.output.splitlines()[-1]
+    assert built.output.count("the shared cache") == 2, built.output
+    reader = Machine(tmp_path / "3", shared, server.reader)
+    assert "1 from the shared cache" in reader.build().output
+    assert reader.project.build().wheel.read_bytes() == made.wheel.read_bytes()
+
+
+def test_a_wrong_password_costs_a_warning_and_nothing_else(
+    server: Server, shared: Project, tmp_path: Path
+):
+    machine = Machine(tmp_path / "1", shared, server.stranger, **WRITES)
+    built = machine.build()
+    assert "1 compiled" in built.output
+    assert "the server answered 40" in built.output
+
+
+def test_a_server_that_is_gone_costs_a_warning_and_nothing_else(
+    server: Server, shared: Project, tmp_path: Path
+):
+    closed = "localhost:1"
+    changes = {
+        name: f"https://{closed}"
+        for name, value in server.writer.environment.items()
+        if value.startswith("https://")
+    }
+    url = re.sub(r"localhost:\d+", closed, server.writer.url)
+    access = Access(url, {**server.writer.environment, **changes})
+    built = Machine(tmp_path / "1", shared, access, **WRITES).build()
+    assert "1 compiled" in built.output
+    assert "uploaded" not in built.output.splitlines()[-1]
