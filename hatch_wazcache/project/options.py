@@ -106,12 +106,7 @@ OPTIONS = (
     ),
     Option(
         "cpu",
-        " or ".join(
-            (
-                ", ".join(f'`"{cpu}"`' for cpu in CPUS[:-1]),
-                f'`"{CPUS[-1]}"`',
-            )
-        )
+        " or ".join((", ".join(f'`"{cpu}"`' for cpu in CPUS[:-1]), f'`"{CPUS[-1]}"`'))
         + "; or [a list](targets.md#several-artifacts-for-one-system), the best first: "
         "the loader uses the first that loads",
         target_fields.read_cpus,
