@@ -8,14 +8,14 @@ is one way to write it: a file in which any byte is different is refused.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
 from hatch_wazcache.cache.key import digest_of
 from hatch_wazcache.cache.remote.key_texts import base64_bytes, base64_text
+from hatch_wazcache.cache.remote.signature_fields import FIELDS, SCHEMA, canonical, read_fields
 from hatch_wazcache.util.digests import file_sha256
 
 if TYPE_CHECKING:
@@ -33,36 +33,7 @@ LARGEST = 1 << 16
 _DOMAIN = b"hatch-wazcache signature 1\n"
 """Begins all that is signed, so that no signature of another program's file can be used here."""
 
-_SCHEMA = 1
 _SIGNATURE_BYTES = 64
-_MOST_BYTES = 1 << 32
-"""Bytes of an artifact at most: relocations of 32 bits cannot address more code."""
-
-_MOST_AROUND = 1 << 17
-"""Bytes in an entry at most that are not its data: `entry.json` and the headers of the zip file."""
-
-_MOST_SECONDS = 1e6
-_FIELDS = {
-    "key": str,
-    "inputs": dict,
-    "size": int,
-    "sha256": str,
-    "crc32": int,
-    "stream-size": int,
-    "stream-sha256": str,
-    "entry-size": int,
-    "entry-sha256": str,
-    "seconds": float,
-    "signed-at": int,
-}
-_BOUNDS = {
-    "size": _MOST_BYTES,
-    "crc32": 1 << 32,
-    "stream-size": _MOST_BYTES,
-    "entry-size": _MOST_BYTES + _MOST_AROUND,
-    "seconds": _MOST_SECONDS,
-    "signed-at": 1 << 40,
-}
 
 
 class UntrustedError(Exception):
@@ -129,11 +100,11 @@ class Signature(NamedTuple):
 
     def message(self) -> bytes:
         """Return the bytes that are signed: every field but the signature."""
-        return _DOMAIN + _canonical(_fields_of(self._replace(signature="")))
+        return _DOMAIN + canonical(_fields_of(self._replace(signature="")))
 
     def to_bytes(self) -> bytes:
         """Return the file."""
-        return _canonical(_fields_of(self))
+        return canonical(_fields_of(self))
 
 
 def read_signature(data: bytes, key: ArtifactKey, trusted: TrustedKeys | None) -> Signature:
@@ -226,18 +197,13 @@ def _digest_whole(entry: Entry) -> tuple[int, str]:
     return size, whole.hexdigest()
 
 
-def _canonical(fields: Mapping[str, object]) -> bytes:
-    """Write JSON in the one form that is signed: sorted, ASCII, without spaces."""
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
 def _fields_of(signature: Signature) -> dict[str, object]:
-    fields: dict[str, object] = {name: getattr(signature, _attribute(name)) for name in _FIELDS}
+    fields: dict[str, object] = {name: getattr(signature, _attribute(name)) for name in FIELDS}
     if signature.public:
         fields["public-key"] = signature.public
     if signature.signature:
         fields["signature"] = signature.signature
-    return {"schema": _SCHEMA, **fields}
+    return {"schema": SCHEMA, **fields}
 
 
 def _attribute(name: str) -> str:
@@ -245,29 +211,9 @@ def _attribute(name: str) -> str:
 
 
 def _parse(data: bytes) -> Signature:
-    fields = json.loads(data)
-    if type(fields) is not dict or fields.get("schema") != _SCHEMA:
-        raise ValueError("it is not one, or is of a newer hatch-wazcache")
-    for name, kind in _FIELDS.items():
-        if type(fields.get(name)) is not kind:
-            raise ValueError(f"{name} is missing, or of a wrong type")
-    for name in ("public-key", "signature"):
-        if type(fields.get(name, "")) is not str:
-            raise ValueError(f"{name} is of a wrong type")
-    _check_bounds(fields)
-    made = Signature(
-        **{_attribute(name): fields[name] for name in _FIELDS},
+    fields = read_fields(data)
+    return Signature(
+        **{_attribute(name): fields[name] for name in FIELDS},
         public=fields.get("public-key", ""),
         signature=fields.get("signature", ""),
     )
-    if made.to_bytes() != data:
-        raise ValueError("it is not written as signatures are")
-    return made
-
-
-def _check_bounds(fields: Mapping[str, Any]) -> None:
-    for name, end in _BOUNDS.items():
-        if not 0 <= fields[name] < end:
-            raise ValueError(f"{name} is out of bounds")
-    if not fields["stream-size"] < fields["entry-size"] <= fields["stream-size"] + _MOST_AROUND:
-        raise ValueError("entry-size is out of bounds")
