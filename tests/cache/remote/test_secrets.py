@@ -111,6 +111,18 @@ def test_an_artifact_that_a_command_loads_gets_no_secrets(watched: Path, project
     assert len(without_secrets(watched, done.stdout, done.stderr)) > before
 
 
+def test_no_command_shows_a_secret(watched: Path, project: Project):
+    commands = (
+        ["warm", "-v"], ["info"], ["info", "--json"], ["plan", "-v"], ["list", "--json"],
+        ["why", "a.wasm", "--json"], ["verify", "-v"], ["prune", "--dry-run", "-v"],
+    )  # fmt: skip
+    for words in commands:
+        done = run(project, *words)
+        assert done.returncode == 0, done.stderr
+        without_secrets(watched, done.stdout, done.stderr)
+    files_without_secrets(project.cache)
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is needed")
 def test_git_gets_no_secrets(watched: Path, project: Project):
     subprocess.run(["git", "init", "-q", project.root], check=True)
