@@ -97,8 +97,8 @@ class Candidate:
         if by_wasmtime_py != by_wasmtime_cli:
             raise UnfitError(
                 f"{self.wasmtime_cli.path} compiles a small module{settings_text(shared)} to other "
-                f"bytes than the installed wasmtime-py {self.engine.distribution_version}, so it "
-                "was built with other features"
+                f"bytes than the installed wasmtime-py {self.engine.distribution_version}: it was "
+                "built with other features, or it is a script that changes the options"
             )
         notes.remember(note, "same")
 

@@ -101,7 +101,7 @@ def test_keygen_shows_what_the_page_of_the_shared_cache_shows(tmp_path: Path):
     assert key.sub("KEY", printed).strip() == key.sub("KEY", shown).strip()
 
 
-def test_the_manifest_on_its_page_is_what_a_build_writes(tmp_path: Path):
+def test_the_manifest_and_the_files_of_the_cache_are_as_their_pages_say(tmp_path: Path):
     (shown,) = blocks("json", read_page("docs/manifest.md"))
     project = shutil.copytree(EXAMPLE, tmp_path / "gofmt")
     env = {**os.environ, "WAZCACHE_DIR": str(tmp_path / "cache")}
@@ -115,3 +115,7 @@ def test_the_manifest_on_its_page_is_what_a_build_writes(tmp_path: Path):
         return re.sub(r'"size": 9\d{6}', '"size": N', alike(text))
 
     assert same(written).split() == same(shown).split()
+    layout = read_page("docs/cache.md").partition("\n## The files of the cache\n")[2]
+    named = set(re.findall(r"`([\w.-]+)/?(?:KEY.zip)?`", layout))
+    made = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert {re.sub(r"wasmtime-[\d.]+", "wasmtime-48.0.0", name) for name in made} <= named
