@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.support.projects import Project
 from tests.support.remote_servers import SERVERS, Certificates, Server, make_certificates
 from tests.support.server_programs import CannotSetUpError
+from tests.support.wasm import tiny
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +45,10 @@ def start(
 @pytest.fixture(params=list(SERVERS))
 def server(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Server:
     return start(request.param)
+
+
+@pytest.fixture
+def shared(project: Project, tmp_path: Path) -> Project:
+    """A project with another asset in each test. It is so small that no process compresses it."""
+    project.write("demo/a.wasm", tiny(tmp_path.name))
+    return project

@@ -3,84 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.support.commands import artifacts
-from tests.support.projects import Built, Project
-from tests.support.remote_servers import PASSWORD, WRONG, Access, Server
-from tests.support.signatures import SIGNER, STRANGER
-from tests.support.wasm import tiny
-
-NOTES_PROCESSES = """\
-import os, sys
-
-def note(event, arguments):
-    if event == "subprocess.Popen":
-        with open(os.environ["NOTES"], "a") as file:
-            print(arguments[1], file=file)
-
-sys.addaudithook(note)
-"""
-
-
-class Machine:
-    """A machine with its own home, cache and project. It notes the processes that it starts."""
-
-    def __init__(self, folder: Path, project: Project, access: Access, **env: str) -> None:
-        home, site = folder / "home", folder / "site"
-        for path in (home, site):
-            path.mkdir(parents=True)
-        (site / "sitecustomize.py").write_text(NOTES_PROCESSES)
-        self._notes = folder / "processes"
-        self._notes.touch()
-        shutil.copytree(project.root, folder / "project")
-        self.project = Project(folder / "project", folder / "cache", python=project.python)
-        self.project.environment = {
-            **access.environment,
-            "HOME": str(home),
-            "XDG_CACHE_HOME": "",
-            "XDG_CONFIG_HOME": "",
-            "NOTES": str(self._notes),
-            "PYTHONPATH": str(site),
-            "WAZCACHE_REMOTE": access.url,
-            "WAZCACHE_TRUSTED_KEYS": SIGNER.public,
-            **env,
-        }
-
-    @property
-    def processes(self) -> list[str]:
-        """The processes that builds have started; compilers are processes."""
-        return self._notes.read_text().splitlines()
-
-    def build(self, *words: str) -> Built:
-        built = self.project.hatchling(*words or ("-t", "wheel"))
-        assert built.status == 0, built.output
-        for secret in (PASSWORD, WRONG, SIGNER.text, *self._secrets()):
-            assert secret not in built.output
-        return built
-
-    def _secrets(self) -> list[str]:
-        words = ("SECRET", "KEY", "TOKEN")
-        return [
-            value
-            for name, value in self.project.environment.items()
-            if any(word in name for word in words) and "TRUSTED" not in name
-            and name != "AWS_ACCESS_KEY_ID"
-        ]  # fmt: skip
-
-
-@pytest.fixture
-def shared(project: Project, tmp_path: Path) -> Project:
-    """A project with another asset in each test. It is so small that no process compresses it."""
-    project.write("demo/a.wasm", tiny(tmp_path.name))
-    return project
-
-
-WRITES = {"WAZCACHE_REMOTE_MODE": "read-write", "WAZCACHE_SIGNING_KEY": SIGNER.text}
+from tests.support.machines import WRITES, Machine
+from tests.support.projects import Project
+from tests.support.remote_servers import Access, Server
+from tests.support.signatures import STRANGER
 
 
 def test_a_second_machine_gets_the_same_wheel_and_starts_no_compiler(

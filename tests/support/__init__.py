@@ -7,6 +7,7 @@ pytest.register_assert_rewrite(
     "tests.support.commands",
     "tests.support.entries",
     "tests.support.loading",
+    "tests.support.machines",
     "tests.support.processes",
     "tests.support.projects",
     "tests.support.refusals",

@@ -201,6 +201,8 @@ def nginx(folder: Path, certificates: Certificates | None) -> Iterator[Server]:
         yield _basic("", f"localhost:{port}/wazcache", certificates)
 
 
+REGION = "eu-central-1"
+"""Of the S3 server, as in the recipes."""
 _S3_ROOT = ("root", "root-password")
 
 
@@ -213,7 +215,7 @@ def s3(folder: Path, certificates: Certificates | None) -> Iterator[Server]:
         (folder / name).mkdir()
     tls = ("--cert", certificates.certificate, "--key", certificates.key) if certificates else ()
     words = ("--quiet", "--port", f"127.0.0.1:{port}", "--iam-dir", folder / "users", *tls)
-    root = ("--access", _S3_ROOT[0], "--secret", _S3_ROOT[1])
+    root = ("--access", _S3_ROOT[0], "--secret", _S3_ROOT[1], "--region", REGION)
     disk = ("posix", "--sidecar", folder / "metadata", folder / "buckets")
     gateway = program("versitygw")
     with _running(folder, port, gateway, *root, *words, *disk):
@@ -236,6 +238,7 @@ def s3(folder: Path, certificates: Certificates | None) -> Iterator[Server]:
                 _trusting(
                     certificates,
                     AWS_ENDPOINT_URL=endpoint,
+                    AWS_REGION=REGION,
                     AWS_ACCESS_KEY_ID=user,
                     AWS_SECRET_ACCESS_KEY=password,
                 ),
@@ -255,7 +258,7 @@ def _ask_s3(url: str, body: bytes, certificates: Certificates | None) -> None:
     headers = {"host": parts.host, "x-amz-content-sha256": digest, "x-amz-date": now}
     signed = ";".join(headers)
     lines = ["PUT", path, query, *(f"{k}:{v}" for k, v in headers.items()), "", signed, digest]
-    scope = f"{now[:8]}/us-east-1/s3/aws4_request"
+    scope = f"{now[:8]}/{REGION}/s3/aws4_request"
     key = f"AWS4{_S3_ROOT[1]}".encode()
     for word in scope.split("/"):
         key = hmac.digest(key, word.encode(), "sha256")
