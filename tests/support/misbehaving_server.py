@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 from typing_extensions import Self
 
-CHUNK = 1 << 16
+CHUNK = 1 << 14
 
 
 class Seen(NamedTuple):
@@ -202,6 +202,8 @@ class Server:
         self.redirect = 307
         self.refuses_early = 0
         """A status to answer with, before the body of a request is read."""
+        self.taking: Callable[[Seen, int], None] = lambda _, __: None
+        """Called with the bytes so far, while a body comes."""
         self.connections = 0
         self.ended = threading.Event()
         self._tls = tls
@@ -264,7 +266,11 @@ class Server:
                 sock.sendall(answer(self.refuses_early))
                 return
             length = int(head.headers.get("content-length", 0))
-            body = file.read(length)
-            if len(body) < length:
-                return
-            yield head._replace(body=body)
+            body = bytearray()
+            while len(body) < length:
+                piece = file.read(min(CHUNK, length - len(body)))
+                if not piece:
+                    return  # a real server keeps no part
+                body += piece
+                self.taking(head, len(body))
+            yield head._replace(body=bytes(body))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import threading
-from typing import IO
 from urllib.parse import urlsplit
 
 from typing_extensions import Self
@@ -39,6 +37,9 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -52,27 +53,37 @@ class Proxy:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError), sock, sock.makefile("rb") as file:
+        servers: dict[str, socket.socket] = {}
+        with contextlib.suppress(OSError, ValueError), sock, sock.makefile("rb") as file:
             while seen := read_head(file):
                 self.seen.append(seen)
+                body = file.read(int(seen.headers.get("content-length", 0)))
                 if self.answer:
                     sock.sendall(self.answer)
                     return
                 if self.login and seen.headers.get("proxy-authorization") != self.login:
                     sock.sendall(answer(407))
                 elif seen.method == "CONNECT":
-                    self._tunnel(sock, seen)
-                    return
+                    sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+                    self._copy(sock, self._join(sock, seen.target, servers))
                 else:
-                    sock.sendall(self._forward(seen, file))
+                    parts = urlsplit(seen.target)
+                    place = f"{parts.hostname}:{parts.port or 80}"
+                    lines = [f"{seen.method} {parts.path} HTTP/1.1"]
+                    lines += [f"{name}: {value}" for name, value in seen.headers.items()]
+                    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+                    self._join(sock, place, servers).sendall(head + body)
+        for server in servers.values():
+            server.close()
 
-    def _tunnel(self, sock: socket.socket, seen: Seen) -> None:
-        with socket.create_connection(("127.0.0.1", self.hosts[seen.target])) as server:
-            sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            back = threading.Thread(target=self._copy, args=(server, sock), daemon=True)
-            back.start()
-            self._copy(sock, server)
-            back.join()
+    def _join(
+        self, sock: socket.socket, place: str, servers: dict[str, socket.socket]
+    ) -> socket.socket:
+        """Connect a client's connection with a server: what the server sends goes back."""
+        if place not in servers:
+            server = servers[place] = socket.create_connection(("127.0.0.1", self.hosts[place]))
+            threading.Thread(target=self._copy, args=(server, sock), daemon=True).start()
+        return servers[place]
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
         left = self.bytes_until_death
@@ -83,13 +94,3 @@ class Proxy:
         for sock in (source, target):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-
-    def _forward(self, seen: Seen, file: IO[bytes]) -> bytes:
-        parts = urlsplit(seen.target)
-        body = file.read(int(seen.headers.get("content-length", 0)))
-        port = self.hosts[f"{parts.hostname}:{parts.port or 80}"]
-        server = http.client.HTTPConnection("127.0.0.1", port)
-        with contextlib.closing(server):
-            server.request(seen.method, parts.path, body, seen.headers)
-            found = server.getresponse()
-            return answer(found.status, found.read())

@@ -188,7 +188,10 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
         except (OSError, UnicodeError):
             answers.put(None)
 
-    threading.Thread(target=ask, daemon=True, name="wazcache-resolve").start()
+    try:
+        threading.Thread(target=ask, daemon=True).start()
+    except RuntimeError:  # the system allows no more threads
+        ask()
     try:
         addresses = answers.get(timeout=max(deadline - time.monotonic(), 0.001))
     except Empty:
