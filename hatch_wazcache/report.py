@@ -185,6 +185,12 @@ class Report:
         """
         self.say(f"{self.counts()}: {made}")
 
+    def remote_counts(self) -> dict[str, int]:
+        """Return the counts of the shared cache for a command's JSON; empty if it did nothing."""
+        if not self.downloaded and not self.uploaded:
+            return {}
+        return {"downloaded": self.downloaded, "uploaded": self.uploaded}
+
     def counts(self) -> str:
         """Return how many entries were compiled and found, downloaded and uploaded."""
         counts = f"{self.compiled} compiled, {self.found} found in the cache"

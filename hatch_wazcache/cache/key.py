@@ -53,9 +53,17 @@ class ArtifactKey:
         return digest_of(self.inputs())
 
     @property
+    def is_for_one_machine(self) -> bool:
+        """Whether the artifact is for the CPU of one machine. Others must not get it.
+
+        The name of a CPU does not tell all: a virtual machine may lack features of its CPU.
+        """
+        return self.cpu.startswith("native")
+
+    @property
     def compiler_triple(self) -> str | None:
         """The triple for the compiler; None for this machine's CPU, which the compiler detects."""
-        return None if self.cpu.startswith("native") else self.triple
+        return None if self.is_for_one_machine else self.triple
 
     def inputs(self) -> dict[str, object]:
         """Return the inputs of the digest, as an entry stores them."""

@@ -6,9 +6,10 @@ import argparse
 import os
 import re
 
+from hatch_wazcache.packing.all_artifacts import Shard
 from hatch_wazcache.util.sizes_and_times import parse_size
 
-__all__ = ["age", "folder", "size", "versions"]
+__all__ = ["age", "folder", "shard", "size", "versions"]
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -36,6 +37,14 @@ def age(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 2w")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def shard(text: str) -> Shard:
+    """Return a share such as `2/5`, the second of five."""
+    match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 1/5 or 5/5")
+    return Shard(int(match[1]), int(match[2]))
 
 
 def versions(text: str) -> tuple[str, ...]:

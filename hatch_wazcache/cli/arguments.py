@@ -20,10 +20,12 @@ from hatch_wazcache.cli.cache_arguments import (
     add_plan,
     add_prune,
     add_remove,
+    add_warm,
 )
 from hatch_wazcache.cli.completion_command import add_completion
 from hatch_wazcache.cli.help_command import add_help
 from hatch_wazcache.cli.parser import Commands, Parser
+from hatch_wazcache.cli.remote_command import add_remote
 from hatch_wazcache.cli.wheel_arguments import add_audit, add_companion, add_compile
 
 __all__ = ["make_parser"]
@@ -50,7 +52,7 @@ def _add_for_projects(commands: Commands) -> None:
     why = commands.add("why", project_commands.why, text)
     why.add_argument("asset", metavar="ASSET", help="a .wasm file of the project")
     text = "compile a project's assets without building a wheel"
-    commands.add("warm", project_commands.warm, text)
+    add_warm(commands.add("warm", project_commands.warm, text))
     text = "update the artifacts of an editable install, without installing it again"
     install = commands.add("install", project_commands.install, text)
     install.description = (
@@ -95,6 +97,7 @@ def _add_for_wheels(commands: Commands) -> None:
 
 
 def _add_for_the_shared_cache(commands: Commands) -> None:
+    add_remote(commands)
     text = "make a private and a public key, which sign and check the entries of a shared cache"
     keygen = commands.add("keygen", keygen_command.keygen, text, of_cache=False)
     keygen.description = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cli.argument_types import age, size, versions
+from hatch_wazcache.cli.argument_types import age, shard, size, versions
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_dry_run", "add_init", "add_plan", "add_prune", "add_remove"]
+__all__ = ["add_dry_run", "add_init", "add_plan", "add_prune", "add_remove", "add_warm"]
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +45,23 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         choices=["github"],
         help="print one line of JSON instead, for strategy.matrix of GitHub's workflows: a job "
         "for each target, with its `target`, and the `command` that makes its wheels",
+    )
+
+
+def add_warm(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `warm`."""
+    parser.description = (
+        "Compile the artifacts that a build for this machine, or for the target in "
+        "WAZCACHE_TARGET, would put into its wheel. With --shard, compile a share of the artifacts "
+        "of all targets and engines: several machines then compile a project together. Makes no "
+        "wheel."
+    )
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="NUMBER/TOTAL",
+        help="compile only this share of all artifacts: 2/5 for the second of five machines. The "
+        "shares have about the same bytes of code, and each artifact is in one of them",
     )
 
 

@@ -44,7 +44,9 @@ def companion(options: Namespace) -> Result:
     with compiling(strict=False) as report, FinishedWheel(Path(options.wheel)) as wheel:
         name = companion_of(wheel).name
         entries = Entries(
-            EntriesOptions(context.cache, checked.compiler, checked.timeout), None, report
+            EntriesOptions(context.cache, checked.compiler, checked.timeout, context.remote),
+            None,
+            report,
         )
         try:
             engines = entries.engines.find(checked.engines)
@@ -58,6 +60,7 @@ def companion(options: Namespace) -> Result:
         "engines": [engine.version for engine in engines],
         "compiled": report.compiled,
         "found": report.found,
+        **report.remote_counts(),
     }
     return Result(data, [str(path) for path in made])
 

@@ -30,6 +30,7 @@ def compile_(options: Namespace) -> Result:
         made = compile_wheels(wheels, configs.of, directory, report)
     paths = [str(path) for path in made]
     data = {"wheels": paths, "compiled": report.compiled, "found": report.found}
+    data |= report.remote_counts()
     return Result(data, paths)
 
 

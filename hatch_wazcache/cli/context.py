@@ -15,12 +15,14 @@ from hatch_wazcache.cache.statistics import DEFAULT_MAX_SIZE
 from hatch_wazcache.cache.trust import trusted_users
 from hatch_wazcache.cli.display import detail
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.remote_fields import remote_without_project
 from hatch_wazcache.util.environment import CACHE_DIR, read_variable
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from hatch_wazcache.cache.remote.options import RemoteOptions
     from hatch_wazcache.frontends.hatch.project import HatchProject
     from hatch_wazcache.frontends.other_project import OtherProject
     from hatch_wazcache.frontends.setuptools.project import SetuptoolsProject
@@ -131,6 +133,17 @@ class Context:
         with suppress(WazcacheError):  # a command on the cache works beside a broken project
             return self.found.root if self.found else None
         return None
+
+    @property
+    def remote(self) -> RemoteOptions | None:
+        """The shared cache; None if there is none. Without a project, the environment says it.
+
+        Raises:
+            WazcacheError: the project, or a variable, has errors.
+        """
+        if self.found is not None:
+            return self.found.config().remote
+        return remote_without_project(os.environ, Path.cwd())
 
     @property
     def max_size(self) -> int | None:

@@ -14,6 +14,8 @@ from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, compiling
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.packing.all_artifacts import warm_shard
+from hatch_wazcache.packing.build import warm as warm_project
 from hatch_wazcache.packing.make_preview import stored_key
 from hatch_wazcache.project.fields import nearest
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
@@ -35,7 +37,10 @@ def warm(options: Namespace) -> Result:
     context = Context(options.project)
     project, cache = context.project, context.trusted_cache
     with compiling(strict=project.config().strict) as report:
-        project.warm(report)
+        if options.shard is None:
+            project.run(lambda read: warm_project(read, report))
+        else:
+            project.run(lambda read: warm_shard(read, report, options.shard))
     return Result(_counts(report, project.root, cache), [f"{report.counts()}: {cache}"])
 
 
@@ -57,6 +62,7 @@ def _counts(report: Report, project: Path, cache: Path) -> dict[str, Any]:
         "found": report.found,
         "seconds_compiled": report.spent,
         "seconds_saved": report.saved,
+        **report.remote_counts(),
     }
 
 

@@ -20,7 +20,7 @@ from hatch_wazcache.project.pyproject import build_backend, project_config
 from hatch_wazcache.project.source_tree import assumed_layout, source_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from hatch_wazcache.packing.plan import Plan
@@ -102,18 +102,13 @@ class OtherProject:
         preview = make_preview(project, release, cache)
         return preview._replace(warnings=(*self._assumptions(), *preview.warnings))
 
-    def warm(self, report: Report) -> None:
-        """Compile the artifacts of the files that are there now. Makes no wheel.
-
-        Args:
-            report: shows progress, and counts.
+    def run(self, work: Callable[[Project], None]) -> None:
+        """Work on the project, with the files that are there now. Makes no wheel.
 
         Raises:
-            WazcacheError: an asset cannot be compiled, or the cache cannot store it.
+            WazcacheError: the project is not fit to build, or the work raises it.
         """
-        from hatch_wazcache.packing.build import warm
-
-        warm(self._project(), report)
+        work(self._project())
 
     def refresh_editable(self, report: Report) -> None:  # noqa: ARG002
         """Refuse: no editable install of this project has artifacts.

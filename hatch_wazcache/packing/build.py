@@ -19,12 +19,13 @@ from hatch_wazcache.resources import loader_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from hatch_wazcache.compile.job import Job
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
     from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
-__all__ = ["Build", "engine_warnings", "plan_build", "record", "warm"]
+__all__ = ["Build", "check_stored", "engine_warnings", "plan_build", "record", "warm"]
 
 
 class Build:
@@ -158,14 +159,22 @@ class Build:
         Raises:
             WazcacheError: assets cannot be compiled; the message lists all of them.
         """
+        jobs = self.artifact_jobs(later)
+        if self.project.config.keep_wasm:
+            jobs += [asset.job for asset in self.plan.assets if not asset.job.is_small]
+        self.entries.make(jobs)
+
+    def artifact_jobs(self, later: Sequence[Target] = ()) -> list[Job]:
+        """Return the jobs of all artifacts.
+
+        Args:
+            later: targets that are built next. Their artifacts are included.
+        """
         self._targets += later
         for target in later:
             self._check_requirement(target, self.project.config.wheel_engines)
         plans = [self.plan, *map(self._plan, later)]
-        jobs = [artifact.job for plan in plans for artifact in plan.artifacts]
-        if self.project.config.keep_wasm:
-            jobs += [asset.job for asset in self.plan.assets if not asset.job.is_small]
-        self.entries.make(jobs)
+        return [artifact.job for plan in plans for artifact in plan.artifacts]
 
     def generated_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield the manifest and the loader of each package, by their paths in the wheel."""
@@ -305,6 +314,15 @@ def warm(project: Project, report: Report) -> None:
         build.record_and_prune()
     finally:
         build.close()
+    check_stored(build)
+
+
+def check_stored(build: Build) -> None:
+    """Check that the cache keeps what was made for it.
+
+    Raises:
+        WazcacheError: it could not store something.
+    """
     if not build.entries.are_stored:
         raise WazcacheError(
             "the cache could not store the artifacts, so the next build compiles them again"

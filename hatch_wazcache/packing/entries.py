@@ -150,7 +150,7 @@ class Entries:
             WazcacheError: assets cannot be compiled; the message lists all of them.
         """
         distinct = {job.key.digest: job for job in reversed(jobs)}
-        missing = self._look_up(list(distinct.values()))
+        missing = self.look_up(list(distinct.values()))
         remote = self.remote.for_jobs(missing)
         if remote is None:
             self._make_here(missing)
@@ -161,18 +161,25 @@ class Entries:
 
     def _make_here(self, jobs: list[Job]) -> None:
         """Compile the entries of jobs, unless the cache has them by the wasmtime CLI's version."""
-        made = jobs
-        if any(job.needs_wasmtime_cli for job in jobs):
-            made = self._wasmtime_clis.rekeyed(jobs)
-        pairs = list(zip(jobs, made, strict=True))
+        pairs = list(zip(jobs, self.rekeyed(jobs), strict=True))
         same = [new for old, new in pairs if new is old]
-        to_make = same + self._look_up([new for old, new in pairs if new is not old])
+        to_make = same + self.look_up([new for old, new in pairs if new is not old])
         if to_make:
-            self._compile(to_make)
+            self.compile(to_make)
         for old, new in pairs:
             self.by_key[old.key.digest] = self.by_key[new.key.digest]
 
-    def _look_up(self, jobs: list[Job]) -> list[Job]:
+    def rekeyed(self, jobs: list[Job]) -> list[Job]:
+        """Return the jobs; those that need the wasmtime CLI get the keys of the CLI that is here.
+
+        Raises:
+            WazcacheError: there is no CLI.
+        """
+        if any(job.needs_wasmtime_cli for job in jobs):
+            return self._wasmtime_clis.rekeyed(jobs)
+        return jobs
+
+    def look_up(self, jobs: list[Job]) -> list[Job]:
         """Use the entries that are already there; return the jobs without one."""
         found = self.cache.find(job.key for job in jobs)
         if jobs:
@@ -218,7 +225,7 @@ class Entries:
         if job.compiles:
             self._report.is_lost(entry.seconds)
             made = job.by_version(entry.compiled_by)
-        self._compile([made], again=True)
+        self.compile([made], again=True)
         self.by_key[job.key.digest] = self.by_key[made.key.digest]
         try:
             return copy(self.by_key[job.key.digest])
@@ -243,7 +250,16 @@ class Entries:
         option = f"{options.location}.compiler" if options.location else "--compiler"
         return WasmtimeClis(options.compiler, option, self.cache, options.timeout, self._report.say)
 
-    def _compile(self, jobs: list[Job], *, again: bool = False) -> None:
+    def compile(self, jobs: list[Job], *, again: bool = False) -> None:
+        """Make the entries of jobs.
+
+        Args:
+            jobs: with the keys of the compilers that are here.
+            again: even if the cache has them, because those are not to be used.
+
+        Raises:
+            WazcacheError: assets cannot be compiled; the message lists all of them.
+        """
         # Imported here, because a build with hits only does not need them.
         from hatch_wazcache.compile.make_entries import make_entries
 

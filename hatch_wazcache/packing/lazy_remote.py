@@ -49,11 +49,16 @@ class LazyRemote:
         options = self._options
         if options is not None and any(job.compiles for job in missing):
             # Imported here, because a build with hits only does not need it.
-            from hatch_wazcache.packing.remote_entries import open_remote
+            from hatch_wazcache.packing.open_remote import open_remote
 
             self._options = None
             self._opened = open_remote(options, self._cache, self._report)
         return self._opened
+
+    def use(self, opened: RemoteEntries) -> None:
+        """Use a shared cache that is open already."""
+        self._options = None
+        self._opened = opened
 
     def noted(self, job: Job) -> Entry | None:
         """Return the entry of another patch release that came from a shared cache, if there is one.

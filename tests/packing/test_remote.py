@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from hatch_wazcache.cache.remote.keys import SigningKey
 from tests.support.projects import Built, Project
-from tests.support.remotes import FolderServer, folder_server, readers, writers
+from tests.support.remotes import FolderServer, folder_server, other_machine, readers, writers
 from tests.support.wasm import tiny
 
 KEY = SigningKey.generate()
@@ -21,15 +20,6 @@ KEY = SigningKey.generate()
 def server(tmp_path: Path) -> Iterator[FolderServer]:
     with folder_server(tmp_path / "server") as made:
         yield made
-
-
-def other_machine(project: Project, name: str = "second") -> Project:
-    """Copy a project to a machine with another home and another cache."""
-    folder = project.root.parent / name
-    ignored = shutil.ignore_patterns("dist")
-    shutil.copytree(project.root, folder / "project", ignore=ignored)
-    home = {"HOME": str(folder / "home"), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
-    return Project(folder / "project", folder / "cache", home)
 
 
 def ended(built: Built) -> str:

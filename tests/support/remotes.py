@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatch_wazcache.cache.remote.keys import SigningKey
+from tests.support.projects import Project
 
 
 @dataclass
@@ -131,3 +133,12 @@ def readers(server: FolderServer, key: SigningKey, **more: str) -> dict[str, str
 def writers(server: FolderServer, key: SigningKey) -> dict[str, str]:
     """Return the variables of a machine that also signs and uploads."""
     return readers(server, key, WAZCACHE_REMOTE_MODE="read-write", WAZCACHE_SIGNING_KEY=key.text)
+
+
+def other_machine(project: Project, name: str = "second") -> Project:
+    """Copy a project to a machine with another home and another cache."""
+    folder = project.root.parent / name
+    ignored = shutil.ignore_patterns("dist")
+    shutil.copytree(project.root, folder / "project", ignore=ignored)
+    home = {"HOME": str(folder / "home"), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""}
+    return Project(folder / "project", folder / "cache", home)

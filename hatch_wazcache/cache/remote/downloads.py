@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from contextlib import contextmanager, suppress
@@ -30,12 +31,20 @@ __all__ = ["Coming", "Download", "Downloads"]
 
 
 class Download(Transfer):
-    """One entry that is on its way. It is worth no more time than compiling needs."""
+    """One entry that is on its way."""
 
-    def __init__(self, key: ArtifactKey, signature: Signature) -> None:
-        super().__init__(signature.entry_size, signature.seconds)
+    def __init__(self, key: ArtifactKey, signature: Signature, *, patient: bool = False) -> None:
+        """Prepare a download.
+
+        Args:
+            key: the entry's.
+            signature: its checked signature.
+            patient: whether it may need more time than compiling.
+        """
+        super().__init__(signature.entry_size, math.inf if patient else signature.seconds)
         self.key = key
         self.signature = signature
+        self.is_patient = patient
         self.entry: Entry | None = None
         """The entry in the local cache; None if it has not arrived."""
 
@@ -79,7 +88,8 @@ class Downloads:
         except RemoteError as error:
             server.failed(error)
         except UntrustedError as error:
-            server.refused(str(error), in_a_row=True)
+            key, in_vain = download.key.digest, not download.is_patient
+            server.refused(key, str(error), in_a_row=in_vain)
         except TransferDroppedError:
             coming.drop(download)
         except (OSError, BrokenEntryError):

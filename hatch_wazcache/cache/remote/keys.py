@@ -167,6 +167,11 @@ class TrustedKeys:
                 _check_point(key)
         return made
 
+    @property
+    def days(self) -> dict[str, date | None]:
+        """All keys, and the day on which each was revoked."""
+        return dict(self._keys)
+
     def __bool__(self) -> bool:
         return any(revoked is None or self._today < revoked for revoked in self._keys.values())
 

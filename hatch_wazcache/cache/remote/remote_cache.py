@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.remote.signature import Signature
     from hatch_wazcache.cache.remote.stores import RemoteStore
 
-__all__ = ["RemoteCache", "is_shared"]
+__all__ = ["RemoteCache"]
 
 Answer = TypeVar("Answer")
 
@@ -72,14 +72,21 @@ class RemoteCache:
         self._known: dict[str, Signature] = {}
         """The last signatures that the server had, by the digests of their keys."""
 
-    def find(self, keys: Iterable[ArtifactKey]) -> Coming:
+    def find(self, keys: Iterable[ArtifactKey], *, patient: bool = False) -> Coming:
         """Ask for the signatures of entries, and begin to download those that are there.
 
-        Returns when all is answered, or when the server is given up.
+        Args:
+            keys: of the entries.
+            patient: whether a download may need more time than compiling.
+
+        Returns:
+            What is on its way, when all is answered or the server is given up.
         """
-        wanted = {key.digest: key for key in keys if is_shared(key)}
+        wanted = {key.digest: key for key in keys if not key.is_for_one_machine}
         signatures = self.signatures(list(wanted.values()))
-        found = [Download(wanted[digest], one) for digest, one in signatures.items()]
+        found = [
+            Download(wanted[digest], one, patient=patient) for digest, one in signatures.items()
+        ]
         try:
             return self._downloads.begin(found)
         except RuntimeError:
@@ -96,7 +103,7 @@ class RemoteCache:
         Args:
             keys: with the engine's own version. The server does not have their entries.
         """
-        return self._ask([key for key in keys if is_shared(key)], self._engine)
+        return self._ask([key for key in keys if not key.is_for_one_machine], self._engine)
 
     def upload(self, key: ArtifactKey, entry: Entry, asked: ArtifactKey) -> None:
         """Begin to upload an entry.
@@ -106,7 +113,7 @@ class RemoteCache:
             entry: this process has compiled it.
             asked: the same key with the engine's own version, for which builds ask first.
         """
-        if is_shared(key) and not self.server.is_given_up:
+        if not key.is_for_one_machine and not self.server.is_given_up:
             try:
                 self._uploads.add(Upload(key, entry, asked))
             except RuntimeError:
@@ -166,7 +173,7 @@ class RemoteCache:
         except RemoteError as error:
             self.server.failed(error)
         except UntrustedError as error:
-            self.server.refused(str(error))
+            self.server.refused(key.digest, str(error))
         finally:
             answers.put((key.digest, answer))
 
@@ -207,8 +214,3 @@ def _is_newer_patch(text: str, engine: str) -> bool:
         return False
     found, own = ([int(part) for part in version.split(".")] for version in (text, engine))
     return found[0] == own[0] and found > own
-
-
-def is_shared(key: ArtifactKey) -> bool:
-    """Say whether machines can share a key: not if it is for the CPU of one machine."""
-    return not key.cpu.startswith("native")

@@ -31,11 +31,20 @@ class Server:
         self.failures = 0
         self.failure = ""
         """The first failure, for a person; or that for which the server is given up."""
-        self.refusals = 0
-        self.refusal = ""
-        """Why the first of its entries was refused, as the end of a sentence about it."""
+        self.refused_keys: dict[str, str] = {}
+        """Why entries were refused, by the digests of their keys. Each is the end of a sentence."""
         self._in_a_row = 0
         self._lock = threading.Lock()
+
+    @property
+    def refusals(self) -> int:
+        """How many entries were refused."""
+        return len(self.refused_keys)
+
+    @property
+    def refusal(self) -> str:
+        """Why the first entry was refused; empty if none was."""
+        return next(iter(self.refused_keys.values()), "")
 
     def answered(self) -> None:
         """Note an answer; that an object is not there is one, too."""
@@ -52,15 +61,15 @@ class Server:
                 self.failure = str(error)
             self.is_given_up = self.is_given_up or gives_up
 
-    def refused(self, reason: str, *, in_a_row: bool = False) -> None:
-        """Note that an entry of the server is not trusted.
+    def refused(self, key: str, reason: str, *, in_a_row: bool = False) -> None:
+        """Note that the entry of a key is not trusted.
 
         Args:
-            reason: the end of a sentence about it.
+            key: its digest.
+            reason: the end of a sentence about the entry.
             in_a_row: whether it was downloaded in vain, which counts like a failure.
         """
         with self._lock:
-            self.refusals += 1
-            self.refusal = self.refusal or reason
+            self.refused_keys.setdefault(key, reason)
             self._in_a_row += in_a_row
             self.is_given_up = self.is_given_up or self._in_a_row >= _IN_A_ROW

@@ -122,7 +122,7 @@ class Uploads:
         except TransferDroppedError:
             self._drop(upload)
         except BrokenEntryError as error:
-            server.refused(f"could not be signed: {error}")
+            server.refused(upload.key.digest, f"could not be signed: {error}")
         finally:
             self._ended.put(upload)
 

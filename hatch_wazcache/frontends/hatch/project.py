@@ -124,18 +124,13 @@ class HatchProject:
         """Return the command that makes the wheels of a target."""
         return f"hatch build -t wazcache:{target}"
 
-    def warm(self, report: Report) -> None:
-        """Run the project's hooks and compile the artifacts. Makes no wheel.
-
-        Args:
-            report: shows progress, and counts.
+    def run(self, work: Callable[[Project], None]) -> None:
+        """Run the project's hooks, and then work on the project. Makes no wheel.
 
         Raises:
-            WazcacheError: an asset cannot be compiled, or the cache cannot store it.
+            WazcacheError: the project is not fit to build, or the work raises it.
         """
-        from hatch_wazcache.packing.build import warm
-
-        self._run_hooks("standard", lambda project: warm(project, report))
+        self._run_hooks("standard", work)
 
     def refresh_editable(self, report: Report) -> None:
         """Run the project's hooks and bring its editable install up to date.

@@ -14,13 +14,14 @@ from hatch_wazcache.project.pyproject import project_config
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hatch_wazcache.frontends.setuptools.build_step import BuildWazcache
     from hatch_wazcache.packing.plan import Plan
     from hatch_wazcache.packing.preview import Preview
     from hatch_wazcache.project.config import Config
+    from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
 __all__ = ["SetuptoolsProject"]
@@ -92,19 +93,14 @@ class SetuptoolsProject:
             f"dist/*-any.whl {engines} --targets {target} -w dist"
         )
 
-    def warm(self, report: Report) -> None:
-        """Compile the artifacts of the files that are there now. Makes no wheel.
-
-        Args:
-            report: shows progress, and counts.
+    def run(self, work: Callable[[Project], None]) -> None:
+        """Work on the project, with the files that are there now. Makes no wheel.
 
         Raises:
-            WazcacheError: an asset cannot be compiled, or the cache cannot store it.
+            WazcacheError: the project is not fit to build, or the work raises it.
         """
-        from hatch_wazcache.packing.build import warm
-
         with self._step() as step:
-            warm(step.project(), report)
+            work(step.project())
 
     def refresh_editable(self, report: Report) -> None:
         """Bring an editable install up to date with the files that are there now.
