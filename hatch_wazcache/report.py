@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.ci_log import ci_log
 from hatch_wazcache.util.sizes_and_times import size_text, time_text
 from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-__all__ = ["Report"]
+__all__ = ["MadeWheel", "Report"]
+
+_COLUMNS = ("wheel", "target", "wasmtime", "artifacts", "size")
+
+
+class MadeWheel(NamedTuple):
+    """A finished wheel, for the summary of a CI."""
+
+    name: str
+    """Its file name."""
+    target: str
+    size: int
+    """Bytes."""
+    engines: tuple[str, ...]
+    """The version of wasmtime of each of its artifacts."""
+
+    def row(self) -> tuple[str, ...]:
+        """Return its row in a table."""
+        wasmtime = ", ".join(dict.fromkeys(self.engines)) or "-"
+        return self.name, self.target, wasmtime, str(len(self.engines)), size_text(self.size)
 
 
 class Report:
@@ -36,6 +58,8 @@ class Report:
         self._say = say
         self._warn = warn
         self._strict = strict
+        self._log = ci_log()
+        self._wheels: list[MadeWheel] = []
         self.is_detailed = detailed
         """Whether details are shown, so that it is worth looking for them."""
         self.to_compile = 0
@@ -52,22 +76,26 @@ class Report:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self._say(f"wazcache: {_printable(text)}")
+        self._say(self._log.line(f"wazcache: {printable(text)}"))
 
     def detail(self, text: str) -> None:
         """Show a line, if details are shown."""
         if self.is_detailed:
             self.say(text)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, file: Path | None = None) -> None:
         """Show a warning about the project: its author can do something about it.
+
+        Args:
+            text: the warning.
+            file: the file of the project to change, if it is one.
 
         Raises:
             WazcacheError: such warnings are errors.
         """
         if self._strict:
             raise WazcacheError(f"{text} (an error because strict is on)")
-        self.trouble(text)
+        self._warn(self._log.warning(printable(text), file))
 
     def trouble(self, text: str) -> None:
         """Show a warning about this machine, such as a cache that cannot be written.
@@ -75,7 +103,7 @@ class Report:
         It is never an error: the sdist contains the option `strict`, and its author does not know
         the machines that build it.
         """
-        self._warn(f"wazcache: warning: {_printable(text)}")
+        self._warn(self._log.warning(printable(text), None))
 
     def is_one_of_several(self, target: str, others: Iterable[str], all_of_them: str = "") -> None:
         """Say which wheel is built, if the options name several but the front end builds one.
@@ -120,9 +148,41 @@ class Report:
             f"wheels to publish, the package for all systems and its companions: {how}"
         )
 
-    def expects(self, compilations: int) -> None:
-        """Hear that more compilations are to come."""
+    @contextmanager
+    def compiling(self, compilations: int) -> Iterator[None]:
+        """Show what happens meanwhile as a group, where a log has groups.
+
+        Args:
+            compilations: how many are to come.
+        """
         self.to_compile += compilations
+        several = "artifact" if compilations == 1 else "artifacts"
+        begin, end = self._log.group(f"wazcache: compiling {compilations} {several}")
+        if not (begin and compilations):
+            yield
+            return
+        self._say(begin)
+        try:
+            yield
+        finally:
+            self._say(end)
+
+    def is_made(self, wheel: MadeWheel) -> None:
+        """Remember a finished wheel, for `show_wheels`."""
+        self._wheels.append(wheel)
+
+    def show_wheels(self, folder: Path) -> None:
+        """Add the finished wheels to the summary of a CI, if they are in its workspace.
+
+        pip builds in a temporary folder: such a wheel is installed, and nobody looks for it.
+
+        Args:
+            folder: the folder that they are in.
+        """
+        if self._wheels and self._log.shows_tables_for(folder):
+            rows = [wheel.row() for wheel in self._wheels]
+            self._log.add_table("Wheels made by hatch-wazcache", _COLUMNS, rows)
+            self._wheels.clear()
 
     def begins(self, label: str, target: str) -> None:
         self.say(f"{label}: compiling for {target}")
@@ -199,8 +259,3 @@ class Report:
         if self.found or self.downloaded:
             counts += f" ({time_text(self.saved)} saved)"
         return counts + (f", {self.uploaded} uploaded" if self.uploaded else "")
-
-
-def _printable(text: str) -> str:
-    """Escape control characters: names of files, and messages of compilers, may hold any."""
-    return printable(text, keep="\n")

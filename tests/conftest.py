@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from hatch_wazcache.util.ci_log import VARIABLES
 from tests.support.compilers import Compilers
 from tests.support.paths import ROOT, WORK
 from tests.support.projects import PYPROJECT, IsolatedProject, Project
+
+for variable in VARIABLES:  # tests read what a log without commands gets
+    os.environ.pop(variable, None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

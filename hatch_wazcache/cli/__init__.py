@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from hatch_wazcache.errors import ExitStatus, WazcacheError
 from hatch_wazcache.util import environment
+from hatch_wazcache.util.ci_log import ci_log
 from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output(sys.stdout)
         return ExitStatus.BROKEN_PIPE
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # noqa: T201 - behind ^C
         _fail("interrupted")
         return ExitStatus.INTERRUPTED
     except WazcacheError as error:
@@ -63,16 +66,16 @@ def _run(arguments: Sequence[str] | None) -> int:
     set_verbosity(options.verbosity)
     result: Result = options.run(options)
     if options.json:
-        print(json.dumps(result.data, indent=2))  # noqa: T201
+        print(ci_log().json(json.dumps(result.data, indent=2)))  # noqa: T201
     else:
         for line in result.lines:
-            print(printable(line))  # noqa: T201
+            print(ci_log().line(printable(line)))  # noqa: T201
     return _fail(result.problem) if result.problem else result.status
 
 
 def _fail(message: str) -> int:
     for line in message.split("\n"):
-        print(f"hatch-wazcache: {printable(line)}", file=sys.stderr)  # noqa: T201
+        print(ci_log().line(f"hatch-wazcache: {printable(line)}"), file=sys.stderr)  # noqa: T201
     return ExitStatus.ERROR
 
 

@@ -55,6 +55,7 @@ def companion(options: Namespace) -> Result:
         finally:
             entries.close()
         say_what_to_publish(made, report)
+        report.show_wheels(directory)
     data = {
         "wheels": [str(path) for path in made],
         "engines": [engine.version for engine in engines],

@@ -28,6 +28,8 @@ def compile_(options: Namespace) -> Result:
         configs = WheelConfigs(options.project, flags, report, extend=options.extend)
         wheels = _open(dict.fromkeys(options.wheels), stack)
         made = compile_wheels(wheels, configs.of, directory, report)
+        for path in made:
+            report.show_wheels(path.parent)
     paths = [str(path) for path in made]
     data = {"wheels": paths, "compiled": report.compiled, "found": report.found}
     data |= report.remote_counts()

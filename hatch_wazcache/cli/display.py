@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.report import Report
+from hatch_wazcache.util.ci_log import ci_log
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.util.terminal import printable
 
@@ -44,7 +45,7 @@ def set_verbosity(verbosity: int) -> None:
 def detail(text: str) -> None:
     """Show a line on standard error, if the user has asked for details."""
     if _verbosity > 0:
-        _say(f"hatch-wazcache: {text}")
+        _say(ci_log().line(f"hatch-wazcache: {printable(text)}"))
 
 
 def ago_text(since: float) -> str:
@@ -119,7 +120,7 @@ class _LiveReport(Report):
         self._tasks: dict[tuple[str, str], TaskID] = {}
 
     def _print(self, line: str) -> None:
-        self._progress.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def begins(self, label: str, target: str) -> None:
         self._begun += 1
@@ -168,7 +169,7 @@ def _escaped(text: str) -> str:
 
 
 def _say(line: str) -> None:
-    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _hide(_line: str) -> None:

@@ -13,6 +13,7 @@ from hatch_wazcache.adoption.project_files import is_project
 from hatch_wazcache.cli.context import folders_to_search
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.util.ci_log import ci_log
 from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
@@ -146,4 +147,4 @@ def _files(count: int) -> str:
 
 def _show(lines: Iterable[str]) -> None:
     for line in lines:
-        print(printable(line))  # noqa: T201
+        print(ci_log().line(printable(line)))  # noqa: T201

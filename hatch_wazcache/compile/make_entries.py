@@ -67,12 +67,12 @@ def make_entries(
     """
     jobs = sorted(jobs, key=_order)
     _check_python(jobs, report)
-    report.expects(sum(job.compiles for job in jobs))
     scheduler = _Scheduler(
         entries, cache, timeout, report, wasmtime_clis or {}, again=again, is_compiled=is_compiled
     )
     try:
-        scheduler.run(jobs)
+        with report.compiling(sum(job.compiles for job in jobs)):
+            scheduler.run(jobs)
     finally:
         scheduler.close()
     if scheduler.failures:

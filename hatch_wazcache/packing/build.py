@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.engine.installed import installed_wasmtime
@@ -61,6 +62,7 @@ class Build:
             project = project._replace(config=config, requirement=requirement, runtime_warnings=())
         project = project.with_runtime(may_fetch=True)
         self.project: Project = project
+        self.target: Target = target
         self.report: Report = report
         self.shown: set[str] = set() if first is None else first.shown
         """The texts about the engine that were shown."""
@@ -73,7 +75,7 @@ class Build:
         if has_none and project.config.assets and first is None:
             self._explain_missing_artifacts()
         for warning in project.warnings if first is None else ():
-            report.warn(warning)
+            report.warn(warning, project.layout.root / "pyproject.toml")
         if entries is None:
             before = None if first is None else first.entries
             entries = Entries(EntriesOptions.of(project), self._wasmtime, report, before)
@@ -97,7 +99,8 @@ class Build:
             "that name it as their runtime"
         )
         if not (requirement.lines or requirement.others):
-            self.report.warn(requirement.no_wasmtime([], "wasmtime"))
+            file = self.project.layout.root / "pyproject.toml"
+            self.report.warn(requirement.no_wasmtime([], "wasmtime"), file)
 
     def _explain_missing_artifacts(self) -> None:
         """Say why there are no artifacts for this machine, if the machine is the reason."""
@@ -135,8 +138,9 @@ class Build:
         problem = None
         if self._wasmtime is not None:
             problem = contradiction(project.requirement, self._wasmtime.version, target)
+        file = project.layout.root / "pyproject.toml"
         for texts, show in (
-            (warnings, self.report.warn),
+            (warnings, partial(self.report.warn, file=file)),
             (lines, self.report.say),
             ([problem] if problem else [], self.report.trouble),
         ):

@@ -19,6 +19,7 @@ from hatch_wazcache.packing.wheel import add_artifact, say_if_too_large
 from hatch_wazcache.project.companion import companion_problems, order_note
 from hatch_wazcache.project.config import fitting_cpus
 from hatch_wazcache.project.packages import Package
+from hatch_wazcache.report import MadeWheel
 from hatch_wazcache.resources import companion_folder
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.wheels.companion_files import (
@@ -284,6 +285,8 @@ def _write(
     finally:
         made.abandon()
     report.say(f"{final.name} ({size_text(size)})")
+    engines = tuple(artifact.engine.version for artifact in plan.artifacts)
+    report.is_made(MadeWheel(final.name, target.name, size, engines))
     smaller = "the option strip, and fewer profiles or CPU levels, make it smaller"
     say_if_too_large(size, smaller, report)
     return final

@@ -88,7 +88,7 @@ class Entries:
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made, by the keys of their jobs. An entry that a wasmtime
         CLI of another version made has another key."""
-        self._assets: dict[str, str] = {} if first is None else dict(first._assets)  # noqa: SLF001
+        self._assets: dict[str, str] = {}
         """The paths of the assets in their projects, by the keys of their jobs."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
         self.remote: LazyRemote = (
@@ -136,7 +136,8 @@ class Entries:
     @property
     def files(self) -> dict[str, str]:
         """The paths of the assets in their projects, by the keys of their entries."""
-        return {self.by_key[key].key: name for key, name in self._assets.items()}
+        by_key = self.by_key
+        return {by_key[key].key: name for key, name in self._assets.items() if key in by_key}
 
     def stream_size(self, jobs: Iterable[Job]) -> int:
         """Return the compressed bytes of the entries that jobs have; small sources have none."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.zip_members import Deflated, zip_time
+from hatch_wazcache.report import MadeWheel
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
@@ -104,7 +105,7 @@ def finish_wheel(
     with _writing(f"{final}: cannot be written"):
         _put_companion_first(build, wheel, base)
         size = wheel.finish(base, final, left_out, build.report.say, replaced)
-    report_wheel(build, final.name, size)
+    report_wheel(build, final, size)
 
 
 def complete_wheel(
@@ -151,16 +152,18 @@ def _writing(problem: str) -> Iterator[None]:
         raise WazcacheError(f"{problem}: {error.strerror or error}") from error
 
 
-def report_wheel(build: Build, name: str, size: int) -> None:
+def report_wheel(build: Build, wheel: Path, size: int) -> None:
     """Say that a wheel is done, and whether PyPI refuses it for its size.
 
     Args:
         build: the build that made it.
-        name: the wheel's file name.
+        wheel: the wheel.
         size: bytes.
     """
     build.entries.remote.finish()
-    build.report.is_done(f"{name} ({size_text(size)})")
+    build.report.is_done(f"{wheel.name} ({size_text(size)})")
+    engines = tuple(artifact.engine.version for artifact in build.plan.artifacts)
+    build.report.is_made(MadeWheel(wheel.name, build.target.name, size, engines))
     smaller = (
         "the options strip and keep-wasm, and fewer engines, profiles, CPU levels or systems, make "
         "it smaller, and the option companion gives each engine a wheel of its own"

@@ -714,7 +714,8 @@ class Terminal:
     ("typed", "status", "end"),
     [
         (b"y\n", 0, "3 files written"), (b"\n", 0, "nothing was changed"),
-        (b"\x04", 0, "nothing was changed"), (b"\x03", 130, "[y/N] ^C"),
+        (b"\x04", 0, "nothing was changed"),
+        (b"\x03", 130, "[y/N] ^C\r\nhatch-wazcache: interrupted"),
     ],
 )  # fmt: skip
 def test_on_a_terminal_it_shows_the_changes_and_asks(tree, typed, status, end):

@@ -190,6 +190,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
                 ) from error
         build.record_and_prune(targets)
         say_what_to_publish(companions, build.report)
+        build.report.show_wheels(directory)
         return [str(final), *map(str, companions)]
 
     def _configured_directory(self) -> str:

@@ -114,8 +114,11 @@ class WazcacheBuildHook(_Interface):
         from hatch_wazcache.packing.build import Build
         from hatch_wazcache.report import Report
 
-        say, warn = self.app.display_info, self.app.display_warning
-        self._report = Report(say, warn, strict=self.table.options.strict)
+        app, strict = self.app, self.table.options.strict
+        detailed = app.verbosity > 0
+        self._report = Report(
+            app.display_info, app.display_warning, strict=strict, detailed=detailed
+        )
         project = self.project(build_data)
         editable = version == "editable"
         target = project.native_target if editable else self._target()
@@ -155,6 +158,7 @@ class WazcacheBuildHook(_Interface):
             self._wheel.finish(build, artifact, build_data)
             if not self.has_native_files and self.target is None:
                 build.name_missing_wheels(_BUILD_ALL)
+            self._report.show_wheels(artifact.parent)
         made = self._report.compiled or self._report.downloaded
         if not self.stays_open and (self.first_build is None or made):
             build.record_and_prune()

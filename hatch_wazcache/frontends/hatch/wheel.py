@@ -136,7 +136,7 @@ class HatchlingWheel:
             WazcacheError: as for `complete`; then the wheel is removed.
         """
         if self._size is not None:
-            report_wheel(build, named.name, self._size)
+            report_wheel(build, named, self._size)
             return
         with _removed_on_failure(named):
             finish_wheel(build, self._checked_wheel(build_data), named, named, self._left_out)

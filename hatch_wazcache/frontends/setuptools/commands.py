@@ -181,6 +181,7 @@ class _BdistWheel(bdist_wheel):
         made = self.distribution.dist_files
         made[:] = [(*row[:2], str(final) if row[2] == str(base) else row[2]) for row in made]
         step.build.name_missing_wheels()
+        step.build.report.show_wheels(final.parent)
         step.build.record_and_prune()
 
 
