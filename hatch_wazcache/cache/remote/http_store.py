@@ -101,7 +101,7 @@ class HttpStore:
                 raise AbsentError(name)
             if answer.status != 200:
                 raise _refusal(answer.status)
-            if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            if answer.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
                 raise RemoteError("the server has encoded the object, which nobody asked for")
             yield answer
 
