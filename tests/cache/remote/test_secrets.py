@@ -120,6 +120,10 @@ def test_no_command_shows_a_secret(watched: Path, project: Project):
         done = run(project, *words)
         assert done.returncode == 0, done.stderr
         without_secrets(watched, done.stdout, done.stderr)
+    for action in ("status", "pull", "push", "verify"):
+        done = run(project, "remote", action, "-v")
+        assert "http://127.0.0.1:9/cache" in done.stdout + done.stderr
+        without_secrets(watched, done.stdout, done.stderr)
     files_without_secrets(project.cache)
 
 
