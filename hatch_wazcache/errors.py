@@ -38,7 +38,7 @@ class ExitStatus(IntEnum):
     DONE = 0, "done"
     ERROR = 1, "an error; standard error says which"
     WRONG_USAGE = 2, "wrong usage"
-    FINDINGS = 3, "a broken entry is still in the cache, or an audit has findings"
+    FINDINGS = 3, "a broken entry is still in the cache, or an audit or a check has findings"
     INTERRUPTED = 130, "interrupted"
     BROKEN_PIPE = 141, "the reader of the output has ended"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hatch_wazcache.cli import (
     cache_commands,
+    check_command,
     companion_command,
     compile_command,
     init_command,
@@ -15,6 +16,7 @@ from hatch_wazcache.cli import (
     wheel_commands,
 )
 from hatch_wazcache.cli.cache_arguments import (
+    add_check,
     add_dry_run,
     add_init,
     add_plan,
@@ -46,6 +48,8 @@ def make_parser() -> Parser:
 def _add_for_projects(commands: Commands) -> None:
     text = "make a project use hatch-wazcache: write the loader, the options and the requirements"
     add_init(commands.add("init", init_command.init, text))
+    text = "check the options, the .wasm files and the committed loaders of a project"
+    add_check(commands.add("check", check_command.check, text, of_cache=False))
     text = "show the wheels and artifacts that a build would make, and what the cache has of them"
     add_plan(commands.add("plan", plan_command.plan, text))
     text = "say whether an asset is in the cache; if not, how it differs from the nearest entry"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.cli.argument_types import age, shard, size, versions
@@ -9,7 +10,15 @@ from hatch_wazcache.cli.argument_types import age, shard, size, versions
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_dry_run", "add_init", "add_plan", "add_prune", "add_remove", "add_warm"]
+__all__ = [
+    "add_check",
+    "add_dry_run",
+    "add_init",
+    "add_plan",
+    "add_prune",
+    "add_remove",
+    "add_warm",
+]
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +38,27 @@ def add_init(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="write nothing, only show what would change"
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `check`."""
+    parser.description = (
+        "Check a project before it is committed: the options; whether each glob matches .wasm "
+        "files, and these are whole, and no pointers of Git LFS; and whether committed loaders are "
+        "those of this release. Nothing is built, and no code of the project runs."
+    )
+    parser.add_argument(
+        "projects",
+        metavar="DIR",
+        nargs="*",
+        default=[os.curdir],
+        help="the folder of a pyproject.toml; the default is the working directory",
+    )
+    parser.add_argument(
+        "--generated",
+        action="store_true",
+        help="a build generates .wasm files, so they may be missing now",
+    )
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:

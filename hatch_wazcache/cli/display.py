@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.items import Item
 
-__all__ = ["ago_text", "compiling", "detail", "entries_text", "reading", "set_verbosity", "table"]
+__all__ = [
+    "ago_text",
+    "compiling",
+    "counted",
+    "detail",
+    "entries_text",
+    "reading",
+    "set_verbosity",
+    "table",
+]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -65,6 +74,11 @@ def ago_text(since: float) -> str:
 def entries_text(count: int) -> str:
     """Write a number of entries."""
     return f"{count} {'entry' if count == 1 else 'entries'}"
+
+
+def counted(number: int, name: str) -> str:
+    """Write a number of things: `1 wheel`, `2 wheels`."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from hatch_wazcache.audit.inspection import Here, inspect_wheel
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.location import default_directory
 from hatch_wazcache.cli.compiler_options import compiler_option, timeout_option
-from hatch_wazcache.cli.display import compiling, table
+from hatch_wazcache.cli.display import compiling, counted, table
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import ExitStatus, WazcacheError
 from hatch_wazcache.util.environment import CACHE_DIR, read_variable
@@ -122,10 +122,10 @@ class _Audits:
                 self._notes.append((name, one))
         lines = [_line(name, finding) for name, finding in self._findings]
         lines += [_line(name, note) for name, note in self._notes]
-        counts = [_count(self._wheels, "wheel") + " audited", _count(self._artifacts, "artifact")]
+        counts = [counted(self._wheels, "wheel") + " audited", counted(self._artifacts, "artifact")]
         counts += [f"{self._compared} compiled again"] if recompiled else []
-        found = [_count(len(self._findings), "finding")]
-        found += [_count(len(self._notes), "note")] if self._notes else []
+        found = [counted(len(self._findings), "finding")]
+        found += [counted(len(self._notes), "note")] if self._notes else []
         lines.append(f"{', '.join(counts)}: {', '.join(found)}")
         data = {
             "wheels": self._wheels,
@@ -193,7 +193,7 @@ def _inspection_lines(inspection: WheelInspection, here: Here) -> Iterator[str]:
         [
             ("wheel", Path(inspection.wheel).name),
             ("tags", ", ".join(inspection.tags)),
-            ("size", f"{sizes}, {_count(inspection.files, 'file')}"),
+            ("size", f"{sizes}, {counted(inspection.files, 'file')}"),
             ("needs", f"{requires or 'no wasmtime'}, Python {inspection.requires_python or 'any'}"),
             ("here", f"{system}, wasmtime {here.wasmtime or f'not tried: {here.problem}'}"),
         ]
@@ -247,7 +247,3 @@ def _sizes(file: AssetInspection | ArtifactInspection) -> list[str]:
 def _joined(problems: Iterable[str]) -> str:
     """Join problems, one line each. Line breaks in them are escaped."""
     return "\n".join(map(printable, problems))
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"

@@ -17,7 +17,7 @@ from hatch_wazcache.project.packages import Layout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["assumed_layout", "source_folder"]
+__all__ = ["assumed_layout", "python_files", "source_folder"]
 
 _FOLDERS = ("src", "python")
 """The usual folders of packages, which a wheel does not have."""
@@ -70,11 +70,12 @@ def assumed_layout(root: Path, folder: str) -> Layout:
     """
     prefix = "" if folder == "." else f"{folder}/"
     source = root / folder
-    files = {str(path): path.relative_to(source).as_posix() for path in _python_files(source)}
+    files = {str(path): path.relative_to(source).as_posix() for path in python_files(source)}
     return Layout(root, files, lambda relative: relative.removeprefix(prefix))
 
 
-def _python_files(root: Path) -> Iterator[Path]:
+def python_files(root: Path) -> Iterator[Path]:
+    """Yield the Python files below a folder, without those of environments and builds."""
     for name, folders, files in os.walk(root):
         folder = Path(name)
         folders[:] = [
