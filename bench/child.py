@@ -129,6 +129,39 @@ def hook(root: str) -> Figures:
     return {"import": imported - begin, "options": end - imported, "both": end - begin}
 
 
+def ask(url: str, count: str) -> Figures:
+    """Ask a shared cache for the signatures of artifacts.
+
+    Args:
+        url: the server's. Its credentials are in the environment.
+        count: how many artifacts.
+    """
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from hatch_wazcache.cache.directory import CacheDirectory
+    from hatch_wazcache.cache.key import ArtifactKey
+    from hatch_wazcache.cache.remote.open_store import open_store
+    from hatch_wazcache.cache.remote.options import RemoteOptions
+    from hatch_wazcache.cache.remote.remote_cache import RemoteCache
+
+    triple = "x86_64-unknown-linux-gnu"
+    keys = [
+        ArtifactKey(f"{number:064x}", "48.0.0", "x86_64-linux", triple, "baseline", (), {})
+        for number in range(int(count))
+    ]
+    options = RemoteOptions(url=url, where="WAZCACHE_REMOTE", url_from_environment=True)
+    with TemporaryDirectory() as folder:
+        cache = CacheDirectory(Path(folder), warn=print)
+        begin = time.perf_counter()
+        remote = RemoteCache(open_store(options, os.environ), cache, None)
+        assert remote.signatures(keys) == {}
+        seconds = time.perf_counter() - begin
+        remote.close()
+        cache.close()
+    return {"ask": seconds}
+
+
 def load(how: str, wasm: str, artifact: str, site: str) -> Figures:
     """Get a module in a new process; time `import wasmtime` and the rest separately.
 

@@ -17,6 +17,7 @@ from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
 from bench.output import number_text
 from bench.projects import HERE, Projects
 from bench.rows import Row, Sample
+from bench.shared_cache import shared_cache_rows, useless_server_rows
 from bench.together import together_rows
 from hatch_wazcache.compile.memory import usable_cores
 from hatch_wazcache.engine.targets import SYSTEMS
@@ -409,6 +410,16 @@ def together(bench: Bench) -> Iterator[Row]:
     yield from together_rows(bench.work, quick=bench.quick)
 
 
+def shared_cache(bench: Bench) -> Iterator[Row]:
+    """Build on a second machine, with a shared cache on this one."""
+    work = bench.work / "shared-cache"
+    shutil.rmtree(work, ignore_errors=True)
+    for name in bench.inputs("gofmt", "yosys"):
+        (work / name).mkdir(parents=True)
+        yield from shared_cache_rows(bench.projects(name), work / name, quick=bench.quick)
+    yield from useless_server_rows(work, quick=bench.quick)
+
+
 GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cache-size": cache_size,  # first: the others leave more in the caches
     "warm": warm,
@@ -424,5 +435,6 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "engines": engines,
     "finished-wheels": finished_wheels,
     "together": together,
+    "shared-cache": shared_cache,
 }
 """The function for each goal, by its name on the command line."""
