@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,8 +26,12 @@ class FolderServer:
     """The status of all answers; 0 for the right ones."""
     delay: float = 0.0
     """Seconds before each answer."""
+    delay_of_puts: float = 0.0
+    """Seconds before each answer to an upload."""
     rate: float = 0.0
-    """Bytes of an answer in each second; 0 for all at once."""
+    """Bytes of an entry in each second; 0 for all at once."""
+    before: Callable[[str], None] = lambda _path: None
+    """Called with the path of each object before it is sent."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     """The method and the path of each request, in their order."""
     tokens: set[str] = field(default_factory=set)
@@ -64,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         rate = self.state.rate
-        if not rate:
+        if not rate or not self.path.endswith(".zip"):
             self.wfile.write(body)
             return
         piece = max(int(rate / 10), 1)
@@ -76,6 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self._begin()
+        self.state.before(self.path)
         if self.state.status:
             self._answer(self.state.status)
         elif path.is_file():
@@ -86,6 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         path = self._begin()
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.stopping.wait(self.state.delay_of_puts)
         if self.state.status:
             self._answer(self.state.status)
             return
