@@ -24,7 +24,7 @@ __all__ = [
     "base64_bytes",
     "base64_text",
     "earlier",
-    "exists",
+    "existing_path",
     "key_bytes",
     "read_text_file",
     "text_of_variable",
@@ -34,6 +34,9 @@ __all__ = [
 PRIVATE, PUBLIC = "wazcache-private-", "wazcache-public-"
 KEY_BYTES = 32
 _LARGEST_FILE = 1 << 16
+_SHOWN = len(PUBLIC) + 6
+"""The characters of a wrong public key that a message shows: a private key may follow it."""
+
 _SEPARATORS = re.compile(r"[ \t\r,]+")
 _REVOKED = re.compile(r"revoked=(\d{4}-\d{2}-\d{2})", re.ASCII)
 _ALLOWED = f"must be public keys, {PUBLIC}…, each with revoked=YYYY-MM-DD behind it or not"
@@ -58,12 +61,13 @@ def key_bytes(text: str, prefix: str) -> bytes | None:
     return base64_bytes(text[len(prefix) :], KEY_BYTES) if text.startswith(prefix) else None
 
 
-def exists(path: Path) -> bool:
-    """Say whether a path leads to something; False for text that is no path at all."""
+def existing_path(text: str) -> Path | None:
+    """Return the path that a text is, with `~` for the home; None if nothing is there."""
     try:
-        return os.path.exists(path) or os.path.islink(path)
+        path = os.path.expanduser(text)
+        return Path(path) if text and (os.path.exists(path) or os.path.islink(path)) else None
     except ValueError:  # a null character
-        return False
+        return None
 
 
 def read_text_file(path: Path, where: str) -> str:
@@ -85,8 +89,8 @@ def text_of_variable(value: str) -> tuple[str, str]:
     text = value.strip()
     if "\n" in text or text.startswith(("wazcache-", "#")):
         return text, TRUSTED_KEYS
-    path = Path(os.path.expanduser(text))
-    if not exists(path):
+    path = existing_path(text)
+    if path is None:
         raise WazcacheError(
             f"{TRUSTED_KEYS} must be public keys, {PUBLIC}…, or the path of a file with such "
             "lines; its value is neither"
@@ -114,10 +118,17 @@ def add_keys(keys: dict[str, date | None], text: str, where: str) -> None:
                 raise WazcacheError(f"{place} holds a private key, which is for {SIGNING_KEY} only")
             last = word
             if key_bytes(word, PUBLIC) is None:
-                # Other words are not shown: each may be a part of a secret.
-                shown = f" = {printable(word)}" if word.startswith((PUBLIC, "revoked=")) else ""
-                raise WazcacheError(f"{place}{shown}: {_ALLOWED}")
+                raise WazcacheError(f"{place}{_shown(word)}: {_ALLOWED}")
             keys.setdefault(word, None)
+
+
+def _shown(word: str) -> str:
+    """Return the beginning of a wrong word for a message; nothing if it may be part of a secret."""
+    if re.fullmatch(r"revoked=[0-9-]{0,10}", word):
+        return f" = {word}"
+    if word.startswith(PUBLIC):
+        return f" = {printable(word[:_SHOWN])}{'…' if len(word) > _SHOWN else ''}"
+    return ""
 
 
 def _day(text: str, place: str) -> date:

@@ -19,7 +19,7 @@ from hatch_wazcache.cache.remote.key_texts import (
     add_keys,
     base64_text,
     earlier,
-    exists,
+    existing_path,
     key_bytes,
     read_text_file,
     text_of_variable,
@@ -73,8 +73,8 @@ class SigningKey:
         text = text_or_path.strip()
         where = SIGNING_KEY
         if not text.startswith((PRIVATE, PUBLIC)):
-            path = Path(os.path.expanduser(text))
-            if not text or not exists(path):
+            path = existing_path(text)
+            if path is None:
                 raise WazcacheError(
                     f"{SIGNING_KEY} must be a private key, {PRIVATE}…, or the path of a file with "
                     "one; its value is neither, and is not shown because it may be a secret"
@@ -150,7 +150,7 @@ class TrustedKeys:
         of_machine: dict[str, date | None] = {}
         if (value := read_variable(TRUSTED_KEYS, environment)) and value.strip():
             add_keys(of_machine, *text_of_variable(value))
-        if user_file is not None and exists(user_file):
+        if user_file is not None and os.path.lexists(user_file):
             if problem := Trust(user_file).problem():
                 raise WazcacheError(f"{user_file} {problem}")
             add_keys(of_machine, read_text_file(user_file, str(user_file)), str(user_file))

@@ -357,6 +357,14 @@ def test_a_private_key_among_trusted_keys_is_one_message_that_does_not_show_it(
         assert STRANGER.text[20:40] not in str(caught.value)
 
 
+@pytest.mark.parametrize("before", ["", SIGNER.public, "wazcache-public-!", "revoked=", "x="])
+def test_a_private_key_without_its_beginning_is_not_shown(before: str):
+    text = f"{STRANGER.public} {before}{STRANGER.text.removeprefix('wazcache-private-')}"
+    with pytest.raises(WazcacheError, match="must be public keys") as caught:
+        read(text)
+    assert STRANGER.text[25:40] not in str(caught.value)
+
+
 def test_a_part_of_a_private_key_is_not_shown(tmp_path: Path):
     path = tmp_path / "keys"
     path.write_text(f"{SIGNER.public}\n{STRANGER.text.removeprefix('wazcache-private-')}\n")
