@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from hatch_wazcache.engine.targets import SYSTEMS
 from tests.support.commands import artifacts
+from tests.support.engines import with_engines
 from tests.support.machines import WRITES, Machine
 from tests.support.projects import Project
 from tests.support.remote_servers import Access, Server
@@ -28,6 +30,31 @@ def test_a_second_machine_gets_the_same_wheel_and_starts_no_compiler(
     assert [path.name for path in artifacts(second.project)] == [
         path.name for path in artifacts(first.project)
     ]
+
+
+def test_six_targets_and_three_engines_are_compiled_once_for_two_machines(
+    start: Callable[[str], Server], shared: Project, tmp_path: Path
+):
+    server = start("s3")
+    with_engines(shared, '["47", "48", "49"]')
+    shared.append('targets = "all"\ncompiler = "pypi"\n')
+    first = Machine(tmp_path / "1", shared, server.writer, **WRITES)
+    made = first.build("-t", "wazcache")
+    artifacts_made = 3 * len(SYSTEMS)
+    assert (
+        f"{artifacts_made} compiled, 0 found in the cache, {artifacts_made} uploaded" in made.output
+    )
+    second = Machine(tmp_path / "2", shared, server.reader)
+    found = second.build("-t", "wazcache")
+    assert f"{artifacts_made} from the shared cache" in found.output, found.output
+    assert any("compile.worker" in line for line in first.processes)
+    assert [line for line in second.processes if "--no-compile" not in line] == [], "not installers"
+    wheels = [
+        {path.name: path.read_bytes() for path in machine.project.root.glob("dist/*.whl")}
+        for machine in (first, second)
+    ]
+    assert len(wheels[0]) == len(SYSTEMS)
+    assert wheels[0] == wheels[1]
 
 
 def test_eight_builders_at_once_make_the_same_wheel(
