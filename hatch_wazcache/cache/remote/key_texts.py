@@ -27,6 +27,7 @@ __all__ = [
     "existing_path",
     "key_bytes",
     "read_text_file",
+    "short",
     "text_of_variable",
     "without_comment",
 ]
@@ -35,7 +36,7 @@ PRIVATE, PUBLIC = "wazcache-private-", "wazcache-public-"
 KEY_BYTES = 32
 _LARGEST_FILE = 1 << 16
 _SHOWN = len(PUBLIC) + 6
-"""The characters of a wrong public key that a message shows: a private key may follow it."""
+"""The characters of a wrong public key that a message shows."""
 
 _SEPARATORS = re.compile(r"[ \t\r,]+")
 _REVOKED = re.compile(r"revoked=(\d{4}-\d{2}-\d{2})", re.ASCII)
@@ -122,13 +123,16 @@ def add_keys(keys: dict[str, date | None], text: str, where: str) -> None:
             keys.setdefault(word, None)
 
 
+def short(public: str) -> str:
+    """Return the beginning of a wrong public key for messages: it may be a private one."""
+    return printable(public[:_SHOWN]) + ("…" if len(public) > _SHOWN else "")
+
+
 def _shown(word: str) -> str:
     """Return the beginning of a wrong word for a message; nothing if it may be part of a secret."""
     if re.fullmatch(r"revoked=[0-9-]{0,10}", word):
         return f" = {word}"
-    if word.startswith(PUBLIC):
-        return f" = {printable(word[:_SHOWN])}{'…' if len(word) > _SHOWN else ''}"
-    return ""
+    return f" = {short(word)}" if word.startswith(PUBLIC) else ""
 
 
 def _day(text: str, place: str) -> date:

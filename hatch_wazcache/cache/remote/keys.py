@@ -22,6 +22,7 @@ from hatch_wazcache.cache.remote.key_texts import (
     existing_path,
     key_bytes,
     read_text_file,
+    short,
     text_of_variable,
     without_comment,
 )
@@ -236,7 +237,9 @@ def _check_point(public: str) -> None:
     if bindings.has_crypto_core_ed25519 and not bindings.crypto_core_ed25519_is_valid_point(
         _bytes_of(public)
     ):
-        raise WazcacheError(f"{public} is not a public key of Ed25519; is a character wrong?")
+        raise WazcacheError(
+            f"{short(public)} is not a public key of Ed25519; is a character wrong?"
+        )
 
 
 def _need_library() -> None:

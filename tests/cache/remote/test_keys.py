@@ -333,7 +333,7 @@ def test_each_last_letter_of_a_key_but_one_in_four_is_wrong():
 def test_a_key_of_low_order_is_refused(point: str):
     """Whoever knows such a key can sign anything for it: R = A, S = 0."""
     public = f"wazcache-public-{base64_text(bytes.fromhex(point))}"
-    with pytest.raises(WazcacheError, match=f"{public} is not a public key"):
+    with pytest.raises(WazcacheError, match=f"^{public[:22]}… is not a public key"):
         read(f"{SIGNER.public} {public}")
     unchecked = TrustedKeys({public: None}, TODAY)
     for first in LOW_ORDER:
