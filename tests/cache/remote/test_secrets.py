@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from tests.support.commands import run
 from tests.support.environments import UNMEASURED
 from tests.support.paths import ROOT
 from tests.support.projects import Project
+from tests.support.remotes import folder_server
 from tests.support.signatures import SIGNER
 
 TOKEN = "token-of-the-server"
@@ -91,6 +93,29 @@ def test_the_processes_and_files_of_a_build_have_no_secrets(watched: Path, proje
     assert len(without_secrets(watched, built.output)) >= 1
     for folder in (project.root, project.cache):
         files_without_secrets(folder)
+
+
+def test_a_build_that_uploads_leaves_no_secret_on_the_server_either(
+    watched: Path, project: Project, tmp_path: Path
+):
+    with folder_server(tmp_path / "server") as server:
+        url = server.url.replace("//", f"//user:{PASSWORD}@")
+        first = project.build(WAZCACHE_REMOTE=url)
+        assert "1 uploaded" in first.output
+        shutil.rmtree(project.cache)
+        second = project.build(WAZCACHE_REMOTE=url)
+        assert "1 from the shared cache" in second.output
+        status = run(project, "remote", "status", WAZCACHE_REMOTE=url)
+        info = run(project, "info", "--json", WAZCACHE_REMOTE=url)
+        assert f"user:{PASSWORD}" in decoded(server.tokens)
+    without_secrets(watched, first.output, second.output, status.stdout, info.stdout)
+    for folder in (project.root, project.cache, server.folder):
+        files_without_secrets(folder)
+
+
+def decoded(headers: set[str]) -> str:
+    (header,) = headers
+    return base64.b64decode(header.removeprefix("Basic ")).decode()
 
 
 def test_an_installer_that_fetches_an_engine_gets_no_secrets(watched: Path, project: Project):
