@@ -92,6 +92,16 @@ class CacheStatistics:
     uploads: int = 0
     last: BuildStatistics | None = field(default=None, compare=False)
 
+    @property
+    def all_hits(self) -> int:
+        """The artifacts that were found here or in the shared cache."""
+        return self.hits + self.remote_hits
+
+    @property
+    def wanted(self) -> int:
+        """The artifacts that builds looked up."""
+        return self.all_hits + self.misses
+
     def plus(self, build: BuildStatistics) -> CacheStatistics:
         """Return the sums with one more build."""
         return CacheStatistics(

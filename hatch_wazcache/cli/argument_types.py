@@ -9,7 +9,7 @@ import re
 from hatch_wazcache.packing.all_artifacts import Shard
 from hatch_wazcache.util.sizes_and_times import parse_size
 
-__all__ = ["age", "folder", "shard", "size", "versions"]
+__all__ = ["age", "folder", "shard", "size", "svg_file", "versions"]
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -29,6 +29,13 @@ def size(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text} is larger than any disk") from None
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def svg_file(text: str) -> str:
+    """Return the path of an SVG file."""
+    if not text.endswith(".svg"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end with .svg")
+    return text
 
 
 def age(text: str) -> float:

@@ -18,6 +18,7 @@ from hatch_wazcache.cli import (
 from hatch_wazcache.cli.cache_arguments import (
     add_check,
     add_dry_run,
+    add_info,
     add_init,
     add_plan,
     add_prune,
@@ -68,7 +69,7 @@ def _add_for_projects(commands: Commands) -> None:
 
 def _add_for_the_cache(commands: Commands) -> None:
     text = "show the cache's folder, its size, and the time it has saved"
-    commands.add("info", cache_commands.info, text)
+    add_info(commands.add("info", cache_commands.info, text))
     text = "list all entries and fetched wheels, the last used first"
     commands.add("list", cache_commands.list_, text)
     text = "show all inputs of an entry's key, and the projects that used it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cli.argument_types import age, shard, size, versions
+from hatch_wazcache.cli.argument_types import age, shard, size, svg_file, versions
 
 if TYPE_CHECKING:
     import argparse
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_check",
     "add_dry_run",
+    "add_info",
     "add_init",
     "add_plan",
     "add_prune",
@@ -58,6 +59,19 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         "--generated",
         action="store_true",
         help="a build generates .wasm files, so they may be missing now",
+    )
+
+
+def add_info(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `info`."""
+    parser.add_argument(
+        "--plot",
+        type=svg_file,
+        nargs="?",
+        const=True,
+        metavar="FILE.svg",
+        help="also draw what the cache holds and the time that it has saved, by project, engine "
+        "and target, and over time: in the terminal, or into this file",
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from hatch_wazcache.cache import search, statistics
 from hatch_wazcache.cache.explain import value_text
 from hatch_wazcache.cache.items import entries, wheels
 from hatch_wazcache.cache.usage import Usage, usages
+from hatch_wazcache.cli.cache_charts import cache_charts
+from hatch_wazcache.cli.charts import chart_lines, chart_svg
 from hatch_wazcache.cli.context import Context
 from hatch_wazcache.cli.display import ago_text, table
 from hatch_wazcache.cli.entries import describe, describe_wheel, row, wheel_row
@@ -19,9 +24,11 @@ from hatch_wazcache.util.sizes_and_times import size_text, time_text
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections import Counter
+    from collections.abc import Iterator
 
     from hatch_wazcache.cache.items import EntryItem
     from hatch_wazcache.cache.statistics import BuildStatistics, CacheStatistics
+    from hatch_wazcache.cli.charts import Chart
 
 __all__ = ["dir_", "info", "list_", "show"]
 
@@ -50,7 +57,7 @@ def info(options: Namespace) -> Result:
         "max_size": context.max_size,
         "scopes": scopes,
         "statistics": asdict(totals),
-        "hit_rate": totals.hits / wanted if (wanted := totals.hits + totals.misses) else None,
+        "hit_rate": totals.all_hits / totals.wanted if totals.wanted else None,
     }
     bound = "" if context.max_size is None else f" of at most {size_text(context.max_size)}"
     sizes = [("entries", f"{len(items)}, {size_text(size)}{'' if fetched else bound}")]
@@ -65,7 +72,34 @@ def info(options: Namespace) -> Result:
         ]
     )
     counts = [(scope["scope"], str(scope["entries"]), size_text(scope["size"])) for scope in scopes]
-    return Result(data, [*head[:2], *table(counts, indent="  "), *head[2:]])
+    lines = [*head[:2], *table(counts, indent="  "), *head[2:]]
+    if options.plot is not None:
+        charts = cache_charts(context.cache, items, fetched)
+        data["charts"] = [
+            {"title": one.title, "bars": [bar._asdict() for bar in one.bars]} for one in charts
+        ]
+        lines += _plotted(charts, options.plot)
+    return Result(data, lines)
+
+
+def _plotted(charts: list[Chart], file: str | Literal[True]) -> Iterator[str]:
+    """Yield the lines of charts, or write them to a file.
+
+    Args:
+        charts: the charts.
+        file: the SVG file; True for lines.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if file is not True:
+        Path(file).write_text(chart_svg(charts), encoding="utf-8")
+        yield f"plot     {file}"
+        return
+    width = shutil.get_terminal_size().columns
+    for chart in charts:
+        yield ""
+        yield from chart_lines(chart, min(max(width, 30), 120), sys.stdout.encoding)
 
 
 def _describe_scope(scope: str, items: list[EntryItem]) -> dict[str, Any]:
@@ -86,8 +120,9 @@ def _statistics_rows(totals: CacheStatistics) -> list[tuple[str, str]]:
     rows = [("builds", f"{totals.builds}: {_counts_text(totals)}")]
     if last is not None:
         rows.append(("last", f"{last.project}, {ago_text(last.time)}: {_counts_text(last)}"))
-    if wanted := totals.hits + totals.misses:
-        rows.append(("hits", f"{totals.hits} of {wanted}, {_percent(totals.hits, wanted)}"))
+    if totals.wanted:
+        percent = _percent(totals.all_hits, totals.wanted)
+        rows.append(("hits", f"{totals.all_hits} of {totals.wanted}, {percent}"))
     return rows
 
 
