@@ -21,7 +21,7 @@ GITHUB = {"GITHUB_ACTIONS": "true"}
 
 HOSTILE = [
     "::error::no", "a\n::error::no", "  ::add-mask::x", "\u00a0::error::no", "a\r::error::no",
-    "##[error]no", "a ##[group]no", "a%0A::error::no", "\x1b[0Ksection_start:1:x\r\x1b[0Kno",
+    "##[error]no", "a ##[group]no", "a%0A::error::no", "\x1b[0Ksection_start:1:x\r\x1b[0Kx",
     "::stop-commands::x", "\u2028::error::no", "\u3000::error::no", "\x85::error::no", ":::error::",
 ]  # fmt: skip
 
@@ -92,7 +92,7 @@ def test_no_text_is_a_section_of_gitlab(hostile: str):
 def test_the_reader_of_these_tests_finds_commands(hostile: str):
     """The properties above would hold with a reader that finds nothing."""
     found = commands(hostile)
-    harmless = ("a%0A::error::no", "\x1b[0Ksection_start:1:x\r\x1b[0Kno", ":::error::")
+    harmless = ("a%0A::error::no", "\x1b[0Ksection_start:1:x\r\x1b[0Kx", ":::error::")
     assert bool(found) == (hostile not in harmless)
 
 
