@@ -128,12 +128,16 @@ class Connections:
                 self._drop(answer.wire)
 
     def close(self) -> None:
-        """Close all connections, also those that other threads wait on."""
+        """End all connections, also those that other threads wait on."""
         with self._lock:
             self._closed = True
-            wires, self._open = self._open, set()
-        for wire in wires:
-            wire.close()
+            idle = [wire for wires in self._idle.values() for wire in wires]
+            self._idle.clear()
+            busy = self._open.difference(idle)
+        for wire in idle:
+            self._drop(wire)
+        for wire in busy:
+            wire.stop()
 
     def _answer(self, origin: Origin, request: Request) -> Answer:
         while wire := self._take_idle(origin):

@@ -99,12 +99,18 @@ class Wire:
         self.sock.settimeout(self._left())
         self.sock.sendall(data)
 
+    def stop(self) -> None:
+        """End the connection for a thread that waits on it, which closes it then.
+
+        `SSLSocket.shutdown` would make it a socket without TLS, while that thread may send.
+        """
+        with suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """End the connection, also for a thread that waits on it."""
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError):
-            self.sock.close()
+        """Close the connection. No other thread may use it."""
+        self.stop()
+        self.sock.close()
 
     def _left(self) -> float:
         left = self.deadline - time.monotonic()

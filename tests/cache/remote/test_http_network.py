@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hatch_wazcache.cache.remote.stores import RemoteError
+from hatch_wazcache.cache.remote.stores import SILENCE_TIMEOUT, RemoteError
 from tests.cache.remote.conftest import download, ignore, read
 from tests.support.authorities import Authority
 from tests.support.misbehaving_server import Server, answer
@@ -89,6 +91,18 @@ def test_a_redirect_to_a_server_without_tls_is_not_followed(secure, server, open
     with pytest.raises(RemoteError, match="redirects from https to http"):
         read(open_store(f"https://localhost:{secure.port}"))
     assert server.seen == []
+
+
+def test_close_ends_what_other_threads_wait_for_by_tls(secure, open_store):
+    secure.misbehave("silent in the middle")
+    secure.objects["/a"] = OBJECT
+    store = open_store(f"https://localhost:{secure.port}")
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(download, store, len(OBJECT), "a")
+        while not secure.seen:
+            time.sleep(0.01)
+        store.close()
+        assert isinstance(waiting.exception(SILENCE_TIMEOUT / 2), RemoteError)
 
 
 def test_an_upload_that_is_refused_early_is_answered_by_tls_too(secure, open_store, tmp_path):

@@ -170,7 +170,7 @@ def test_close_ends_what_other_threads_wait_for(store, server):
             time.sleep(0.01)
         store.close()
         assert isinstance(waiting.exception(SILENCE_TIMEOUT / 2), RemoteError)
-    with pytest.raises(RemoteError):
+    with pytest.raises(RemoteError, match="was closed"):
         read(store)
 
 
