@@ -24,6 +24,7 @@ from tests.support.server_programs import CannotSetUpError
 __all__ = ["shared_cache_rows", "useless_server_rows"]
 
 _KEY = SigningKey(bytes(range(32)))
+_MB = 1e6
 _SERVERS = {"S3": s3, "HTTP": nginx}
 
 
@@ -44,8 +45,8 @@ def shared_cache_rows(projects: Projects, work: Path, *, quick: bool) -> Iterato
         folder.mkdir()
         try:
             with begin(folder, None) as server:
-                _fill(projects, server.writer)
-                reader = _reads(server.reader)
+                writer, reader = _writes(server.writer), _reads(server.reader)
+                peaks = {"upload": _peak(projects, writer), "download": _peak(projects, reader)}
                 assert "1 from the shared cache" in _output(projects, reader)
                 took = alternately(
                     rounds,
@@ -65,6 +66,9 @@ def shared_cache_rows(projects: Projects, work: Path, *, quick: bool) -> Iterato
         yield row("compiled", alone, ratio, "s", 1.0)
         more = ours.less(copied)
         yield row("the entry copied by `cp`", copied, more, "s", figure_unit="s more")
+        for what, peak in peaks.items():
+            said = f"memory of the building process, {what} by {name}"
+            yield Row(13, projects.input.name, said, peak, "", None, peak, "MB", None, 120.0)
 
 
 def useless_server_rows(work: Path, *, quick: bool) -> Iterator[Row]:
@@ -108,11 +112,9 @@ def _reads(access: Access) -> dict[str, str]:
     return {**access.environment, **remote}
 
 
-def _fill(projects: Projects, access: Access) -> None:
-    """Compile, and upload the entry."""
-    projects.forget()
+def _writes(access: Access) -> dict[str, str]:
     writes = {"WAZCACHE_REMOTE_MODE": "read-write", "WAZCACHE_SIGNING_KEY": _KEY.text}
-    assert "1 uploaded" in _output(projects, {**_reads(access), **writes})
+    return {**_reads(access), **writes}
 
 
 def _output(projects: Projects, env: Mapping[str, str]) -> str:
@@ -123,6 +125,13 @@ def _output(projects: Projects, env: Mapping[str, str]) -> str:
         cwd=projects.root("ours"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         check=True,
     ).stdout  # fmt: skip
+
+
+def _peak(projects: Projects, env: Mapping[str, str]) -> Sample:
+    """Build with an empty local cache, and return the peak memory in MB."""
+    projects.forget()
+    words = ("hatchling", projects.root("ours"), projects.dist("ours"), "once")
+    return Sample((child(*words, **projects.env, **env)["peak"] / _MB,))
 
 
 def _second_machine(projects: Projects, env: Mapping[str, str]) -> Figures:
