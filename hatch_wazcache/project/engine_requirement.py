@@ -136,6 +136,10 @@ class EngineRequirement(NamedTuple):
             from hatch_wazcache.project.engines import to_fetch_with
 
             missing = [*missing, *to_fetch_with(config, root)]
+        if config.remote is not None:
+            from hatch_wazcache.project.remote_requirements import needed_for_remote
+
+            missing = [*missing, *needed_for_remote(config.remote)]
         return missing
 
     def needed(self, targets: Iterable[Target]) -> list[str]:
