@@ -103,6 +103,7 @@ def test_what_is_stored_is_found(
     assert name_of(data) == f"cas/{digest}"
     assert (tmp_path / "found").read_bytes() == data
     assert watched[-1] == len(data)
+    assert len(watched) > 11, "at least one call for each MB, so that a slow server is seen"
 
 
 def test_what_is_not_there_is_absent(

@@ -36,6 +36,10 @@ __all__ = ["ObjectStore"]
 _PARTS_AT_ONCE = 2
 """The parts of one upload that are on their way: more of them need more memory."""
 
+_PIECE = 1 << 16
+"""The least bytes of a download between two calls of `watch`, so that it sees a slow server. Pieces
+are larger if more has arrived; larger ones save no time."""
+
 
 class ObjectStore:
     """One bucket or container, and a prefix in it."""
@@ -120,7 +124,7 @@ class ObjectStore:
     def _pieces(self, found: GetResult, size: int) -> Iterator[bytes]:
         """Stream a body, and check that it has the length that its headers say."""
         got = 0
-        for piece in found.stream(min_chunk_size=CHUNK):
+        for piece in found.stream(min_chunk_size=_PIECE):
             got += len(piece)
             if got > size:
                 break
