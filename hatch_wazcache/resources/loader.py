@@ -59,6 +59,10 @@ __all__ = [
     "status",
 ]
 
+# The sections of this file: what the functions pass on; loading an artifact; why no artifact loads;
+# the companion; engines; the fallback, and the files that it keeps. Then, how a name becomes an
+# asset: of this package, of a checkout, of other packages. Then what is installed, and warnings.
+
 _FILE = os.path.abspath(__file__)
 _MANIFEST = os.path.splitext(os.path.basename(_FILE))[0] + ".json"
 _DEFAULT_MANIFEST = "_wazcache.json"
@@ -74,10 +78,11 @@ _TABLES = (  # of options, in pyproject.toml
 _KEPT = "wazcache-fallback"  # the folder of compiled code, in the user's cache folder
 _MOST_KEPT = 2 << 30  # bytes
 _DAY = 86400.0  # seconds
-_PROCESS = os.getpid()
-_EMPTY = b"\0asm\1\0\0\0"
+_PROCESS = os.getpid()  # of the process that has imported this
+_EMPTY = b"\0asm\1\0\0\0"  # a module
+# A module that wasmtime compiles with threads.
 _TWO_FUNCTIONS = _EMPTY + b"\1\4\1\x60\0\0\3\3\2\0\0\x0a\7\2\2\0\x0b\2\0\x0b"
-# What reading a manifest raises that nobody checked, if it is damaged.
+# What code raises that meets a damaged manifest.
 _DAMAGED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 # What this process knows. It is filled with setdefault, which needs no lock: a lock that is held
@@ -218,10 +223,7 @@ def assets() -> list[str]:
     return sorted(_known(_own()))
 
 
-# What the functions below pass on
-
-
-# Not NamedTuple: to make such a class takes a tenth of the time of this import.
+# What the functions pass on. Not NamedTuple: one such class costs a tenth of this import
 
 
 class _Place:
