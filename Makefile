@@ -48,7 +48,7 @@ lint: .venv/made
 # All checks without tests: lint, types, spelling, the site, the sdist's files, the workflows.
 check: .venv/checks $(WORK)/bin/actionlint docs-check
 	$(VENV) -m pre_commit run --all-files
-	$(WORK)/bin/actionlint .github/workflows/*.yml docs/recipes/*.yml
+	$(WORK)/bin/actionlint .github/workflows/*.yml docs/recipes/*.yml docs/recipes/github/*.yml
 
 # Builds the site and serves it on this machine, at the port PORT.
 PORT ?= 8000

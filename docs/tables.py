@@ -1,4 +1,4 @@
-"""Writes the parts of the docs that are made from the code: tables, pictures, the JSON schema.
+"""Writes what is made from the code: tables, pictures, the JSON schema, recipes `wheels.yml`.
 
 `make docs-tables` runs it; a test fails if something that it writes is out of date.
 """
@@ -10,8 +10,10 @@ from pathlib import Path
 
 from docs.drawings import pictures
 from docs.reference import api, commands, exit_statuses, markdown_table
+from hatch_wazcache.adoption.ci_file import CI_SYSTEMS, ci_file
 from hatch_wazcache.engine.settings import SETTINGS, Setting
-from hatch_wazcache.project.options import OPTIONS, Option
+from hatch_wazcache.project.options import OPTIONS, Option, read_config
+from hatch_wazcache.project.pyproject import choose_table, hook_tables, read_pyproject
 from hatch_wazcache.project.schema import SCHEMA_FILE, make_schema
 from hatch_wazcache.util import environment
 from hatch_wazcache.util.toml_text import toml_value
@@ -32,6 +34,18 @@ def generated() -> dict[Path, str]:
         DOCS / SCHEMA_FILE.name: schema,
         **_reference(),
         **{DOCS / "pictures" / name: picture for name, picture in pictures().items()},
+        **_recipes(),
+    }
+
+
+def _recipes() -> dict[Path, str]:
+    """Return what `hatch-wazcache generate-ci` prints for the example."""
+    root = DOCS.parent / "example_project"
+    pyproject = read_pyproject(root)
+    config = read_config(*choose_table(pyproject, hook_tables(root, pyproject)), {}, root)
+    return {
+        DOCS / "recipes" / system / "wheels.yml": ci_file(system, root, pyproject, config)
+        for system in CI_SYSTEMS
     }
 
 

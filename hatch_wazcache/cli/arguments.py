@@ -7,6 +7,7 @@ from hatch_wazcache.cli import (
     check_command,
     companion_command,
     compile_command,
+    generate_ci_command,
     init_command,
     keygen_command,
     maintenance_commands,
@@ -51,6 +52,10 @@ def _add_for_projects(commands: Commands) -> None:
     add_init(commands.add("init", init_command.init, text))
     text = "check the options, the .wasm files and the committed loaders of a project"
     add_check(commands.add("check", check_command.check, text, of_cache=False))
+    text = "print a workflow for GitHub or GitLab that builds, checks and publishes the wheels"
+    generate_ci_command.add_generate_ci(
+        commands.add("generate-ci", generate_ci_command.generate_ci, text)
+    )
     text = "show the wheels and artifacts that a build would make, and what the cache has of them"
     add_plan(commands.add("plan", plan_command.plan, text))
     text = "say whether an asset is in the cache; if not, how it differs from the nearest entry"

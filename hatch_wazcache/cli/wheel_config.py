@@ -5,7 +5,6 @@ The project's table is only read. None of its code runs.
 
 from __future__ import annotations
 
-import configparser
 import os
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from hatch_wazcache.project.options import read_config
 from hatch_wazcache.project.pyproject import (
     choose_table,
     hook_tables,
+    project_name,
     read_pyproject,
     shared_table,
 )
@@ -138,18 +138,6 @@ def _read_project(root: Path) -> _Project | None:
     if not own and shared_table(pyproject) is None:
         return None
     table, location = choose_table(pyproject, own)
-    return _Project(root, _name(root, pyproject), table, location, source_folder(root, pyproject))
-
-
-def _name(root: Path, pyproject: Mapping[str, Any]) -> str | None:
-    """Return the name of a project, if a file says it."""
-    poetry = pyproject.get("tool", {}).get("poetry")
-    for table in (pyproject.get("project"), poetry):
-        if isinstance(table, dict) and isinstance(table.get("name"), str):
-            return str(table["name"])
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read(root / "setup.cfg", "utf-8")
-    except (configparser.Error, OSError, UnicodeError):
-        return None
-    return parser.get("metadata", "name", fallback=None)
+    return _Project(
+        root, project_name(root, pyproject), table, location, source_folder(root, pyproject)
+    )

@@ -77,6 +77,8 @@ def on_this_machine(named: Path | None, version: str) -> Iterator[Place]:
     elif os.path.isdir(named):  # Path.is_dir raises for a folder without permission
         names = [f"wasmtime-{version}{_EXE}", f"wasmtime{_EXE}"]
         held = [named / name for name in names if os.path.isfile(named / name)]
+        others = sorted(named.glob(f"wasmtime-{version.partition('.')[0]}.*{_EXE}"))
+        held += [path for path in others if path not in held and path.is_file()]
         if not held:
             raise UnfitError(f"{named} holds neither {' nor '.join(names)}")
         yield from map(Place, held)

@@ -28,6 +28,7 @@ __all__ = [
     "hatch_toml",
     "hook_tables",
     "project_config",
+    "project_name",
     "read_pyproject",
     "read_toml",
     "shared_table",
@@ -113,6 +114,22 @@ def choose_table(
     if not isinstance(shared, dict):
         raise WazcacheError(f"{SHARED}: must be a table of options")
     return shared, SHARED
+
+
+def project_name(root: Path, pyproject: Mapping[str, Any]) -> str | None:
+    """Return the name of a project, if a file says it; None if only a build knows it."""
+    import configparser  # most builds do not need it
+
+    poetry = _look_up(pyproject, "tool.poetry")
+    for table in (pyproject.get("project"), poetry):
+        if isinstance(table, dict) and isinstance(table.get("name"), str):
+            return str(table["name"])
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(root / "setup.cfg", "utf-8")
+    except (configparser.Error, OSError, UnicodeError):
+        return None
+    return parser.get("metadata", "name", fallback=None)
 
 
 def project_config(root: Path, environment: Mapping[str, str]) -> Config:

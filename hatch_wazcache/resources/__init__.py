@@ -1,4 +1,4 @@
-"""What goes into other people's packages and programs: the loader, and the hook for PyInstaller.
+"""What goes into other people's packages and projects: loader, PyInstaller hook, files for a CI.
 
 `loader.py` goes there verbatim. It imports wasmtime and the standard library only, and supports
 Python 3.9.
@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LOADER_MARK", "LOADER_PYTHON", "companion_folder", "is_loader", "loader_text"]
+__all__ = [
+    "LOADER_MARK",
+    "LOADER_PYTHON",
+    "ci_template",
+    "companion_folder",
+    "is_loader",
+    "loader_text",
+]
 
 LOADER_MARK = b"# The loader of hatch-wazcache"
 """The first words of every version of the loader. A file without them belongs to the project."""
@@ -26,6 +33,13 @@ def loader_text() -> bytes:
     text = get_data(__name__, "loader.py")
     assert text is not None
     return text
+
+
+def ci_template(system: str) -> str:
+    """Return the template of the file for a CI: `github` or `gitlab`."""
+    text = get_data(__name__, f"ci/{system}.yml")
+    assert text is not None
+    return text.decode()
 
 
 def companion_folder(name: str) -> str:

@@ -263,6 +263,32 @@ def test_a_patch_release_is_named_in_the_key_the_manifest_and_the_audit(
     assert "is version 48.0.0, and version 48.0.1 compiled the artifact" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("held", "taken"),
+    [
+        (["48.0.1"], "48.0.1"),
+        (["47.0.0", "48.0.2"], "48.0.2"),
+        (["48.0.0", "48.0.2"], "48.0.0"),
+    ],
+)
+def test_a_folder_may_hold_another_patch_release_under_its_name(
+    cross: Project, releases: Releases, tmp_path: Path, held: list[str], taken: str
+):
+    tools = tmp_path / "tools"
+    for version in held:
+        releases.write(tools / f"wasmtime-{version}", version)
+    assert compiled_by(cross.build(WAZCACHE_WASMTIME=str(tools))) == [taken]
+    assert releases.compiled() == [f"wasmtime-{taken}"]
+
+
+def test_a_folder_with_other_majors_only_holds_none(
+    cross: Project, releases: Releases, tmp_path: Path
+):
+    tools = releases.write(tmp_path / "tools" / "wasmtime-47.0.0", "47.0.0").parent
+    built = cross.build(WAZCACHE_WASMTIME=str(tools))
+    refused(built, f"{tools} holds neither wasmtime-48.0.0 nor wasmtime")
+
+
 def test_an_artifact_of_a_patch_release_is_loaded(
     project: Project, releases: Releases, tmp_path: Path
 ):

@@ -1,4 +1,4 @@
-"""Companions from a published wheel: by the workflow docs/recipes/companions.yml, and by hand."""
+"""Companions from a published wheel: by the recipe companions.yml, and by hand."""
 
 from __future__ import annotations
 
@@ -7,24 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.ci import RECIPES, SIGN, Machine, releases_of_wasmtime
+from tests.support.fake_pypi import FakePyPI, fake_pypi
 from tests.support.paths import ROOT
 from tests.support.projects import IsolatedProject
 
-RECIPE = (ROOT / "docs" / "recipes" / "companions.yml").read_text("utf-8")
-
-
 PAGE = (ROOT / "docs" / "wasmtime-versions.md").read_text("utf-8")
-
-
-def step(name: str) -> str:
-    """Return the script of a step."""
-    (step,) = (step for step in RECIPE.split("      - ") if step.startswith(f"name: {name}"))
-    return textwrap.dedent(step.partition("run: |\n")[2]).partition("\n- ")[0]
 
 
 @pytest.fixture
@@ -47,53 +40,50 @@ def index(own_wheel: Path, isolated: IsolatedProject, wasmtime_cli: Path, tmp_pa
     return folder
 
 
-def test_the_workflow_makes_the_companions_of_a_new_wasmtime_once(
-    index: Path, own_wheel: Path, wasmtime_cli: Path, tmp_path: Path
+@pytest.fixture
+def pypi(tmp_path: Path) -> Iterator[FakePyPI]:
+    with fake_pypi(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_the_recipe_makes_and_publishes_the_companions_of_a_new_wasmtime_once(
+    system: str, index: Path, own_wheel: Path, wasmtime_cli: Path, pypi: FakePyPI, tmp_path: Path
 ):
-    venv = tmp_path / "runner"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    links = [str(own_wheel.parent), *os.environ.get("PIP_FIND_LINKS", "").split()]
-    command = re.findall(r"- run: python -m (pip install .*)\n", RECIPE)[0].split()
-    subprocess.run(
-        [venv / "bin" / "python", "-m", *command],
-        env={**os.environ, "PIP_FIND_LINKS": " ".join(links)}, check=True,
-    )  # fmt: skip
-    output = tmp_path / "output"
-    environment = {
-        **os.environ,
-        **dict(re.findall(r"^  (PACKAGE|COMPANION): (.+)$", RECIPE, re.MULTILINE)),
-        "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(index),
-        "GITHUB_OUTPUT": str(output),
-        "WAZCACHE_DIR": str(tmp_path / "cache-of-runner"),
-        "WAZCACHE_WASMTIME": str(wasmtime_cli),
-    }
+    words = ["download", "-q", "-d", index, own_wheel]
+    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
+    recipe = RECIPES / system / "companions.yml"
+    log = tmp_path / "curl.log"
+    programs = {"curl": releases_of_wasmtime(wasmtime_cli, log), "python": SIGN}
+    machine = Machine(
+        tmp_path / "machine",
+        environment={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)},
+        publishing={"PIP_NO_INDEX": "", **pypi.environment},
+        replaced=programs,
+    )
 
-    def run(name: str, **more: str) -> str:
-        job = tmp_path / "job"
-        job.mkdir(exist_ok=True)
-        done = subprocess.run(
-            ["bash", "-e", "-c", step(name)], cwd=job, env={**environment, **more}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+    def run() -> None:
+        machine.output = ""
+        machine.ran.clear()
+        if system == "github":
+            machine.github(recipe, ref_type="branch")
+        else:
+            machine.gitlab(recipe, CI_PIPELINE_SOURCE="schedule")
 
-    run("Compare")
-    assert output.read_text() == "engine=48\n"
-    run("Make", ENGINE="48")
-    made = sorted((tmp_path / "job" / "dist").iterdir())
-    version_0, *companions = made
-    assert version_0.read_bytes() == (index / version_0.name).read_bytes()
+    run()
+    assert machine.ran == ["make", "publish"]
+    version_0, *companions = sorted(pypi.uploads)
+    assert pypi.uploads[version_0] == (index / version_0).read_bytes()
     assert len(companions) == 6
-    assert all(one.name.startswith("gofmt_wasmtime-48.1.0.0-py3-none-") for one in companions)
-    for wheel in companions:
-        shutil.move(wheel, index)
-    shutil.rmtree(tmp_path / "job")
-    output.unlink()
-    assert "nothing to do" in run("Compare")
-    assert not output.exists()
+    assert all(name.startswith("gofmt_wasmtime-48.1.0.0-py3-none-") for name in companions)
+    releases = "https://github.com/bytecodealliance/wasmtime/releases/download"
+    assert log.read_text() == f"{releases}/v48.0.0/wasmtime-v48.0.0-x86_64-linux.tar.xz\n"
+    for name in companions:
+        (index / name).write_bytes(pypi.uploads[name])
+    pypi.uploads.clear()
+    run()
+    assert "nothing to do" in machine.output
+    assert not pypi.uploads
     assert loads_precompiled(index, tmp_path / "user") == ["48.1.0.0", "True"]
 
 
@@ -138,14 +128,3 @@ def loads_precompiled(index: Path, venv: Path) -> list[str]:
         "print(version('gofmt-wasmtime'), _wazcache.status('gofmt.wasm').precompiled)"
     )
     return subprocess.check_output([venv / "bin" / "python", "-c", code], text=True).split()
-
-
-def test_the_cli_of_the_workflow_has_a_release_for_each_major_version():
-    script = step("Get the wasmtime CLI")
-    done = subprocess.run(
-        ["bash", "-c", f'curl() {{ echo "$@" >&2; }}; tar() {{ :; }}\n{script}'],
-        env={**os.environ, "ENGINE": "48", "GITHUB_ENV": "/dev/stdout"},
-        text=True, capture_output=True, check=True,
-    )  # fmt: skip
-    assert "/releases/download/v48.0.0/wasmtime-v48.0.0-x86_64-linux.tar.xz" in done.stderr
-    assert done.stdout.endswith("/wasmtime-v48.0.0-x86_64-linux/wasmtime\n")

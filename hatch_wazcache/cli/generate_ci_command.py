@@ -1,0 +1,102 @@
+"""The command that makes the file for a CI: it builds, checks and publishes a project's wheels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.adoption.ci_file import CI_SYSTEMS, ci_file
+from hatch_wazcache.cli.context import folders_to_search
+from hatch_wazcache.cli.result import Result
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.project.options import read_config
+from hatch_wazcache.project.pyproject import (
+    choose_table,
+    hook_tables,
+    read_pyproject,
+    shared_table,
+    unread_table,
+)
+from hatch_wazcache.util.temporary_files import write_file
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from hatch_wazcache.adoption.ci_file import System
+
+__all__ = ["add_generate_ci", "generate_ci"]
+
+_PLACES: dict[System, str] = {
+    "github": ".github/workflows/wheels.yml",
+    "gitlab": ".gitlab-ci.yml",
+}
+"""Where each CI looks for its file."""
+
+
+def add_generate_ci(parser: ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.description = (
+        "Print a workflow of GitHub Actions, or a pipeline of GitLab, that builds the sdist and "
+        "the wheels of all platforms on one machine, audits them, and publishes them to PyPI by "
+        "trusted publishing. The names are those of the project. Its options are read; none of "
+        "its code runs."
+    )
+    parser.add_argument("system", metavar="CI", choices=CI_SYSTEMS, help="github or gitlab")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the file instead of printing it: "
+        + " or ".join(_PLACES.values())
+        + "; a file with another text is not replaced",
+    )
+
+
+def generate_ci(options: Namespace) -> Result:
+    """Make the file, and print or write it."""
+    root = _root(options.project)
+    pyproject = read_pyproject(root)
+    # The variables of this shell say nothing about the machines of a CI.
+    config = read_config(*choose_table(pyproject, hook_tables(root, pyproject)), {}, root)
+    text = ci_file(options.system, root, pyproject, config)
+    data = {"project": str(root), "file": _PLACES[options.system], "text": text}
+    if options.output is None:
+        return Result(data, text.splitlines())
+    path = Path(options.output).expanduser().absolute()
+    _write(path, text)
+    return Result({**data, "file": str(path)}, [f"{path}: written"])
+
+
+def _root(named: str | None) -> Path:
+    """Return the root of the project: the named one, or the nearest with options.
+
+    Raises:
+        WazcacheError: there is none, or its build does not read the options.
+    """
+    folders = folders_to_search() if named is None else iter([Path(named).absolute()])
+    for folder in folders:
+        pyproject = read_pyproject(folder)
+        if message := unread_table(folder, pyproject):
+            raise WazcacheError(f"{folder / 'pyproject.toml'}: {message}")
+        if shared_table(pyproject) is not None or hook_tables(folder, pyproject):
+            return folder
+    where = "in this folder or in one of your folders above it" if named is None else f"in {named}"
+    raise WazcacheError(
+        f"there is no pyproject.toml with the build hook wazcache, or with [tool.wazcache], {where}"
+        "; `hatch-wazcache init` adds it"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    data = text.encode()
+    try:
+        if path.exists():
+            if path.read_bytes() == data:
+                return
+            raise WazcacheError(
+                f"{path}: exists with another text; remove it, or name another file"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, [data])
+    except OSError as error:
+        raise WazcacheError(f"{path}: {error.strerror or error}") from error
