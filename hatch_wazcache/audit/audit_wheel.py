@@ -13,6 +13,7 @@ from hatch_wazcache.audit.companion_checks import (
     is_version_0,
 )
 from hatch_wazcache.audit.requirement_checks import check_requirements, read_requirements
+from hatch_wazcache.audit.sbom_checks import check_sbom
 from hatch_wazcache.audit.tag_checks import check_tags
 from hatch_wazcache.wheels.archive_checks import check_headers, check_names, check_size
 from hatch_wazcache.wheels.finding import Finding, Note
@@ -71,6 +72,7 @@ def audit_wheel(wheel: WheelReader) -> AuditResult:
         check_tags(wheel, manifests, headers),
         check_companion(wheel, manifests),
         check_named_companion(wheel, manifests),
+        check_sbom(wheel, files),
         _check_unlisted(wheel, manifests),
         check_requirements(wheel, files, headers) if files else (),
         check_size(wheel),

@@ -113,6 +113,17 @@ class Build:
                 "artifacts"
             )
 
+    def check_sbom(self) -> None:
+        """Check that the wheel can get its SBOM, before anything is compiled for it.
+
+        Raises:
+            WazcacheError: the library is missing.
+        """
+        if self.project.config.sbom:
+            from hatch_wazcache.wheels.sbom import check_library
+
+            check_library()
+
     def check_companions(self, targets: Iterable[Target]) -> None:
         """Check that the users of each companion can have its wasmtime; show each text once.
 

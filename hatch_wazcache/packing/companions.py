@@ -32,6 +32,7 @@ from hatch_wazcache.wheels.companion_files import (
 )
 from hatch_wazcache.wheels.manifest import CompanionInfo, Manifest, PackageInfo
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
+from hatch_wazcache.wheels.sbom import check_library, sbom_path
 from hatch_wazcache.wheels.untrusted_manifest import is_path
 from hatch_wazcache.wheels.wheel_tag import wheel_tag
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.entries import Entries
     from hatch_wazcache.packing.from_wheel import FinishedWheel
     from hatch_wazcache.report import Report
+    from hatch_wazcache.wheels.sbom import Sbom
 
 __all__ = ["companion_of", "make_companions", "say_what_to_publish"]
 
@@ -134,6 +136,8 @@ def make_companions(
             cannot be written.
     """
     about = companion_of(wheel)
+    if wheel.has_sbom:
+        check_library()
     _check_engines(wheel, engines, targets)
     if note := order_note(about.name, wheel.fields.get("requires-dist", [])):
         report.say(note)
@@ -278,6 +282,8 @@ def _write(
         for path, data in wheel.license_files():
             made.add_bytes(f"{info}/licenses/{path}", data)
         wasmtime = engine.distribution_version
+        if wheel.has_sbom:
+            made.add_bytes(sbom_path(info), _sbom(wheel, name, companion, entries).to_bytes())
         metadata = companion_metadata(name, wheel.name, wheel.version, wasmtime, wheel.fields)
         made.add_bytes(f"{info}/METADATA", metadata)
         made.add_bytes(f"{info}/WHEEL", wheel_file(tag))
@@ -290,6 +296,15 @@ def _write(
     smaller = "the option strip, and fewer profiles or CPU levels, make it smaller"
     say_if_too_large(size, smaller, report)
     return final
+
+
+def _sbom(wheel: FinishedWheel, name: str, companion: _Companion, entries: Entries) -> Sbom:
+    """Make the SBOM of a companion. Its `.wasm` files are in the wheel of the package."""
+    from hatch_wazcache.packing.sbom import make_sbom
+
+    version = companion_version(companion.engine.major, wheel.version)
+    artifacts = companion.plan.artifacts
+    return make_sbom(name, version, (), artifacts, entries.by_key, lambda asset: asset.relative)
 
 
 def _files(

@@ -179,6 +179,7 @@ def _make(order: _Order, publication: Publication, report: Report) -> Iterator[P
         for target in order.own_targets:
             build = Build(project, target, report, first, entries)
             _check_members(order.wheel, build)
+            build.check_sbom()
             if first is None:
                 build.make_entries(order.own_targets[1:])
                 first = build

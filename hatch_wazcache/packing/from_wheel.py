@@ -25,6 +25,7 @@ from hatch_wazcache.util.temporary_folder import TemporaryFolder
 from hatch_wazcache.util.terminal import printable
 from hatch_wazcache.wheels.metadata import info_folder, parse_name, read_metadata, read_purelib
 from hatch_wazcache.wheels.native_files import native_files
+from hatch_wazcache.wheels.sbom import sbom_path
 from hatch_wazcache.wheels.untrusted_manifest import is_path
 from hatch_wazcache.wheels.wheel_manifests import read_manifests
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
@@ -178,6 +179,11 @@ class FinishedWheel:
         """Whether a file in it is named like an asset."""
         return any(name.endswith(".wasm") for name in self.reader.names)
 
+    @property
+    def has_sbom(self) -> bool:
+        """Whether a build of ours has put an SBOM into it."""
+        return sbom_path(self.info) in self.reader
+
     def check_unchanged(self) -> None:
         """Check that nobody has written the file since it was opened.
 
@@ -189,8 +195,9 @@ class FinishedWheel:
 
     @cached_property
     def old_members(self) -> frozenset[str]:
-        """The members that a build of ours has made: loaders, manifests, and their artifacts."""
+        """The members that a build of ours has made: loaders, manifests, artifacts, our SBOM."""
         found = {*self.loaders, *(manifest.path for manifest in self.manifests)}
+        found.update([sbom_path(self.info)] if self.has_sbom else [])
         for manifest in self.manifests:
             # A manifest must not be able to name any other member away.
             files = (one.file for one in manifest.artifacts if one.file.endswith(".cwasm"))

@@ -19,6 +19,7 @@ from hatch_wazcache.wheels import PYPI_LIMIT
 from hatch_wazcache.wheels.platform_wheel import PlatformWheel
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
@@ -103,7 +104,7 @@ def finish_wheel(
         WazcacheError: the base wheel is not a wheel, or the wheel cannot be written.
     """
     with _writing(f"{final}: cannot be written"):
-        _put_companion_first(build, wheel, base)
+        _add_metadata(build, wheel, base)
         size = wheel.finish(base, final, left_out, build.report.say, replaced)
     report_wheel(build, final, size)
 
@@ -119,28 +120,69 @@ def complete_wheel(
     Args, Raises: as for `finish_wheel`.
     """
     with _writing(f"the wheel cannot be written to {wheel.path.parent}"):
-        _put_companion_first(build, wheel, base)
+        _add_metadata(build, wheel, base)
         return wheel.complete(base, left_out, build.report.say)
 
 
-def _put_companion_first(build: Build, wheel: PlatformWheel, base: Path) -> None:
-    """Add METADATA with the requirement on the companion as the first one, if it is not yet."""
-    companion = build.project.config.companion
-    if companion is None:
+def _add_metadata(build: Build, wheel: PlatformWheel, base: Path) -> None:
+    """Add the files of the .dist-info folder that differ from the base wheel's, or are new."""
+    config = build.project.config
+    if config.companion is None and not config.sbom:
         return
     import zipfile
-
-    from hatch_wazcache.wheels.companion_files import requires_first
 
     with zipfile.ZipFile(base) as archive:
         for info in archive.infolist():
             if re.fullmatch(r"[^/]+\.dist-info/METADATA", info.filename):
-                before = archive.read(info)
-                after = requires_first(before, companion)
-                if after != before:
-                    sha256, mode = hashlib.sha256(after).hexdigest(), info.external_attr >> 16
-                    data, date_time = Deflated.of(after), info.date_time
-                    wheel.add_member(info.filename, data, sha256, date_time=date_time, mode=mode)
+                metadata = archive.read(info)
+                if config.companion is not None:
+                    _put_companion_first(config.companion, wheel, info, metadata)
+                if config.sbom:
+                    _add_sbom(build, wheel, info.filename.partition("/")[0], metadata)
+
+
+def _put_companion_first(
+    companion: str, wheel: PlatformWheel, info: zipfile.ZipInfo, before: bytes
+) -> None:
+    """Add METADATA with the requirement on the companion as the first one, if it is not yet."""
+    from hatch_wazcache.wheels.companion_files import requires_first
+
+    after = requires_first(before, companion)
+    if after != before:
+        sha256, mode = hashlib.sha256(after).hexdigest(), info.external_attr >> 16
+        data, date_time = Deflated.of(after), info.date_time
+        wheel.add_member(info.filename, data, sha256, date_time=date_time, mode=mode)
+
+
+def _add_sbom(build: Build, wheel: PlatformWheel, info: str, metadata: bytes) -> None:
+    """Add the SBOM of the wheel.
+
+    Args:
+        build: the build that began the wheel.
+        wheel: the result of `begin_wheel`.
+        info: the .dist-info folder.
+        metadata: the METADATA of the base wheel.
+    """
+    from email import message_from_bytes
+
+    from hatch_wazcache.packing.sbom import loader_files, make_sbom, wasm_files
+    from hatch_wazcache.wheels.sbom import sbom_path
+
+    fields, plan = message_from_bytes(metadata), build.plan
+    loaders = [package.file(package.loader) for package in plan.packages if package.loader]
+    own = [
+        *loader_files(loaders),
+        *(wasm_files(plan.assets) if build.project.config.keep_wasm else ()),
+    ]
+    sbom = make_sbom(
+        str(fields["Name"]),
+        str(fields["Version"]),
+        own,
+        plan.artifacts,
+        build.entries.by_key,
+        lambda asset: asset.distribution,
+    )
+    wheel.add_bytes(sbom_path(info), sbom.to_bytes())
 
 
 @contextmanager

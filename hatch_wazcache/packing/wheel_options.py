@@ -40,6 +40,7 @@ def options_of(wheel: FinishedWheel) -> dict[str, Any]:
         "assets": _assets(manifests) or _ALL,
         "strip": list(manifests[0].strip),
         "fallback": manifests[0].fallback,
+        "sbom": wheel.has_sbom,
     }
     if manifests[0].companion is not None:
         table["companion"] = manifests[0].companion.name

@@ -72,6 +72,8 @@ class Config(NamedTuple):
     """
     fallback: str
     """What the loader does where no artifact fits: `cache`, `compile` or `error`."""
+    sbom: bool
+    """Whether wheels hold an SBOM."""
     strict: bool
     flags: frozenset[str] = frozenset()
     """The names of the options that the command line gives."""

@@ -140,6 +140,10 @@ class EngineRequirement(NamedTuple):
             from hatch_wazcache.project.remote_requirements import needed_for_remote
 
             missing = [*missing, *needed_for_remote(config.remote)]
+        if config.sbom:
+            from hatch_wazcache.wheels.sbom import REQUIREMENT
+
+            missing = [*missing, REQUIREMENT]
         return missing
 
     def needed(self, targets: Iterable[Target]) -> list[str]:

@@ -227,6 +227,14 @@ OPTIONS = (
         default="cache",
     ),
     Option(
+        "sbom",
+        "whether a wheel holds [an SBOM](sbom.md): a list of the `.wasm` files and artifacts with "
+        "their digests and origins",
+        fields.read_bool,
+        FLAG,
+        default=False,
+    ),
+    Option(
         "strict",
         "whether warnings about the project are errors; problems of the cache or the machine are "
         "always warnings",

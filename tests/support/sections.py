@@ -34,3 +34,18 @@ def content(artifact: bytes, name: str) -> bytes | None:
         return None
     header = SECTION.unpack_from(artifact, sections(artifact)[name])
     return artifact[header[4] : header[4] + header[5]]
+
+
+def text(value: str | bytes) -> bytes:
+    """Encode a text, with its length before it."""
+    data = value.encode() if isinstance(value, str) else value
+    return leb128(len(data)) + data
+
+
+def producers(**fields: list[tuple[str | bytes, str | bytes]]) -> bytes:
+    """Make a section that names tools and their versions; `processed_by` is `processed-by`."""
+    content = leb128(len(fields))
+    for name, values in fields.items():
+        content += text(name.replace("_", "-")) + leb128(len(values))
+        content += b"".join(text(one) + text(version) for one, version in values)
+    return custom("producers", content)

@@ -67,7 +67,7 @@ class WazcacheBuildHook(_Interface):
     _copies: TemporaryFolder | None = None
 
     def dependencies(self) -> list[str]:
-        """Return the wasmtime that the project needs, for the build environment of a wheel."""
+        """Return the wasmtime and the library that a wheel needs, for its build environment."""
         if self.target_name != "wheel":
             return []
         with self._one_message():

@@ -95,6 +95,7 @@ class HatchlingWheel:
             self._tag = str(tag)
         else:
             self._tag = wheel_tag(tag, self._target, options.location)
+        build.check_sbom()
         build.make_entries(later_targets)
         build_data["tag"], build_data["infer_tag"] = self._tag, False
         build_data["pure_python"] = build_data["pure_python"] and self._target.name == "any"

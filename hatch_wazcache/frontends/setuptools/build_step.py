@@ -83,6 +83,8 @@ class BuildWazcache(Command):
             self.build = Build(project, self._target(project), self.report)
             self._plan = self.build.plan
             try:
+                if self.for_wheel:
+                    self.build.check_sbom()
                 self.build.make_entries()
                 if not self.editable_mode:
                     assets = [asset.distribution for asset in self._plan.assets]

@@ -1,0 +1,100 @@
+"""The SBOM of a wheel, from the plan of its build and the entries of its artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.formats.producers import read_producers
+from hatch_wazcache.formats.wasm import read_again
+from hatch_wazcache.resources import loader_text
+from hatch_wazcache.wheels.sbom import (
+    Sbom,
+    SbomFile,
+    about_artifact,
+    about_wasm,
+    compilers_of,
+    own_version,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from hatch_wazcache.cache.entry import Entry
+    from hatch_wazcache.formats.producers import Producer
+    from hatch_wazcache.packing.plan import Artifact, Asset
+
+__all__ = ["loader_files", "make_sbom", "wasm_files"]
+
+
+def make_sbom(
+    name: str,
+    version: str,
+    own: Iterable[SbomFile],
+    artifacts: Iterable[Artifact],
+    entries: Mapping[str, Entry],
+    source_path: Callable[[Asset], str],
+) -> Sbom:
+    """Make the SBOM of a wheel.
+
+    Args:
+        name: the name of the distribution.
+        version: its version.
+        own: the `.wasm` files and loaders of the wheel.
+        artifacts: its artifacts.
+        entries: the entries of the artifacts, by the digests of their keys.
+        source_path: returns the path of an asset in the wheel of the package.
+
+    Raises:
+        WazcacheError: an asset has changed since it was compiled, or cannot be read.
+    """
+    files = [
+        *own,
+        *(_artifact(one, entries[one.key.digest], source_path(one.asset)) for one in artifacts),
+    ]
+    return Sbom(name, version, tuple(files), compilers_of(files), own_version())
+
+
+def wasm_files(assets: Iterable[Asset]) -> Iterator[SbomFile]:
+    """Yield the `.wasm` files of a wheel.
+
+    Raises:
+        WazcacheError: one has changed since it was compiled, or cannot be read.
+    """
+    return (_wasm(asset, asset.distribution) for asset in assets)
+
+
+def loader_files(paths: Iterable[str]) -> Iterator[SbomFile]:
+    """Yield the loaders of a wheel: they are copies of the one of this release."""
+    sha256 = hashlib.sha256(loader_text()).hexdigest()
+    return (SbomFile(path, sha256, loader_of=own_version()) for path in paths)
+
+
+def _artifact(artifact: Artifact, entry: Entry, source: str) -> SbomFile:
+    return SbomFile(
+        path=artifact.distribution,
+        sha256=entry.sha256,
+        about=about_artifact(
+            artifact.system.name, artifact.cpu, artifact.profile.name, entry.compiled_by
+        ),
+        source=_wasm(artifact.asset, source),
+    )
+
+
+def _wasm(asset: Asset, path: str) -> SbomFile:
+    try:
+        producers = _producers(asset.source, asset.wasm.sha256)
+    except WazcacheError as error:
+        raise WazcacheError(f"{asset.relative}: {error}") from error
+    return SbomFile(path, asset.wasm.sha256, about_wasm(asset.wasm.kind, producers))
+
+
+@lru_cache(maxsize=64)
+def _producers(path: Path, sha256: str) -> tuple[Producer, ...]:
+    """Read what a `.wasm` names; once, because it is the source of many artifacts."""
+    data = read_again(path, sha256)
+    return read_producers(io.BytesIO(data), len(data))
