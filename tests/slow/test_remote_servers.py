@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,6 +26,7 @@ from hatch_wazcache.cache.remote.stores import (
     TransferDroppedError,
 )
 from tests.support.paths import ROOT
+from tests.support.proxies import Proxy
 from tests.support.remote_servers import (
     PASSWORD,
     WRONG,
@@ -161,6 +163,27 @@ def test_an_authority_that_is_not_trusted_is_an_error(
     with pytest.raises(RemoteError, match="certificate") as found:
         read(opened(Access(server.reader.url, environment)), small_name("absent"))
     assert found.value.refuses, "a certificate does not get better in a minute"
+
+
+@pytest.mark.parametrize("name", ["s3", "azure", "gcs"])
+def test_object_stores_are_reached_through_the_proxy_but_for_no_proxy(
+    name: str,
+    start: Callable[[str], Server],
+    opened: Callable[[Access], RemoteStore],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    server = start(name)
+    values = server.writer.environment.values()
+    host = next(urlsplit(value).netloc for value in values if value.startswith("https://"))
+    with Proxy({host: int(host.rpartition(":")[2])}) as proxy:
+        for excluded, tunnels in (("", [("CONNECT", host)]), ("127.0.0.1", [])):
+            store = opened(server.writer)
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("NO_PROXY", excluded)
+            with pytest.raises(AbsentError):
+                read(store, small_name("behind a proxy"))
+            assert [(seen.method, seen.target) for seen in proxy.seen] == tunnels
+            proxy.seen.clear()
 
 
 def test_an_upload_that_is_dropped_leaves_nothing_to_find(

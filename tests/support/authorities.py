@@ -25,3 +25,9 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
         return context
+
+    def write_certificate(self, certificate: Path, key: Path, *hosts: str) -> None:
+        """Write a new certificate and its key, for a server in another process."""
+        made = self._authority.issue_cert(*hosts)
+        made.cert_chain_pems[0].write_to_path(certificate)
+        made.private_key_pem.write_to_path(key)

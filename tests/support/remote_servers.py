@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from tests.support.authorities import Authority
 from tests.support.gcs_stand_in import gcs_stand_in
 from tests.support.paths import ROOT
 from tests.support.server_programs import program
@@ -61,18 +62,9 @@ class Server(NamedTuple):
 def make_certificates(folder: Path) -> Certificates:
     """Make an authority, and a certificate of it for `localhost` and 127.0.0.1."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
-    ca = ("-keyout", folder / "ca.key", "-out", made.authority, "-subj", "/CN=authority of a test")
-    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-    server = ("-keyout", made.key, "-out", made.certificate, "-subj", "/CN=localhost")
-    plain = ("-addext", "basicConstraints=critical,CA:FALSE")
-    signed = ("-CA", made.authority, "-CAkey", folder / "ca.key", "-addext", names, *plain)
-    for words in (ca, (*server, *signed)):
-        subprocess.run(
-            ["openssl", "req", "-x509", *curve, "-days", "30", *words],
-            check=True, capture_output=True,
-        )  # fmt: skip
+    authority = Authority(folder)
+    made = Certificates(authority.file, folder / "server.pem", folder / "server.key")
+    authority.write_certificate(made.certificate, made.key, "localhost", "127.0.0.1")
     return made
 
 
