@@ -48,7 +48,8 @@ def test_six_targets_and_three_engines_are_compiled_once_for_two_machines(
     found = second.build("-t", "wazcache")
     assert f"{artifacts_made} from the shared cache" in found.output, found.output
     assert any("compile.worker" in line for line in first.processes)
-    assert [line for line in second.processes if "--no-compile" not in line] == [], "not installers"
+    # Others fetch the engines, whose versions are part of the keys.
+    assert not any("compile.worker" in line for line in second.processes)
     wheels = [
         {path.name: path.read_bytes() for path in machine.project.root.glob("dist/*.whl")}
         for machine in (first, second)
