@@ -70,7 +70,10 @@ class RemoteEntries:
         Returns:
             The jobs without an entry on its way.
         """
-        others = self._other_versions(self._begin([(job, job) for job in jobs if job.compiles]))
+        wanted = [job for job in jobs if job.compiles]
+        place = self.server.store.place
+        self._report.detail(f"asking the shared cache {place} for {len(wanted)} entries")
+        others = self._other_versions(self._begin([(job, job) for job in wanted]))
         found = self._cache.find(other.key for _job, other in others)
         for job, other in others:
             if entry := found.get(other.key.digest):
@@ -79,6 +82,7 @@ class RemoteEntries:
         self._begin([(job, other) for job, other in others if other.key.digest not in found])
         self._warn()
         arriving = {job.key.digest for job, _other in self._jobs.values()}
+        self._report.detail(f"it has {len(arriving)} of them, which are downloaded meanwhile")
         return [job for job in jobs if job.key.digest not in (arriving | entries.keys())]
 
     def look(self, jobs: Sequence[Job]) -> set[str]:

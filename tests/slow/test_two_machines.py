@@ -64,7 +64,8 @@ def wheels(of: Machine) -> dict[str, bytes]:
 
 
 def counts(built: Built) -> str:
-    return re.findall(r"wazcache: (\d+ compiled, .*): ", built.output)[0]
+    """Return the counts of all wheels, a line for each."""
+    return "\n".join(re.findall(r"wazcache: (\d+ compiled, .*): ", built.output))
 
 
 def test_the_wheels_of_a_second_machine_are_the_same_and_it_starts_no_compiler(
@@ -72,7 +73,7 @@ def test_the_wheels_of_a_second_machine_are_the_same_and_it_starts_no_compiler(
 ):
     first = machine(tmp_path, large, server, "1", **WRITES)
     built = first.build("-t", "wazcache")
-    assert counts(built) == f"{ALL} compiled, 0 found in the cache, {ALL} uploaded"
+    assert f"{ALL} compiled, 0 found in the cache, {ALL} uploaded" in counts(built)
     second = machine(tmp_path, large, server, "2")
     found = second.build("-t", "wazcache")
     assert f"0 compiled, 0 found in the cache, {ALL} from the shared cache" in counts(found)
