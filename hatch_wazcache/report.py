@@ -171,6 +171,11 @@ class Report:
         """Remember a finished wheel, for `show_wheels`."""
         self._wheels.append(wheel)
 
+    @property
+    def made_wheels(self) -> dict[str, MadeWheel]:
+        """The finished wheels that `show_wheels` has not shown, by their names."""
+        return {wheel.name: wheel for wheel in self._wheels}
+
     def show_wheels(self, folder: Path) -> None:
         """Add the finished wheels to the summary of a CI, if they are in its workspace.
 
@@ -250,6 +255,18 @@ class Report:
         if not self.downloaded and not self.uploaded:
             return {}
         return {"downloaded": self.downloaded, "uploaded": self.uploaded}
+
+    def is_one_done(self, made: str, compiled: int, found: int, saved: float) -> None:
+        """Show the result of one wheel of several, with its own counts.
+
+        Args:
+            made: the wheel.
+            compiled: how many of its artifacts this process has compiled.
+            found: how many it has not.
+            saved: seconds that it took to compile those.
+        """
+        time = f" ({time_text(saved)} saved)" if found else ""
+        self.say(f"{compiled} compiled, {found} found in the cache{time}: {made}")
 
     def counts(self) -> str:
         """Return how many entries were compiled and found, downloaded and uploaded."""

@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from hatch_wazcache.engine.installed import ANY_PATCH_FROM
 from hatch_wazcache.engine.requirements import for_one_major, one_major
 from hatch_wazcache.project.companion import companion_problems
+from hatch_wazcache.project.engine_requirement import METADATA
 from hatch_wazcache.resources import companion_folder
 from hatch_wazcache.wheels.companion_files import companion_version, version_problem
 from hatch_wazcache.wheels.finding import Finding
@@ -103,7 +104,7 @@ def check_named_companion(wheel: WheelReader, manifests: Sequence[Manifest]) -> 
     lines = fields.get("requires-dist", [])[:_MOST_LINES]
     lines = [line for line in lines if len(line) <= _LONGEST_LINE]
     for companion in named:
-        for problem in companion_problems(companion, name.project, lines):
+        for problem in companion_problems(companion, name.project, lines, METADATA.add_to):
             yield Finding(member, f"the companion {companion}: {problem}")
     unfit = version_problem(name.version)
     if unfit is not None:

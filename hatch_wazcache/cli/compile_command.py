@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
 
 from hatch_wazcache.cli.display import compiling
 from hatch_wazcache.cli.option_flags import given_flags
@@ -17,6 +19,8 @@ from hatch_wazcache.packing.from_wheel import FinishedWheel
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from hatch_wazcache.report import MadeWheel
+
 __all__ = ["compile_"]
 
 
@@ -28,12 +32,30 @@ def compile_(options: Namespace) -> Result:
         configs = WheelConfigs(options.project, flags, report, extend=options.extend)
         wheels = _open(dict.fromkeys(options.wheels), stack)
         made = compile_wheels(wheels, configs.of, directory, report)
+        details = [_describe(path, report.made_wheels.get(path.name)) for path in made]
         for path in made:
             report.show_wheels(path.parent)
     paths = [str(path) for path in made]
-    data = {"wheels": paths, "compiled": report.compiled, "found": report.found}
+    data: dict[str, Any] = {
+        "wheels": paths,
+        "made": details,
+        "compiled": report.compiled,
+        "found": report.found,
+    }
     data |= report.remote_counts()
     return Result(data, paths)
+
+
+def _describe(path: Path, made: MadeWheel | None) -> dict[str, Any]:
+    """Describe a new wheel for programs; `made` is None for version 0 of a companion."""
+    return {
+        "path": str(path),
+        "tag": "-".join(path.stem.split("-")[-3:]),
+        "target": "any" if made is None else made.target,
+        "engines": [] if made is None else sorted(set(made.engines), key=Version),
+        "artifacts": 0 if made is None else len(made.engines),
+        "size": path.stat().st_size,
+    }
 
 
 def _open(names: dict[str, None], stack: ExitStack) -> list[FinishedWheel]:

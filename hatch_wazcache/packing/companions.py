@@ -18,6 +18,7 @@ from hatch_wazcache.packing.plan import Asset, Plan, make_artifact
 from hatch_wazcache.packing.wheel import add_artifact, say_if_too_large
 from hatch_wazcache.project.companion import companion_problems, order_note
 from hatch_wazcache.project.config import fitting_cpus
+from hatch_wazcache.project.engine_requirement import METADATA
 from hatch_wazcache.project.packages import Package
 from hatch_wazcache.report import MadeWheel
 from hatch_wazcache.resources import companion_folder
@@ -99,7 +100,7 @@ def companion_of(wheel: FinishedWheel) -> CompanionInfo:
     lines = wheel.fields.get("requires-dist", [])
     problems = [
         f"the companion {companion.name}: {problem}"
-        for problem in companion_problems(companion.name, wheel.name, lines)
+        for problem in companion_problems(companion.name, wheel.name, lines, METADATA.add_to)
     ]
     if problem := version_problem(wheel.version):
         problems.append(problem)

@@ -102,7 +102,10 @@ def compile_wheels(
         for order in orders:
             order.wheel.reader.close()  # Windows does not replace an open file
         publication.publish(replaced)
-    return list(dict.fromkeys(made))
+    made = list(dict.fromkeys(made))
+    if len(made) > 1:
+        report.is_done(f"{len(made)} wheels")
+    return made
 
 
 def _order(wheel: FinishedWheel, config: Config, directory: Path | None, report: Report) -> _Order:
@@ -238,7 +241,15 @@ def _write(order: _Order, build: Build, target: Target, folder: Path) -> Path:
     new = tagged(wheel.text(f"{info}/WHEEL"), order.targets.tag_for(target), pure=pure)
     made = begin_wheel(build, folder, wheel.date_time, reproducible=True)
     try:
-        finish_wheel(build, made, wheel.path, final, left_out, {f"{info}/WHEEL": new})
+        finish_wheel(
+            build,
+            made,
+            wheel.path,
+            final,
+            left_out,
+            {f"{info}/WHEEL": new},
+            is_one_of_several=True,
+        )
     finally:
         made.abandon()
     return final

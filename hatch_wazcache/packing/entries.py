@@ -88,6 +88,8 @@ class Entries:
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made, by the keys of their jobs. An entry that a wasmtime
         CLI of another version made has another key."""
+        self.compiled: set[str] = set() if first is None else first.compiled
+        """The keys of the artifacts that this process has compiled."""
         self._assets: dict[str, str] = {}
         """The paths of the assets in their projects, by the keys of their jobs."""
         self.cache: CacheDirectory = self._open_cache() if first is None else first.cache
@@ -274,6 +276,12 @@ class Entries:
         for version, cli in wasmtime_clis.items():
             self._report.detail(f"the wasmtime CLI {version} is {cli.path}")
         remote = self.remote.for_jobs(jobs)
+
+        def is_compiled(job: Job, entry: Entry) -> None:
+            self.compiled.add(entry.key)
+            if remote is not None:
+                remote.is_compiled(job, entry)
+
         make_entries(
             jobs,
             self.by_key,
@@ -282,7 +290,7 @@ class Entries:
             self._report,
             wasmtime_clis=wasmtime_clis,
             again=again,
-            is_compiled=remote.is_compiled if remote else None,
+            is_compiled=is_compiled,
         )
 
     def _take_found(self, job: Job, entry: Entry) -> None:

@@ -89,6 +89,8 @@ def finish_wheel(
     final: Path,
     left_out: Collection[str],
     replaced: Mapping[str, bytes] = MappingProxyType({}),
+    *,
+    is_one_of_several: bool = False,
 ) -> None:
     """Complete the wheel, give it its final name, and report it.
 
@@ -99,6 +101,7 @@ def finish_wheel(
         final: the final name, in the same directory. It may be the base wheel's.
         left_out: members of the base wheel to leave out.
         replaced: the new bytes of members of the base wheel.
+        is_one_of_several: whether to report the counts of this wheel, not of the whole report.
 
     Raises:
         WazcacheError: the base wheel is not a wheel, or the wheel cannot be written.
@@ -106,7 +109,7 @@ def finish_wheel(
     with _writing(f"{final}: cannot be written"):
         _add_metadata(build, wheel, base)
         size = wheel.finish(base, final, left_out, build.report.say, replaced)
-    report_wheel(build, final, size)
+    report_wheel(build, final, size, is_one_of_several=is_one_of_several)
 
 
 def complete_wheel(
@@ -194,16 +197,25 @@ def _writing(problem: str) -> Iterator[None]:
         raise WazcacheError(f"{problem}: {error.strerror or error}") from error
 
 
-def report_wheel(build: Build, wheel: Path, size: int) -> None:
+def report_wheel(build: Build, wheel: Path, size: int, *, is_one_of_several: bool = False) -> None:
     """Say that a wheel is done, and whether PyPI refuses it for its size.
 
     Args:
         build: the build that made it.
         wheel: the wheel.
         size: bytes.
+        is_one_of_several: as for `finish_wheel`.
     """
     build.entries.remote.finish()
-    build.report.is_done(f"{wheel.name} ({size_text(size)})")
+    text = f"{wheel.name} ({size_text(size)})"
+    if is_one_of_several:
+        keys = dict.fromkeys(artifact.key.digest for artifact in build.plan.artifacts)
+        entries = [build.entries.by_key[key] for key in keys]
+        found = [entry for entry in entries if entry.key not in build.entries.compiled]
+        seconds = sum(entry.seconds for entry in found)
+        build.report.is_one_done(text, len(entries) - len(found), len(found), seconds)
+    else:
+        build.report.is_done(text)
     engines = tuple(artifact.engine.version for artifact in build.plan.artifacts)
     build.report.is_made(MadeWheel(wheel.name, build.target.name, size, engines))
     smaller = (

@@ -13,7 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.globs import SOURCES, matching
 from hatch_wazcache.project.companion import check_companion
-from hatch_wazcache.project.engine_requirement import EngineRequirement
+from hatch_wazcache.project.engine_requirement import METADATA, EngineRequirement
 from hatch_wazcache.project.packages import DeclaredFile, Layout
 from hatch_wazcache.project.project import Project
 
@@ -52,8 +52,10 @@ def project_of(wheel: FinishedWheel, config: Config) -> Project:
         raise WazcacheError(
             f"{wheel.path}: {wheel.info}/METADATA: has a line that is not valid ({problem})"
         ) from error
-    check_companion(config, wheel.name, dependencies, extras)
-    requirement = EngineRequirement.of(dependencies, extras, config.engine, config.companion)
+    check_companion(config, wheel.name, dependencies, extras, METADATA.add_to)
+    requirement = EngineRequirement.of(
+        dependencies, extras, config.engine, config.companion, METADATA
+    )
     warnings = None
     if config.runtime is not None:
         from hatch_wazcache.project.with_runtime import with_runtime

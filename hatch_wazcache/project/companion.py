@@ -21,6 +21,7 @@ def check_companion(
     project: str,
     dependencies: Iterable[str],
     optional_dependencies: Mapping[str, Iterable[str]],
+    add_to: str = "project.dependencies",
 ) -> None:
     """Check that installers install the companions together with the project.
 
@@ -30,6 +31,7 @@ def check_companion(
         dependencies: `[project].dependencies`.
         optional_dependencies: `[project.optional-dependencies]`. An extra can name the companion,
             if it is the extra that names wasmtime.
+        add_to: where a dependency is to be added, for messages.
 
     Raises:
         WazcacheError: they do not; one line for each reason.
@@ -38,7 +40,7 @@ def check_companion(
         return
     extras = [line for lines in optional_dependencies.values() for line in lines]
     where = f"{config.where('companion')} = {toml_value(config.companion)}"
-    problems = companion_problems(config.companion, project, [*dependencies, *extras])
+    problems = companion_problems(config.companion, project, [*dependencies, *extras], add_to)
     if lines := [f"{where}: {problem}" for problem in problems]:
         raise WazcacheError("\n".join(lines))
 
@@ -61,13 +63,16 @@ def shared_folder(config: Config, paths: Iterable[str]) -> Iterator[str]:
         )
 
 
-def companion_problems(companion: str, project: str, dependencies: Iterable[str]) -> Iterator[str]:
+def companion_problems(
+    companion: str, project: str, dependencies: Iterable[str], add_to: str
+) -> Iterator[str]:
     """Yield the reasons why installers would not install the companions of a project.
 
     Args:
         companion: the companion's name.
         project: the project's name.
         dependencies: all requirements of the project; those of its extras count too.
+        add_to: where a dependency is to be added, for messages.
     """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
@@ -90,7 +95,7 @@ def companion_problems(companion: str, project: str, dependencies: Iterable[str]
     if not found:
         yield (
             "no dependency names it, so no installer would install it; add "
-            f'"{companion}" to project.dependencies'
+            f'"{companion}" to {add_to}'
         )
     for requirement in found:
         if requirement.specifier or requirement.url:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WasmtimeError, WazcacheError
-from hatch_wazcache.project.engine_requirement import EXTRAS, admitted_pythons, this_python
+from hatch_wazcache.project.engine_requirement import admitted_pythons, this_python
 from hatch_wazcache.project.installed_requirements import admit, required_by
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import System, Target
     from hatch_wazcache.project.engine_requirement import EngineRequirement
 
-__all__ = ["EXTRAS_DISAGREE", "check_engine", "contradiction", "unserved", "who_waits"]
+__all__ = ["check_engine", "contradiction", "unserved", "who_waits"]
 
-EXTRAS_DISAGREE = f"{EXTRAS} has several requirements on wasmtime: set the option engine to one"
 """A warning: extras name wasmtime, and do not agree."""
 
 
@@ -175,8 +174,8 @@ class _Check(NamedTuple):
         """Check a project that does not name wasmtime: a dependency may require it."""
         from hatch_wazcache.engine.requirements import for_one_major
 
-        if self.requirement.where == EXTRAS:
-            return [EXTRAS_DISAGREE]
+        if problem := self.requirement.disagreement:
+            return [problem]
         found, unknown = required_by(self.requirement.others)
         for name, line in found:
             if not admit([line], self.installed):

@@ -26,10 +26,35 @@ if TYPE_CHECKING:
     from hatch_wazcache.engine.targets import System, Target
     from hatch_wazcache.project.config import Config
 
-__all__ = ["EXTRAS", "EngineRequirement", "admitted_pythons", "one_requirement", "this_python"]
+__all__ = [
+    "METADATA",
+    "EngineRequirement",
+    "Places",
+    "admitted_pythons",
+    "one_requirement",
+    "this_python",
+]
 
-EXTRAS = "project.optional-dependencies"
-"""The place of a requirement that extras disagree on."""
+
+class Places(NamedTuple):
+    """Where the metadata of a project stands, for messages."""
+
+    dependencies: str = "project.dependencies"
+    extras: str = "project.optional-dependencies"
+    python: str = "project.requires-python"
+    add_to: str = "project.dependencies"
+    """Where a dependency is to be added."""
+
+
+PYPROJECT = Places()
+
+METADATA = Places(
+    "METADATA: Requires-Dist",
+    "METADATA: Requires-Dist of extras",
+    "METADATA: Requires-Python",
+    "the dependencies of its project",
+)
+"""The places in a finished wheel. Nobody changes them there."""
 
 
 class EngineRequirement(NamedTuple):
@@ -45,6 +70,7 @@ class EngineRequirement(NamedTuple):
     """The lines that WAZCACHE_ENGINE replaces for one build."""
     optional: tuple[str, ...] = ()
     """All requirements of extras."""
+    places: Places = PYPROJECT
 
     @classmethod
     def of(
@@ -53,6 +79,7 @@ class EngineRequirement(NamedTuple):
         optional_dependencies: Mapping[str, Iterable[str]],
         engine: str | None,
         companion: str | None = None,
+        places: Places = PYPROJECT,
     ) -> EngineRequirement:
         """Find the requirement.
 
@@ -63,9 +90,10 @@ class EngineRequirement(NamedTuple):
             engine: the option `engine`, which is added to the other lines; or WAZCACHE_ENGINE, if
                 that is set, which replaces them.
             companion: the option `companion`. A build does not need this dependency.
+            places: where the dependencies stand, for messages.
         """
         if engine is not None and environment.read_variable(environment.ENGINE):
-            before = cls.of(dependencies, optional_dependencies, None, companion)
+            before = cls.of(dependencies, optional_dependencies, None, companion, places)
             where, replaced = environment.ENGINE, before.lines
             return before._replace(lines=(engine,), where=where, replaced=replaced)
         dependencies = list(dependencies)
@@ -73,16 +101,23 @@ class EngineRequirement(NamedTuple):
         others = tuple(
             line for line in dependencies if not (is_wasmtime(line) or names(line, companion))
         )
-        where = "project.dependencies"
+        where = places.dependencies
         extras = [line for lines in optional_dependencies.values() for line in lines]
         if not lines:
             distinct = {_without_name(line): line for line in extras if is_wasmtime(line)}
             lines = list(distinct.values()) if len(distinct) == 1 else []
-            where = EXTRAS if distinct else where
+            where = places.extras if distinct else where
         if engine is not None:
             where = f"{where} and the option engine" if lines else "the option engine"
             lines.append(engine)
-        return cls(tuple(lines), where, others, optional=tuple(extras))
+        return cls(tuple(lines), where, others, optional=tuple(extras), places=places)
+
+    @property
+    def disagreement(self) -> str | None:
+        """What to do if extras disagree on wasmtime; None if they agree, or do not name it."""
+        if self.lines or self.where != self.places.extras:
+            return None
+        return f"{self.where} has several requirements on wasmtime: set the option engine to one"
 
     def fit(self, config: Config, python: str) -> Config:
         """Replace this machine's target with `any`, if no user of such a machine has wasmtime.
@@ -178,7 +213,7 @@ class EngineRequirement(NamedTuple):
             )
         else:
             text += ", and no dependency requires it, so the installed package cannot import it"
-        return f'{text}: add "{pin}" to project.dependencies'
+        return f'{text}: add "{pin}" to {self.places.add_to}'
 
     def active(self, system: System, python: str) -> list[Requirement]:
         """Return the lines that count for the users of a system with a Python.

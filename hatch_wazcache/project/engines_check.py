@@ -11,8 +11,8 @@ from hatch_wazcache.engine.requirements import (
     requirements_text,
 )
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.project.engine_check import EXTRAS_DISAGREE, unserved, who_waits
-from hatch_wazcache.project.engine_requirement import EXTRAS, admitted_pythons
+from hatch_wazcache.project.engine_check import unserved, who_waits
+from hatch_wazcache.project.engine_requirement import admitted_pythons
 from hatch_wazcache.project.installed_requirements import parse, required_by
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class _Check(NamedTuple):
 
     def dependencies(self, result: EnginesResult) -> None:
         """Check a project that does not name wasmtime: a dependency may require it."""
-        if self.requirement.where == EXTRAS:
-            result.warnings.append(EXTRAS_DISAGREE)
+        if problem := self.requirement.disagreement:
+            result.warnings.append(problem)
             return
         found, unknown = required_by(self.requirement.others)
         if not found:

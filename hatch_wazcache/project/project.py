@@ -79,6 +79,6 @@ class Project(NamedTuple):
         if not found:
             return None
         return (
-            f'project.requires-python = "{self.requires_python}" admits Python {found[-1]}, where '
-            f'the loader does not run; write ">={major}.{minor}"'
+            f'{self.requirement.places.python} = "{self.requires_python}" admits Python '
+            f'{found[-1]}, where the loader does not run; write ">={major}.{minor}"'
         )

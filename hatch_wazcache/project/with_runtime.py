@@ -120,14 +120,14 @@ def _dependency_warnings(
     if not found:
         yield (
             f"{option}: no dependency names {runtime.name}, so no installer installs it; add "
-            f'"{config.runtime}" to project.dependencies'
+            f'"{config.runtime}" to {requirement.places.add_to}'
         )
     for line in found:
         if other := _other_version(parse(line), parse(str(config.runtime))):
             yield (
-                f'project.dependencies says "{line}", which admits {runtime.name} {other}, but '
-                f"{option} does not: if its profiles are others, no artifact loads in it; write "
-                "the same in both"
+                f'{requirement.places.dependencies} says "{line}", which admits {runtime.name} '
+                f"{other}, but {option} does not: if its profiles are others, no artifact loads "
+                "in it; write the same in both"
             )
 
 
@@ -140,7 +140,7 @@ def _wasmtime_warnings(requirement: EngineRequirement, runtime: Runtime) -> Iter
     if all(both) and not admits_other_majors([*both[0], *both[1]], set()):
         where = requirement.where
         if where == environment.ENGINE:
-            where = "project.dependencies"
+            where = requirement.places.dependencies
         yield (
             f"{where} says {requirements_text(both[0])}, but the runtime {runtime} requires "
             f"{requirements_text(both[1])}: no installer can install both"

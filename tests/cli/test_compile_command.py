@@ -95,6 +95,8 @@ def test_json_names_the_wheels_and_counts(alone: Project):
     said(alone, "compile", f"dist/{ANY}")
     done = answer(alone, "compile", f"dist/{ANY}", "-w", "out", "--targets", "any")
     wheel = str(alone.root / "out" / ANY)
+    (made,) = done.pop("made")
+    assert made["path"] == wheel
     assert done == {"wheels": [wheel], "compiled": 0, "found": 0}
 
 
@@ -259,3 +261,73 @@ def test_all_wheels_that_cannot_be_read_are_named(alone: Project):
     assert [line.partition(":")[0] for line in lines] == [
         "dist", "missing.whl", "dist/sdist-1.0.tar.gz"
     ]  # fmt: skip
+
+
+# what it says
+
+
+def test_each_new_wheel_has_its_own_counts_and_the_last_line_has_the_sum(
+    alone: Project, wasmtime_cli: Path, tmp_path: Path
+):
+    words = ("compile", f"dist/{ANY}", "--targets", "native,x86_64-windows,any")
+    environment = {"WAZCACHE_DIR": str(tmp_path / "own"), "WAZCACHE_WASMTIME": str(wasmtime_cli)}
+
+    def lines(*more: str) -> list[str]:
+        done = run(alone, *words, "-w", *more, **environment)
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stderr.splitlines() if " found" in line]
+
+    *made, last = lines("first")
+    assert [line.partition(": demo-1.0")[0] for line in made] == [
+        "wazcache: 1 compiled, 0 found in the cache",
+        "wazcache: 1 compiled, 0 found in the cache",
+        "wazcache: 0 compiled, 0 found in the cache",
+    ]
+    assert last == "wazcache: 2 compiled, 0 found in the cache: 3 wheels"
+    *made, last = lines("second")
+    found = "wazcache: 0 compiled, 1 found in the cache"
+    assert [line.partition(" (")[0] for line in made[:2]] == [found] * 2
+    assert last.startswith("wazcache: 0 compiled, 2 found in the cache (")
+
+
+def test_json_tells_tags_targets_and_engines_of_the_new_wheels(alone: Project):
+    found = answer(alone, "compile", f"dist/{ANY}", "--targets", "native,any")
+    native, pure = sorted(found["made"], key=lambda wheel: wheel["target"], reverse=True)
+    assert [wheel["path"] for wheel in found["made"]] == found["wheels"]
+    assert (native["target"], native["artifacts"], native["engines"]) == (TARGET, 2, ["48.0.0"])
+    assert native["path"].endswith(f"-{native['tag']}.whl")
+    assert native["tag"].startswith("py3-none-")
+    assert native["size"] == (alone.root / native["path"]).stat().st_size
+    assert (pure["target"], pure["artifacts"], pure["engines"]) == ("any", 0, [])
+    assert pure["tag"] == "py3-none-any"
+
+
+def test_messages_about_a_wheel_name_its_metadata_and_not_a_pyproject(project: Project):
+    project.write("pyproject.toml", STOCK.replace("wasmtime>=48,<49", "wasmtime>=48"))
+    shutil.rmtree(project.root / "dist")
+    assert project.hatchling("-t", "wheel").wheel
+    done = run(project, "compile", f"dist/{ANY}", "--targets", "native")
+    assert done.returncode == 0, done.stderr
+    assert "METADATA: Requires-Dist says wasmtime>=48, which admits" in done.stderr
+    assert "pyproject" not in done.stderr
+    assert "project.dependencies" not in done.stderr
+    done = run(project, "compile", f"dist/{ANY}", "--companion", "demo-wasmtime")
+    assert 'add "demo-wasmtime" to the dependencies of its project' in done.stderr
+
+
+def test_a_wheel_that_does_not_name_wasmtime_is_told_so_by_its_metadata(project: Project):
+    project.write("pyproject.toml", STOCK.replace('"wasmtime>=48,<49"', ""))
+    shutil.rmtree(project.root / "dist")
+    assert project.hatchling("-t", "wheel").wheel
+    done = run(project, "compile", f"dist/{ANY}", "--engines", "48", "--targets", "native")
+    assert done.returncode == 0, done.stderr
+    assert "METADATA: Requires-Dist does not name wasmtime" in done.stderr
+    assert "to the dependencies of its project" in done.stderr
+
+
+def test_a_wheel_for_a_python_that_is_too_old_for_the_loader_is_told_so(project: Project):
+    project.write("pyproject.toml", STOCK.replace(">=3.9", ">=3.7"))
+    shutil.rmtree(project.root / "dist")
+    assert project.hatchling("-t", "wheel").wheel
+    done = run(project, "compile", f"dist/{ANY}", "--targets", "native")
+    assert 'METADATA: Requires-Python = ">=3.7" admits Python 3.8' in done.stderr

@@ -460,10 +460,11 @@ def test_a_requirement_in_an_extra_is_enough(tree):
 
 
 def test_a_dependency_that_may_require_wasmtime_is_named_and_nothing_is_added(tree):
-    tree.write("pyproject.toml", HATCHLING.replace("wasmtime>=44", "yowasp-runtime~=1.96"))
+    # A distribution that nobody has installed, so that nobody knows what it requires.
+    tree.write("pyproject.toml", HATCHLING.replace("wasmtime>=44", "nobody-has-this~=1.96"))
     said = tree.init("--yes")
-    assert tree.toml()["project"]["dependencies"] == ["yowasp-runtime~=1.96"]
-    assert "does not name wasmtime: unless one of yowasp-runtime requires it" in said
+    assert tree.toml()["project"]["dependencies"] == ["nobody-has-this~=1.96"]
+    assert "does not name wasmtime: unless one of nobody-has-this requires it" in said
 
 
 @pytest.mark.parametrize(

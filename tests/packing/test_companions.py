@@ -481,7 +481,7 @@ def test_a_wheel_that_does_not_require_its_companion_is_refused(
     wheel.members[name] = lines
     message = refusal(owner, wheel.write(tmp_path))
     assert "no dependency names it" in message
-    assert 'add "demo-wasmtime" to project.dependencies' in message
+    assert 'add "demo-wasmtime" to the dependencies of its project' in message
 
 
 def test_an_asset_that_is_not_the_one_in_the_manifest_is_refused(
