@@ -12,7 +12,8 @@ from hatch_wazcache.cli.display import compiling
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.packing.build import record
 from hatch_wazcache.packing.companions import companion_of, make_companions, say_what_to_publish
-from hatch_wazcache.packing.entries import Entries, EntriesOptions
+from hatch_wazcache.packing.entries import Entries
+from hatch_wazcache.packing.entries_options import EntriesOptions
 from hatch_wazcache.packing.from_wheel import FinishedWheel
 from hatch_wazcache.project.distribution_fields import read_engines
 from hatch_wazcache.project.target_fields import read_targets

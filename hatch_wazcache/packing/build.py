@@ -11,7 +11,8 @@ from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import WasmReader
 from hatch_wazcache.packing.committed_loader import old_loaders
-from hatch_wazcache.packing.entries import Entries, EntriesOptions
+from hatch_wazcache.packing.entries import Entries
+from hatch_wazcache.packing.entries_options import EntriesOptions
 from hatch_wazcache.packing.manifests import manifest_for_wheel
 from hatch_wazcache.packing.plan import Plan, make_plan
 from hatch_wazcache.project.engine_check import check_engine, contradiction

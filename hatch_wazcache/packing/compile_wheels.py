@@ -14,7 +14,8 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.build import Build
 from hatch_wazcache.packing.check_wheel import check_contents, check_wheel
 from hatch_wazcache.packing.committed_loader import is_current, old_loader
-from hatch_wazcache.packing.entries import Entries, EntriesOptions
+from hatch_wazcache.packing.entries import Entries
+from hatch_wazcache.packing.entries_options import EntriesOptions
 from hatch_wazcache.packing.publication import Publication
 from hatch_wazcache.packing.wheel import begin_wheel, finish_wheel
 from hatch_wazcache.packing.wheel_project import project_of, shown

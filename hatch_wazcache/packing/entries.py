@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
@@ -19,47 +19,15 @@ from hatch_wazcache.util.temporary_folder import TemporaryFolder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from hatch_wazcache.cache.remote.options import RemoteOptions
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
-    from hatch_wazcache.compile.wasmtime_cli_places import Compiler
     from hatch_wazcache.engine.installed import InstalledWasmtime
-    from hatch_wazcache.project.project import Project
+    from hatch_wazcache.packing.entries_options import EntriesOptions
     from hatch_wazcache.report import Report
 
-__all__ = ["Entries", "EntriesOptions"]
+__all__ = ["Entries"]
 
 Result = TypeVar("Result")
-
-
-class EntriesOptions(NamedTuple):
-    """The options that decide where entries come from; each is as in `Config`."""
-
-    cache_dir: Path | None
-    compiler: Compiler
-    timeout: float
-    remote: RemoteOptions | None = None
-    """The shared cache; None if there is none."""
-    engines: tuple[str, ...] = ()
-    """Requirements on wasmtime. Empty: the installed one."""
-    location: str = ""
-    """The TOML path of the options, for messages; empty for a command without a project."""
-    root: Path | None = None
-    """The root of the project that is built. Users who can replace it are trusted."""
-
-    @classmethod
-    def of(cls, project: Project) -> EntriesOptions:
-        """Return the options for a project's own wheels."""
-        config = project.config
-        return cls(
-            config.cache_dir,
-            config.compiler,
-            config.timeout,
-            config.remote,
-            config.wheel_engines,
-            config.location,
-            project.layout.root,
-        )
 
 
 class Entries:
