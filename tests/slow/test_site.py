@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from docs import build as build_module
 from docs.build import build
 
 WIDTH = 360
@@ -98,6 +100,28 @@ def test_every_page_loads_without_errors_and_asks_no_other_host(site, browser):
         assert [url for url in asked if not url.startswith((address, "data:"))] == [], page
         errors = browser.get_log("browser")
         assert [entry for entry in errors if entry["level"] == "SEVERE"] == [], page
+
+
+@pytest.mark.parametrize(
+    ("link", "problem"),
+    [("no-page.md", "no-page.md"), ("cache.md#no-heading", "no-heading")],
+    ids=["page", "heading"],
+)
+def test_a_link_to_what_is_missing_stops_the_build(
+    link, problem, site, tmp_path, monkeypatch, capfd
+):
+    shutil.copytree(build_module.DOCS, tmp_path / "docs")
+    for page in build_module.OUTSIDE:
+        shutil.copy(build_module.ROOT / page, tmp_path)
+    with (tmp_path / "docs" / "trust.md").open("a") as page:
+        page.write(f"\n[More]({link})\n")
+    monkeypatch.setattr(build_module, "ROOT", tmp_path)
+    monkeypatch.setattr(build_module, "DOCS", tmp_path / "docs")
+    with pytest.raises(subprocess.CalledProcessError):
+        build(tmp_path / "site", strict=True)
+    (warning,) = [line for line in capfd.readouterr().err.splitlines() if "WARNING" in line]
+    assert "trust.md" in warning
+    assert problem in warning
 
 
 def test_the_search_finds_what_people_look_for(site, browser):
