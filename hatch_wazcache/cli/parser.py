@@ -40,6 +40,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         """Make a parser, as `argparse.ArgumentParser` does."""
         super().__init__(formatter_class=_HelpFormatter, **options)
+        # Python 3.14 colors help, and then `help` would differ from `--help`.
+        self.color = False
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Check a value with choices. argparse calls it."""

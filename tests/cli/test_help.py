@@ -25,6 +25,13 @@ def test_without_a_command_the_whole_help_is_shown_as_wrong_usage(filled: Projec
         assert f"\n    {command} " in done.stderr
 
 
+def test_help_has_no_control_characters_where_colors_are_forced(filled: Project):
+    """Python 3.14 colors the help of argparse."""
+    for words in (["help"], ["--help"], ["help", "prune"]):
+        assert "\x1b" not in said(filled, *words, FORCE_COLOR="1")
+    assert run(filled, FORCE_COLOR="1").stderr == said(filled, "help")
+
+
 def test_the_version_has_a_short_option(filled: Project):
     assert said(filled, "-V") == said(filled, "--version")
 

@@ -40,6 +40,15 @@ def test_verbose_names_the_engine_and_the_reason_of_a_miss(filled: Project):
     assert run(filled, "warm", "-v").stderr.count("the cache has no similar entry") == 2
 
 
+def test_a_verbose_build_of_hatch_says_the_same(filled: Project):
+    filled.append("profiles.default.consume-fuel = true\n")
+    assert "not in the cache as" not in filled.build().output
+    shutil.rmtree(filled.cache)
+    built = filled.build(HATCH_VERBOSE="1")  # what `hatch -v build` sets
+    assert "wazcache: demo/a.wasm: not in the cache as " in built.output
+    assert "wazcache: the engine is wasmtime 48." in built.output
+
+
 def test_verbose_names_the_wasmtime_cli(filled: Project, wasmtime_cli: Path):
     done = run(
         filled, "warm", "-v", WAZCACHE_WASMTIME=str(wasmtime_cli), WAZCACHE_TARGET="x86_64-windows"
