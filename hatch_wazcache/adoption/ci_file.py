@@ -92,7 +92,8 @@ def _facts(root: Path, pyproject: Mapping[str, object], config: Config) -> _Fact
         tools = ["build", "hatch", "hatch-wazcache"]
         wheels = [f"hatch build -t wazcache{':' if targets else ''}{targets} dist"]
     else:
-        tools = ["build", "hatch-wazcache"]
+        # Here no build hook asks for the library that writes SBOMs.
+        tools = ["build", '"hatch-wazcache[sbom]"' if config.sbom else "hatch-wazcache"]
         variable = "" if runs_no_hook(backend) else "WAZCACHE_TARGET=any "
         flags = f" --targets {targets}" if targets else ""
         wheels = [

@@ -43,6 +43,7 @@ PROJECTS = {
     "engines that PyPI has no CLI for": HATCH + 'engines = ["48", "50"]\n',
     "a compiler": HATCH + 'compiler = "wasmtime"\n',
     "uv_build": OTHER,
+    "uv_build with an SBOM": OTHER + "sbom = true\n",
     "setuptools": SETUPTOOLS,
 }
 """The content of `pyproject.toml` for each way to build."""
@@ -206,6 +207,13 @@ def test_the_file_says_where_the_second_compiler_is_unless_the_options_do(projec
     text = printed(project, "gitlab", PROJECTS["engines that PyPI has no CLI for"])
     assert "WAZCACHE_WASMTIME: $CI_PROJECT_DIR/wasmtime" in text
     assert "for engine in 48 50; do" in text
+
+
+def test_where_no_hook_asks_for_it_the_library_of_sboms_is_installed(project: Project):
+    install = 'python -m pip install build "hatch-wazcache[sbom]" twine'
+    assert install in steps(printed(project, "github", PROJECTS["uv_build with an SBOM"]))
+    assert "[sbom]" not in printed(project, "github", HATCH + "sbom = true\n")
+    assert install in printed(project, "gitlab", PROJECTS["uv_build with an SBOM"])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,14 @@ def test_what_the_modules_in_a_component_name_is_read_each_once():
     ]
 
 
+def test_modules_that_are_nested_too_deep_are_left_out_without_an_error():
+    data = section(1, MODULE + RUST)
+    for _level in range(120):
+        data = section(4, COMPONENT + data)
+    assert read(COMPONENT + data) == []
+    assert read(COMPONENT + data + RUST) == NAMED
+
+
 def test_real_files_name_their_tools():
     file = corpus.fetch("dprint-typescript__plugin.wasm")
     with file.open("rb") as opened:

@@ -16,6 +16,7 @@ import hatch_wazcache
 from hatch_wazcache.wheels.sbom import REQUIREMENT
 from tests.support.audits import findings
 from tests.support.commands import run
+from tests.support.engines import OLDER, give_engine
 from tests.support.environments import environment_of
 from tests.support.options import requirements
 from tests.support.paths import EXAMPLE, ROOT
@@ -158,6 +159,26 @@ def test_the_builder_gives_the_wheel_of_each_target_its_own_sbom(project: Projec
     assert listed == {"any": both, TARGET: {*both, ARTIFACT}}
 
 
+def test_a_wheel_for_several_versions_of_wasmtime_names_each_as_a_tool(project: Project):
+    project.options(f"{OPTIONS}\nengines = ['48', '{OLDER}']")
+    text = (project.root / "pyproject.toml").read_text("utf-8")
+    project.write("pyproject.toml", text.replace("wasmtime>=48,<49", "wasmtime>=44"))
+    give_engine(project.cache)
+    wheel = wheel_of(project.build())
+    tools = json.loads(sbom_text(wheel))["metadata"]["tools"]["components"]
+    assert [one["version"] for one in tools if one["name"] == "wasmtime"] == ["47.0.0", "48.0.0"]
+    compilers = {properties(one).get("wasmtime") for one in components(wheel).values()}
+    assert compilers == {None, "47.0.0", "48.0.0"}
+    assert findings(wheel) == []
+
+
+def test_a_runtime_package_lists_its_loader_alone(project: Project):
+    project.options('loader = "demo/_wazcache.py"\nsbom = true')
+    wheel = wheel_of(project.build())
+    assert {*components(wheel)} == {"demo/_wazcache.py"}
+    assert findings(wheel) == []
+
+
 def test_without_the_wasm_the_artifact_still_names_what_it_was_compiled_from(project: Project):
     project.options(f"{OPTIONS}\nkeep-wasm = false")
     wheel = wheel_of(project.build())
@@ -256,6 +277,7 @@ def test_an_isolated_build_needs_nothing_but_the_option(
     built = isolated.build_with(front_end)
     assert built.wheel is not None, built.output
     assert {*components(built.wheel)} == {"demo/a.wasm", ARTIFACT, "demo/_wazcache.py"}
+    assert sbom_text(built.wheel) == sbom_text(wheel_of(project.build()))
 
 
 def test_the_extra_is_the_requirement_of_a_build():
