@@ -94,6 +94,5 @@ def warm_shard(project: Project, report: Report, shard: Shard) -> None:
         mine = share(jobs, shard)
         report.say(f"shard {shard.number} of {shard.total}: {len(mine)} of {len(jobs)} artifacts")
         build.entries.make(mine)
-        build.entries.remote.finish()
         build.record_and_prune()
     check_stored(build)

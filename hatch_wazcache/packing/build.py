@@ -242,6 +242,7 @@ def record(
     """
     from hatch_wazcache.cache.statistics import BuildStatistics, record_and_prune
 
+    entries.remote.finish()
     statistics = BuildStatistics(
         time=time.time(),
         project=project,
@@ -326,7 +327,6 @@ def warm(project: Project, report: Report) -> None:
     build = Build(project, project.config.target, report)
     try:
         build.make_entries()
-        build.entries.remote.finish()
         build.record_and_prune()
     finally:
         build.close()

@@ -78,7 +78,6 @@ def refresh_editable(project: Project, report: Report) -> None:
     try:
         build.make_entries()
         _write(build)
-        build.entries.remote.finish()
         build.record_and_prune()
     finally:
         build.close()

@@ -136,7 +136,11 @@ class Entries:
         same = [new for old, new in pairs if new is old]
         to_make = same + self.look_up([new for old, new in pairs if new is not old])
         if to_make:
-            self.compile(to_make)
+            try:
+                self.compile(to_make)
+            except WazcacheError:
+                self.remote.finish()  # the entries that were made are not lost for others
+                raise
         for old, new in pairs:
             self.by_key[old.key.digest] = self.by_key[new.key.digest]
 

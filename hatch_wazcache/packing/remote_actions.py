@@ -139,7 +139,6 @@ def push(project: Project, report: Report) -> Outcome:
         again = [job for job in wanted if job.key.digest in before]
         if again:
             entries.compile(again, again=True)
-        remote.finish()
         build.record_and_prune()
         different = tuple(
             f"{_name(job)}: the entry in the local cache had other bytes than the compiler makes; "

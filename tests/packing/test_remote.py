@@ -20,7 +20,7 @@ from hatch_wazcache.engine.targets import native_target
 from tests.support.commands import answer, said
 from tests.support.projects import Built, Project, flat_setuptools_project
 from tests.support.remotes import FolderServer, folder_server, other_machine, readers, writers
-from tests.support.wasm import tiny
+from tests.support.wasm import ANSWER, tiny
 
 KEY = SigningKey.generate()
 FOREIGN = "aarch64-macos" if native_target().name != "aarch64-macos" else "x86_64-linux"
@@ -200,6 +200,16 @@ def test_artifacts_for_the_cpu_of_one_machine_are_not_shared(
     project.options('assets = ["demo/*.wasm"]\ncpu = "native"')
     assert "1 compiled, 0 found in the cache: " in ended(project.build(**writers(server, KEY)))
     assert server.requests == []
+
+
+def test_a_build_that_fails_has_uploaded_what_it_compiled(project: Project, server: FolderServer):
+    """A function that leaves nothing, and should leave a number."""
+    project.write("demo/b.wasm", ANSWER[:-3] + b"\x01\x01\x0b")
+    built = project.build(**writers(server, KEY))
+    assert built.status != 0
+    assert "demo/b.wasm: cannot be compiled" in built.output
+    assert "demo/a.wasm: uploaded to the shared cache" in built.output
+    assert len(server.names(".sig")) == 1
 
 
 # a server that does not work
