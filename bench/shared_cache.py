@@ -40,6 +40,8 @@ def shared_cache_rows(projects: Projects, work: Path, *, quick: bool) -> Iterato
     kept = work / "kept"
     shutil.copytree(projects.cache, kept)
     rounds = 2 if quick else 5
+    cold = {"compiled": partial(projects.cold, "ours")}
+    alone = alternately(1 if quick else 3, cold)["compiled", "whole"]
     for name, begin in _SERVERS.items():
         folder = work / name
         folder.mkdir()
@@ -55,8 +57,6 @@ def shared_cache_rows(projects: Projects, work: Path, *, quick: bool) -> Iterato
                         "copied": partial(_copied, projects, kept),
                     },
                 )
-                cold = {"compiled": partial(projects.cold, "ours")}
-                alone = alternately(1 if quick else 3, cold)["compiled", "whole"]
         except CannotSetUpError as error:
             print(error, file=sys.stderr)
             return
