@@ -108,7 +108,9 @@ def _signing_key(options: RemoteOptions, report: Report) -> SigningKey | None:
     if text is not None:
         return SigningKey.read(text)
     if not options.unsigned:
-        report.trouble(
+        # A project's file says it to everybody, and most have no private key, as it should be.
+        tell = report.trouble if options.mode_from_environment else report.detail
+        tell(
             f"the shared cache {options.place} is only read, although its mode is read-write: "
             f"{SIGNING_KEY} is not set, so nothing can be signed"
         )

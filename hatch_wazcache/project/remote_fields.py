@@ -90,7 +90,8 @@ def with_variables(
     mode = environment.read_variable(environment.REMOTE_MODE, variables)
     if mode is not None:
         field = replace(whole, where=environment.REMOTE_MODE, value=mode)
-        remote = remote._replace(writes=_read_word(field, MODES) == "read-write")
+        writes = _read_word(field, MODES) == "read-write"
+        remote = remote._replace(writes=writes, mode_from_environment=True)
     return remote if remote.url else None
 
 

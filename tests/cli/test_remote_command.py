@@ -67,6 +67,17 @@ def test_status_shows_the_server_the_keys_and_what_is_there(filled: Project, ser
     assert "here       2 in the local cache" in lines
 
 
+def test_status_shows_the_url_as_it_was_written_without_its_password(
+    filled: Project, server: FolderServer
+):
+    host = server.url.removeprefix("http://")
+    filled.environment |= {"WAZCACHE_REMOTE": f"bazel+http://ci:secret@{host}/x"}
+    about = answer(filled, "remote", "status")
+    assert about["url"] == f"bazel+http://{host}/x"
+    lines = said(filled, "remote", "status").splitlines()
+    assert f"server     bazel+http://{host}/x (WAZCACHE_REMOTE)" in lines
+
+
 def test_status_of_a_server_that_is_down_is_an_error_that_names_it(
     project: Project, server: FolderServer
 ):

@@ -155,6 +155,35 @@ def test_read_write_without_a_private_key_is_one_warning_and_only_reads(
     assert server.counts == {"GET sig": 1}
 
 
+def test_the_projects_read_write_is_no_warning_for_who_has_no_private_key(
+    project: Project, server: FolderServer
+):
+    text = f'assets = ["demo/*.wasm"]\nremote = {{url = "{server.url}", mode = "read-write"}}'
+    project.options(text)
+    keys = {"WAZCACHE_TRUSTED_KEYS": KEY.public}
+    built = project.build(**keys)
+    assert warnings(built) == []
+    assert "only read" not in built.output
+    assert server.counts == {"GET sig": 1}
+    asked_for = project.build(
+        **keys, WAZCACHE_REMOTE_MODE="read-write", WAZCACHE_DIR=str(project.root / "c")
+    )
+    (warning,) = warnings(asked_for)
+    assert "is only read, although its mode is read-write" in warning
+
+
+def test_messages_show_the_url_as_it_was_written_without_its_password(
+    project: Project, server: FolderServer
+):
+    server.status = 503
+    host = server.url.removeprefix("http://")
+    written = f"bazel+http://ci:secret@{host}/Some%20place"
+    built = project.build(**readers(server, KEY, WAZCACHE_REMOTE=written))
+    (warning,) = warnings(built)
+    assert f"the shared cache bazel+http://{host}/Some" in warning
+    assert "secret" not in built.output
+
+
 def test_who_has_no_key_of_the_project_builds_without_its_shared_cache(
     project: Project, server: FolderServer
 ):

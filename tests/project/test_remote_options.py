@@ -106,7 +106,11 @@ def test_a_command_without_a_project_uses_the_variables():
     assert remote_without_project({}, ROOT) is None
     variables = {"WAZCACHE_REMOTE": SERVER, "WAZCACHE_REMOTE_MODE": "read-write"}
     assert remote_without_project(variables, ROOT) == RemoteOptions(
-        SERVER, writes=True, where="WAZCACHE_REMOTE", url_from_environment=True
+        SERVER,
+        writes=True,
+        where="WAZCACHE_REMOTE",
+        mode_from_environment=True,
+        url_from_environment=True,
     )
     with pytest.raises(WazcacheError, match=r"WAZCACHE_REMOTE: must be a URL such as"):
         remote_without_project({"WAZCACHE_REMOTE": "cache.example.org"}, ROOT)

@@ -42,6 +42,7 @@ class HttpStore:
             WazcacheError: the URL or a credential is wrong.
         """
         self._url, in_url = read_url(options)
+        self._layout = "bazel+" if options.bazel else ""
         self._login = find_login(
             self._url.origin,
             in_url,
@@ -53,7 +54,7 @@ class HttpStore:
 
     @property
     def place(self) -> str:
-        return self._url.place
+        return self._layout + self._url.place
 
     def read(self, name: str, most: int, deadline: float) -> bytes:
         with self._got(name, deadline) as answer:

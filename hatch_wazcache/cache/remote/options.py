@@ -26,6 +26,8 @@ class RemoteOptions(NamedTuple):
     """The lines of the project's option `trusted-keys`."""
     where: str = ""
     """The TOML path of the URL, or the variable that holds it; for messages."""
+    mode_from_environment: bool = False
+    """Whether the variable says that this build uploads, so that its user wants that."""
     url_from_environment: bool = False
     """Whether the variable names the server. Only then does the server get a user and a token."""
     table: str = "remote"
@@ -33,5 +35,6 @@ class RemoteOptions(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The URL for messages, without a user and a password."""
-        return re.sub(r"//[^/]*@", "//", self.url)
+        """The URL for messages, as its user wrote it, without a user and a password."""
+        layout = "bazel+" if self.bazel else ""
+        return layout + re.sub(r"//[^/]*@", "//", self.url, count=1)
