@@ -27,6 +27,8 @@ __all__ = ["HttpStore"]
 _REDIRECTS = 5
 """How many times one request may be sent elsewhere."""
 
+_HEADERS = {"User-Agent": "hatch-wazcache", "Accept": "*/*"}
+
 
 class HttpStore:
     """The objects below one URL. See `RemoteStore`."""
@@ -85,7 +87,7 @@ class HttpStore:
         return digest.hexdigest()
 
     def upload(self, name: str, source: bytes | Path, watch: Callable[[int], None]) -> None:
-        request = Request("PUT", self._url.below(name), self._headers, source, watch=watch)
+        request = Request("PUT", self._url.below(name), _HEADERS, source, watch=watch)
         with self._answered(request) as answer:
             if not 200 <= answer.status < 300:
                 raise _refusal(answer.status)
@@ -96,7 +98,7 @@ class HttpStore:
     @contextmanager
     def _got(self, name: str, deadline: float) -> Iterator[Answer]:
         """Ask for an object, and return the answer that has it."""
-        request = Request("GET", self._url.below(name), self._headers, deadline=deadline)
+        request = Request("GET", self._url.below(name), _HEADERS, deadline=deadline)
         with self._answered(request) as answer:
             if answer.status in {404, 410}:
                 raise AbsentError(name)
@@ -124,10 +126,6 @@ class HttpStore:
             raise
         except Exception as error:  # http.client and email raise anything, for some bytes
             raise RemoteError(_problem(error)) from error
-
-    @cached_property
-    def _headers(self) -> dict[str, str]:
-        return {"User-Agent": "hatch-wazcache", "Accept": "*/*"}
 
     def _with_login(self, request: Request) -> Request:
         """Add the credentials, for the server that they are for and no other."""
