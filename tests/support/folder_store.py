@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from hatch_wazcache.cache.remote.stores import AbsentError, RemoteError
+from hatch_wazcache.cache.remote.stores import AbsentError, OtherSizeError, RemoteError
 
 
 class FolderStore:
@@ -32,7 +32,7 @@ class FolderStore:
         self.downloaded.append(name)
         data = self._found(name)
         if len(data) != size:
-            raise RemoteError(f"the object has {len(data)} bytes, not {size}")
+            raise OtherSizeError(f"the object has {len(data)} bytes, not {size}")
         file.write(data)
         watch(size)
         return hashlib.sha256(data).hexdigest()

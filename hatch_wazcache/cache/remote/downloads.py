@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
+import time
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING
@@ -12,13 +13,18 @@ from typing import IO, TYPE_CHECKING
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.remote.names import entry_name
 from hatch_wazcache.cache.remote.signature import UntrustedError, check_downloaded
-from hatch_wazcache.cache.remote.stores import AbsentError, RemoteError, TransferDroppedError
+from hatch_wazcache.cache.remote.stores import (
+    AbsentError,
+    OtherSizeError,
+    RemoteError,
+    TransferDroppedError,
+)
 from hatch_wazcache.cache.remote.transfers import POLL, TRANSFERS, Threads, Transfer
 from hatch_wazcache.util import temporary_files
 from hatch_wazcache.util.temporary_folder import temporary_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from hatch_wazcache.cache.directory import CacheDirectory
@@ -28,6 +34,10 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.remote.signature import Signature
 
 __all__ = ["Coming", "Download", "Downloads"]
+
+
+_PAUSES = (0.2, 0.6)
+"""Seconds to wait for the right signature, or the right entry, if the two do not fit."""
 
 
 class Download(Transfer):
@@ -52,9 +62,19 @@ class Download(Transfer):
 class Downloads:
     """Downloads entries of one server into one local cache, some at a time."""
 
-    def __init__(self, server: Server, cache: CacheDirectory) -> None:
+    def __init__(
+        self, server: Server, cache: CacheDirectory, ask: Callable[[ArtifactKey], Signature]
+    ) -> None:
+        """Prepare downloads.
+
+        Args:
+            server: where from.
+            cache: keeps what is downloaded.
+            ask: returns the signature that a key has now.
+        """
         self._server = server
         self._cache = cache
+        self._ask = ask
         self._lock = threading.Lock()
         """Held while a thread uses the local cache."""
         self._threads = Threads(TRANSFERS)
@@ -98,6 +118,28 @@ class Downloads:
             coming.ended.put(download)
 
     def _fetch(self, download: Download) -> Entry:
+        """Download an entry; once more if another machine stores the same key at this moment."""
+        try:
+            return self._fetch_once(download)
+        except (UntrustedError, OtherSizeError):
+            if self._server.bazel:  # there, the name of an entry is its digest
+                raise
+        for pause in _PAUSES:
+            time.sleep(pause)
+            if self._has_changed(download):
+                break
+        download.begin()
+        return self._fetch_once(download)
+
+    def _has_changed(self, download: Download) -> bool:
+        """Ask for the signature again, and say whether it is another one."""
+        before = download.signature
+        with suppress(AbsentError):
+            download.signature = self._ask(download.key)
+        download.size = download.signature.entry_size
+        return download.signature != before
+
+    def _fetch_once(self, download: Download) -> Entry:
         key, signature = download.key, download.signature
         name = entry_name(key, signature.entry_sha256, bazel=self._server.bazel)
         with self._new_file() as (path, file, draft):

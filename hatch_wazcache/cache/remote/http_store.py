@@ -14,7 +14,12 @@ from typing import IO, TYPE_CHECKING
 from hatch_wazcache.cache.remote.http_connection import Answer, Connections, Request
 from hatch_wazcache.cache.remote.http_login import find_login
 from hatch_wazcache.cache.remote.http_url import read_url, status_text
-from hatch_wazcache.cache.remote.stores import AbsentError, RemoteError, TransferDroppedError
+from hatch_wazcache.cache.remote.stores import (
+    AbsentError,
+    OtherSizeError,
+    RemoteError,
+    TransferDroppedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,11 +79,11 @@ class HttpStore:
         done = 0
         with self._got(name, float("inf")) as answer:
             if answer.length is not None and answer.length != size:
-                raise RemoteError(f"the object has {answer.length} bytes, not {size}")
+                raise OtherSizeError(f"the object has {answer.length} bytes, not {size}")
             for piece in answer.pieces(size):
                 done += len(piece)
                 if done > size:
-                    raise RemoteError(f"the object has more than {size} bytes")
+                    raise OtherSizeError(f"the object has more than {size} bytes")
                 digest.update(piece)
                 _write(file, piece)
                 watch(done)

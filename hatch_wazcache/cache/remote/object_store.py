@@ -20,7 +20,7 @@ from hatch_wazcache.cache.remote.object_clients import (
     ObjectPlace,
 )
 from hatch_wazcache.cache.remote.object_errors import is_absent, is_panic, remote_error
-from hatch_wazcache.cache.remote.stores import CHUNK, AbsentError, RemoteError
+from hatch_wazcache.cache.remote.stores import CHUNK, AbsentError, OtherSizeError, RemoteError
 from hatch_wazcache.errors import WazcacheError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ObjectStore:
         with self._errors(reading=True):
             found = self._obstore.get(self._clients.get(DOWNLOAD), name)
             if found.meta["size"] != size:
-                raise RemoteError(f"the object has {found.meta['size']} bytes, not {size}")
+                raise OtherSizeError(f"the object has {found.meta['size']} bytes, not {size}")
             for piece in self._pieces(found, size):
                 file.write(piece)
                 digest.update(piece)

@@ -67,7 +67,7 @@ class RemoteCache:
         self.server: Server = Server(store, bazel=bazel)
         self._trusted = trusted
         self._questions = Threads(_QUESTIONS)
-        self._downloads = Downloads(self.server, cache)
+        self._downloads = Downloads(self.server, cache, self._signature_now)
         self._uploads = Uploads(self.server, signing_key, self._is_new)
         self._known: dict[str, Signature] = {}
         """The last signatures that the server had, by the digests of their keys."""
@@ -184,11 +184,19 @@ class RemoteCache:
         found = self._known[key.digest] = read_signature(data, key, self._trusted)
         return found
 
-    def _is_new(self, key: ArtifactKey) -> bool:
-        """Ask whether a key has another trusted signature than before, in a thread."""
-        known = self._known.get(key.digest)
+    def _signature_now(self, key: ArtifactKey) -> Signature:
+        return self._signature(key, time.monotonic() + SMALL_OBJECT_TIMEOUT)
+
+    def _is_new(self, key: ArtifactKey, own: Signature | None = None) -> bool:
+        """Ask whether a key has another trusted signature than before, in a thread.
+
+        Args:
+            key: the key.
+            own: what this machine has just stored.
+        """
+        known = (self._known.get(key.digest), own)
         try:
-            return self._signature(key, time.monotonic() + SMALL_OBJECT_TIMEOUT) != known
+            return self._signature_now(key) not in known
         except (AbsentError, UntrustedError):
             return False
 

@@ -18,6 +18,7 @@ __all__ = [
     "SILENCE_TIMEOUT",
     "SMALL_OBJECT_TIMEOUT",
     "AbsentError",
+    "OtherSizeError",
     "RemoteError",
     "RemoteStore",
     "TransferDroppedError",
@@ -55,6 +56,10 @@ class RemoteError(Exception):
         """
         super().__init__(text)
         self.refuses = refuses
+
+
+class OtherSizeError(RemoteError):
+    """The object has another size than it must have."""
 
 
 class TransferDroppedError(Exception):
@@ -95,7 +100,8 @@ class RemoteStore(Protocol):
 
         Raises:
             AbsentError: there is no such object.
-            RemoteError: anything else, and an object of another size.
+            OtherSizeError: it has another size.
+            RemoteError: anything else.
         """
 
     def upload(self, name: str, source: bytes | Path, watch: Callable[[int], None]) -> None:

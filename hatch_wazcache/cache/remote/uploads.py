@@ -6,6 +6,7 @@ compilers, so the last entry must not stay under the last signature of another m
 
 from __future__ import annotations
 
+import io
 import queue
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +14,12 @@ from typing import TYPE_CHECKING
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.remote.names import engine_name, entry_name, signature_name
 from hatch_wazcache.cache.remote.signature import Signature
-from hatch_wazcache.cache.remote.stores import RemoteError, TransferDroppedError
+from hatch_wazcache.cache.remote.stores import (
+    AbsentError,
+    OtherSizeError,
+    RemoteError,
+    TransferDroppedError,
+)
 from hatch_wazcache.cache.remote.transfers import POLL, TRANSFERS, Threads, Transfer
 
 if TYPE_CHECKING:
@@ -29,7 +35,10 @@ _LIMIT = 10.0
 _SLOWEST = 1 << 18
 """An upload may need 10 seconds, and one more for each of these bytes."""
 
-_ATTEMPTS = 3
+_BEGINNING = 1 << 12
+"""The bytes of an entry in which its `entry.json` has the seconds of its compiler."""
+
+_ATTEMPTS = 5
 """How many times an entry is uploaded while other machines upload the same key."""
 
 
@@ -52,6 +61,15 @@ class Upload(Transfer):
         self.asked = asked
         self.is_done = False
 
+    def is_wanted(self, _done: int) -> None:
+        """Go on with a small object, unless the upload was given up.
+
+        Raises:
+            TransferDroppedError: it was.
+        """
+        if self.is_dropped:
+            raise TransferDroppedError
+
 
 class Uploads:
     """Uploads entries to one server, some at a time."""
@@ -60,14 +78,15 @@ class Uploads:
         self,
         server: Server,
         signing_key: SigningKey | None,
-        is_new: Callable[[ArtifactKey], bool],
+        is_new: Callable[..., bool],
     ) -> None:
         """Prepare uploads.
 
         Args:
             server: where to.
             signing_key: signs; None if nothing is signed.
-            is_new: asks whether another machine has signed a key since it was asked before.
+            is_new: asks whether another machine has signed a key since it was asked before; its
+                second argument is a signature that this machine has just stored.
         """
         self._server = server
         self._signing_key = signing_key
@@ -136,23 +155,43 @@ class Uploads:
         if self._is_new(key):
             return False
         signature = Signature.of(upload.entry, self._signing_key)
-        name = entry_name(key, signature.entry_sha256, bazel=server.bazel)
         for _attempt in range(_ATTEMPTS):
-            server.store.upload(name, upload.entry.path, upload.watch)
-            # If there is a new signature, nobody knows whose entry came last.
-            if server.bazel or not self._is_new(key):
+            self._send_both(upload, signature)
+            # Whoever has the last signature sees to it that its entry is there.
+            if server.bazel or self._is_new(key, signature) or self._has(upload, signature):
                 break
-
-        def is_wanted(_done: int) -> None:
-            if upload.is_dropped:
-                raise TransferDroppedError
-
-        name = signature_name(key, bazel=server.bazel)
-        server.store.upload(name, signature.to_bytes(), is_wanted)
         if upload.asked.digest != key.digest:
             name = engine_name(upload.asked, bazel=server.bazel)
-            server.store.upload(name, key.engine.encode(), is_wanted)
+            server.store.upload(name, key.engine.encode(), upload.is_wanted)
         return True
+
+    def _send_both(self, upload: Upload, signature: Signature) -> None:
+        server = self._server
+        name = entry_name(upload.key, signature.entry_sha256, bazel=server.bazel)
+        server.store.upload(name, upload.entry.path, upload.watch)
+        name = signature_name(upload.key, bazel=server.bazel)
+        server.store.upload(name, signature.to_bytes(), upload.is_wanted)
+
+    def _has(self, upload: Upload, signature: Signature) -> bool:
+        """Say whether the server has this very entry: its beginning is compared."""
+        found = io.BytesIO()
+
+        def enough(done: int) -> None:
+            if done >= _BEGINNING:
+                raise TransferDroppedError
+
+        name = entry_name(upload.key, signature.entry_sha256, bazel=self._server.bazel)
+        try:
+            self._server.store.download(name, found, signature.entry_size, enough)
+        except TransferDroppedError:
+            pass
+        except (AbsentError, OtherSizeError):
+            return False
+        try:
+            with upload.entry.path.open("rb") as file:
+                return file.read(len(found.getbuffer())) == found.getbuffer()
+        except OSError as error:
+            raise BrokenEntryError(f"{upload.entry.path}: {error}") from error
 
     def _drop(self, upload: Upload) -> None:
         if not upload.is_dropped:

@@ -122,6 +122,7 @@ def server(compiled: Compiled, tmp_path: Path, request: pytest.FixtureRequest) -
     for key in (*compiled.keys, *compiled.others):
         both = made.signature(key).read_bytes(), made.entry(key).read_bytes()
         made.uploaded[key.digest] = both
+    store.downloaded.clear()
     return made
 
 

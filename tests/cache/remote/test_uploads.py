@@ -10,9 +10,13 @@ import pytest
 
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import Entry
+from hatch_wazcache.cache.remote.open_store import open_store
+from hatch_wazcache.cache.remote.options import RemoteOptions
 from hatch_wazcache.cache.remote.remote_cache import RemoteCache
 from hatch_wazcache.cache.remote.signature import Signature
+from hatch_wazcache.cache.remote.stores import RemoteStore
 from tests.support.folder_store import FolderStore
+from tests.support.remotes import folder_server
 from tests.support.signatures import ARTIFACT, SIGNER, STRANGER, entry_at, trusting
 
 TRUSTED = trusting(SIGNER.public)
@@ -62,7 +66,7 @@ class Turns:
 class Machine:
     """A trusted job that has compiled the entry itself."""
 
-    def __init__(self, store: FolderStore, folder: Path, seconds: float) -> None:
+    def __init__(self, store: RemoteStore, folder: Path, seconds: float) -> None:
         folder.mkdir()
         self.entry: Entry = entry_at(folder / "entry.zip", seconds=seconds)
         self.cache = CacheDirectory(folder / "cache", pytest.fail)
@@ -91,7 +95,7 @@ ORDERS = [
 ]
 
 
-def served(store: FolderStore, folder: Path) -> bool:
+def served(store: RemoteStore, folder: Path) -> bool:
     """Say whether another machine gets the entry, without a fault."""
     reader = Machine(store, folder, 1)
     found = reader.ask()
@@ -164,3 +168,66 @@ def test_what_a_stranger_has_signed_meanwhile_is_replaced(tmp_path: Path):
     assert machine.upload()
     machine.close()
     assert served(store, tmp_path / "c")
+
+
+@pytest.mark.parametrize("seconds", [2.0, 12.345], ids=["same size", "other size"])
+def test_a_build_that_asks_between_an_entry_and_its_signature_gets_both(
+    tmp_path: Path, seconds: float
+):
+    store = FolderStore(tmp_path / "server")
+    first = Machine(store, tmp_path / "a", 1.0)
+    assert first.upload()
+    first.close()
+    second = entry_at(tmp_path / "second.zip", seconds=seconds)
+    (store.folder / ZIP).write_bytes(second.path.read_bytes())
+    asked: list[str] = []
+
+    def sign_after_the_first_question(name: str) -> None:
+        if name == SIG and asked.count(SIG) == 1:
+            (store.folder / SIG).write_bytes(Signature.of(second, SIGNER).to_bytes())
+        asked.append(name)
+
+    store.before = sign_after_the_first_question
+    assert served(store, tmp_path / "c")
+    assert asked == [SIG, ZIP, SIG, ZIP]
+
+
+def test_an_entry_that_does_not_fit_its_signature_is_downloaded_twice_at_most(tmp_path: Path):
+    store = FolderStore(tmp_path / "server")
+    first = Machine(store, tmp_path / "a", 1.0)
+    assert first.upload()
+    first.close()
+    other = entry_at(tmp_path / "other.zip", seconds=2.0)
+    (store.folder / ZIP).write_bytes(other.path.read_bytes())
+    store.downloaded.clear()
+    reader = Machine(store, tmp_path / "b", 3.0)
+    assert not reader.ask()
+    assert reader.remote.server.refusals == 1
+    assert store.downloaded == [ZIP, ZIP]
+    assert reader.upload()
+    reader.close()
+    assert served(store, tmp_path / "c")
+
+
+def test_eight_machines_that_upload_at_the_same_moment_leave_what_fits(tmp_path: Path):
+    with folder_server(tmp_path / "server") as server:
+        options = RemoteOptions(url=server.url, where="url", url_from_environment=True)
+        machines = [
+            Machine(open_store(options, {}), tmp_path / str(number), 1 + number / 8)
+            for number in range(8)
+        ]
+        assert not any(machine.ask() for machine in machines)
+        together = threading.Barrier(len(machines))
+
+        def upload(machine: Machine) -> None:
+            together.wait()
+            machine.upload()
+
+        threads = [threading.Thread(target=upload, args=(machine,)) for machine in machines]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert served(open_store(options, {}), tmp_path / "reader")
+        for machine in machines:
+            machine.close()
