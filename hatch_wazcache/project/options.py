@@ -233,6 +233,8 @@ OPTIONS = (
         fields.read_bool,
         FLAG,
         default=False,
+        variable=environment.SBOM,
+        read_variable=fields.read_flag_text,
     ),
     Option(
         "strict",

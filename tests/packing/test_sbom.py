@@ -297,6 +297,14 @@ def test_a_missing_library_is_one_message_before_anything_is_compiled(project: P
     assert not list((project.root / "dist").glob("*"))
 
 
+@pytest.mark.parametrize(("option", "variable"), [(True, "0"), (False, "1")])
+def test_the_variable_is_stronger_than_the_option(project: Project, option: bool, variable: str):
+    if not option:
+        project.options('assets = ["demo/*.wasm"]')
+    wheel = wheel_of(project.build(WAZCACHE_SBOM=variable))
+    assert has_sbom(wheel) != option
+
+
 def test_an_editable_install_has_no_sbom_and_needs_no_library(project: Project):
     project.python = environment_of("hatchling", "editables", "wasmtime==48.0.0")
     built = project.editable()

@@ -102,10 +102,33 @@ def with_options(machine: Machine, options: str, *, dependencies: str = "") -> N
     file.write_text(text.replace(', "wasmtime>=48,<49"]', "]"), "utf-8")
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+BACKENDS = {
+    "uv_build": '["uv_build"]\nbuild-backend = "uv_build"',
+    "setuptools with the hook": '["setuptools", "hatch-wazcache[setuptools]"]\n'
+    'build-backend = "setuptools.build_meta"',
+}
+
+
+def use_backend(machine: Machine, backend: str) -> None:
+    """Give the machine's project another build backend."""
+    assert machine.project is not None
+    file = machine.project / "pyproject.toml"
+    text = file.read_text("utf-8")
+    head = '["hatchling", "hatch-wazcache", "wasmtime>=48,<49"]\nbuild-backend = "hatchling.build"'
+    assert head in text
+    text = text.replace(head, BACKENDS[backend])
+    file.write_text(text.replace("tool.hatch.build.hooks.wazcache", "tool.wazcache"), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("system", "backend"),
+    [("github", "hatchling"), ("gitlab", "hatchling"), ("github", "uv_build")],
+)
 def test_the_companions_are_published_before_their_package_and_version_0_once(
-    system: str, machine: Machine, pypi: FakePyPI
+    system: str, backend: str, machine: Machine, pypi: FakePyPI
 ):
+    if backend != "hatchling":
+        use_backend(machine, backend)
     options = 'engines = ["47", "48"]\ncompanion = "gofmt-wasmtime"\ntargets = ["x86_64-linux"]'
     with_options(machine, options, dependencies='["wasmtime>=47", "gofmt-wasmtime"]')
     version_0 = "gofmt_wasmtime-0-py3-none-any.whl"
@@ -121,24 +144,11 @@ def test_the_companions_are_published_before_their_package_and_version_0_once(
     assert set(names[2:]) == {"gofmt-1.0.0-py3-none-any.whl", "gofmt-1.0.0.tar.gz"}
 
 
-BACKENDS = {
-    "uv_build": '["uv_build"]\nbuild-backend = "uv_build"',
-    "setuptools with the hook": '["setuptools", "hatch-wazcache[setuptools]"]\n'
-    'build-backend = "setuptools.build_meta"',
-}
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_workflow_of_a_project_without_hatchling_makes_the_same_wheels(
     backend: str, machine: Machine, pypi: FakePyPI
 ):
-    assert machine.project is not None
-    file = machine.project / "pyproject.toml"
-    text = file.read_text("utf-8")
-    head = '["hatchling", "hatch-wazcache", "wasmtime>=48,<49"]\nbuild-backend = "hatchling.build"'
-    assert head in text
-    text = text.replace(head, BACKENDS[backend])
-    file.write_text(text.replace("tool.hatch.build.hooks.wazcache", "tool.wazcache"), "utf-8")
+    use_backend(machine, backend)
     run(machine, "github", generated(machine, "github"))
     made = wheels(pypi.uploads, "gofmt-1.0.0-py3-none-")
     assert len(made) == 7
