@@ -178,14 +178,23 @@ class RemoteCache:
             answers.put((key.digest, answer))
 
     def _signature(self, key: ArtifactKey, deadline: float) -> Signature:
-        name = signature_name(key, bazel=self.server.bazel)
-        data = self.server.store.read(name, LARGEST, deadline)
+        data = self._read_signature(key, deadline)
         self.server.answered()
-        found = self._known[key.digest] = read_signature(data, key, self._trusted)
-        return found
+        return self._checked(key, data)
 
     def _signature_now(self, key: ArtifactKey) -> Signature:
-        return self._signature(key, time.monotonic() + SMALL_OBJECT_TIMEOUT)
+        """Ask again, which is no sign that the server works: its entries may still be wrong."""
+        return self._checked(
+            key, self._read_signature(key, time.monotonic() + SMALL_OBJECT_TIMEOUT)
+        )
+
+    def _read_signature(self, key: ArtifactKey, deadline: float) -> bytes:
+        name = signature_name(key, bazel=self.server.bazel)
+        return self.server.store.read(name, LARGEST, deadline)
+
+    def _checked(self, key: ArtifactKey, data: bytes) -> Signature:
+        found = self._known[key.digest] = read_signature(data, key, self._trusted)
+        return found
 
     def _is_new(self, key: ArtifactKey, own: Signature | None = None) -> bool:
         """Ask whether a key has another trusted signature than before, in a thread.
