@@ -427,10 +427,15 @@ def test_the_entry_of_another_patch_release_is_found_without_the_wasmtime_cli(
 # several builds
 
 
-def test_eight_builders_share_one_server_at_the_same_time(project: Project, server: FolderServer):
+@pytest.mark.parametrize("caches", ["own caches", "one cache"])
+def test_eight_builders_share_one_server_at_the_same_time(
+    project: Project, server: FolderServer, caches: str
+):
     for number in range(4):
         project.write(f"demo/{number}.wasm", tiny(str(number)))
     machines = [other_machine(project, f"machine{number}") for number in range(8)]
+    for machine in machines if caches == "one cache" else ():
+        machine.cache = project.cache
     running = [machine.begin(**writers(server, KEY)) for machine in machines]
     outputs = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0] * 8, outputs
@@ -439,7 +444,7 @@ def test_eight_builders_share_one_server_at_the_same_time(project: Project, serv
     assert len(wheels) == 1
     last = other_machine(project, "last")
     built = last.build(**readers(server, KEY))
-    assert "0 compiled, 0 found in the cache, 5 from the shared cache" in ended(built)
+    assert "0 compiled, 0 found in the cache, 5 from the shared cache" in built.output
 
 
 def test_a_build_that_must_not_use_its_cache_uses_the_shared_one(
