@@ -130,7 +130,7 @@ class HttpStore:
         except (AbsentError, RemoteError, TransferDroppedError):
             raise
         except Exception as error:  # http.client and email raise anything, for some bytes
-            raise RemoteError(_problem(error)) from error
+            raise RemoteError(_problem(error), refuses=isinstance(error, TimeoutError)) from error
 
     def _with_login(self, request: Request) -> Request:
         """Add the credentials, for the server that they are for and no other."""

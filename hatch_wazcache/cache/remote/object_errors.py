@@ -52,7 +52,13 @@ _CAUSES = {
 }
 """Words of obstore, and what they mean. The first one that is found counts."""
 
-_ACCOUNT = ("Account must be specified", "Invalid Access Key")
+_USELESS_AGAIN = (
+    "Account must be specified",
+    "Invalid Access Key",
+    "TimedOut",
+    "operation timed out",
+)
+"""Causes that will not get better, or that have cost a timeout."""
 
 
 def is_absent(error: BaseException) -> bool:
@@ -96,7 +102,7 @@ def _no_answer(text: str) -> RemoteError:
         return RemoteError(f"the server cannot be reached: {system[1]}")
     for words, meaning in _CAUSES.items():
         if words in text:
-            return RemoteError(meaning, refuses=words in _ACCOUNT)
+            return RemoteError(meaning, refuses=words in _USELESS_AGAIN)
     return RemoteError("the server's answer was not understood")
 
 

@@ -52,7 +52,8 @@ class RemoteError(Exception):
 
         Args:
             text: what happened.
-            refuses: whether the server refuses this user, so asking again is useless.
+            refuses: whether asking again is useless, because the server refuses this user; or
+                costs too much, because it has cost a timeout.
         """
         super().__init__(text)
         self.refuses = refuses

@@ -161,7 +161,7 @@ def connect(origin: Origin, context: ssl.SSLContext | None, deadline: float) -> 
 
 def _open_socket(host: str, port: int, place: str, deadline: float) -> socket.socket:
     addresses = _resolve(host, port, deadline)
-    problem = "it was silent for too long"
+    problem = ""
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
         # A share for each address: the first may be one that never answers.
         left = (deadline - time.monotonic()) / (len(addresses) - number)
@@ -178,7 +178,8 @@ def _open_socket(host: str, port: int, place: str, deadline: float) -> socket.so
                 problem = error.strerror or type(error).__name__
         else:
             return sock
-    raise RemoteError(f"no connection to {place}: {printable(problem)}")
+    text = problem or "it was silent for too long"
+    raise RemoteError(f"no connection to {place}: {printable(text)}", refuses=not problem)
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[Any]:
@@ -201,7 +202,8 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
     try:
         addresses = answers.get(timeout=max(deadline - time.monotonic(), 0.001))
     except Empty:
-        raise RemoteError(f"the system did not find {printable(host)} in time") from None
+        text = f"the system did not find {printable(host)} in time"
+        raise RemoteError(text, refuses=True) from None
     if not addresses:
         raise RemoteError(f"the system does not know the host {printable(host)}")
     return addresses
@@ -215,7 +217,8 @@ def _open_tunnel(wire: Wire, origin: Origin, proxy: Proxy) -> None:
         wire.send_all("\r\n".join([*lines, "", ""]).encode("latin-1"))
         answer = wire.read_head("CONNECT")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise RemoteError(f"{proxy.place} opened no tunnel") from error
+        silent = isinstance(error, TimeoutError)
+        raise RemoteError(f"{proxy.place} opened no tunnel", refuses=silent) from error
     with answer:
         if answer.status != 200:
             raise RemoteError(
@@ -235,4 +238,7 @@ def _wrap(wire: Wire, origin: Origin, context: ssl.SSLContext) -> ssl.SSLSocket:
     except (OSError, ValueError) as error:  # ValueError: a host that no certificate can name
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
         text = f"no TLS with {origin.place}"
-        raise RemoteError(f"{text}: {printable(str(reason))}" if reason else text) from error
+        raise RemoteError(
+            f"{text}: {printable(str(reason))}" if reason else text,
+            refuses=isinstance(error, TimeoutError),
+        ) from error

@@ -102,7 +102,8 @@ def test_an_upload_is_taken_or_an_error_says_why(store, server, way, tmp_path):
 
 
 def assert_fit(error: RemoteError, way: str) -> None:
-    assert error.refuses == (way in {"401", "403", "407"})
+    # A server that was silent has cost a timeout: that happens once in a build.
+    assert error.refuses == (way in {"401", "403", "407"} or "too long" in str(error))
     assert str(error).isprintable()
     assert 10 < len(str(error)) < 200
     assert "what the server says" not in str(error)
@@ -284,8 +285,9 @@ def accepting_nothing() -> Iterator[int]:
 def test_a_server_that_accepts_no_connection_is_given_up(open_store):
     with accepting_nothing() as port:
         started = time.monotonic()
-        with pytest.raises(RemoteError, match="silent for too long"):
+        with pytest.raises(RemoteError, match="silent for too long") as caught:
             read(open_store(f"http://127.0.0.1:{port}"))
+        assert caught.value.refuses
         assert 0.9 < took(started) < 20
 
 
@@ -299,8 +301,9 @@ def test_a_system_that_looks_for_a_host_for_minutes_is_not_waited_for(open_store
     ended = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: (ended.wait(60), [])[1])
     started = time.monotonic()
-    with pytest.raises(RemoteError, match=r"did not find cache\.example in time"):
+    with pytest.raises(RemoteError, match=r"did not find cache\.example in time") as caught:
         read(open_store("http://cache.example"))
+    assert caught.value.refuses
     ended.set()
     assert took(started) < 20
 
