@@ -46,13 +46,19 @@ def check_sbom(wheel: WheelReader, files: Sequence[ManifestFile]) -> Iterator[Fi
     """
     try:
         member = sbom_path(info_folder(wheel))
-        if member not in wheel:
-            return
+    except BrokenWheelError:
+        return  # another check reports it
+    if member not in wheel:
+        return
+    try:
         sbom = read_sbom(wheel.text(member))
-        expected = {file.path: file for file in _expected(wheel, files)}
     except (BrokenWheelError, BrokenSbomError) as error:
         yield Finding(member, str(error))
         return
+    try:
+        expected = {file.path: file for file in _expected(wheel, files)}
+    except BrokenWheelError:
+        return  # the check of RECORD reports the member
     problems = [
         *_name_problems(wheel, sbom),
         *_file_problems(expected, {file.path: file for file in sbom.files}),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hatch_wazcache.wheels.sbom import serial_number
 from tests.support.audits import ARTIFACT, MANIFEST, findings, only_finding, run
@@ -225,6 +228,50 @@ def test_an_sbom_of_ours_in_a_wheel_without_manifests_lists_too_much(wheel: Whee
     found = [text for member, text in findings(wheel.write(tmp_path)) if member == MEMBER]
     assert f"lists {WASM}, which is no .wasm, artifact or loader of this wheel" in found
     assert MANIFEST not in wheel.members
+
+
+def test_a_wheel_with_several_dist_info_folders_or_none_is_no_error(wheel: Wheel, tmp_path: Path):
+    wheel.members["other-1.0.dist-info/METADATA"] = b""
+    assert findings(wheel.write(tmp_path))
+    path = tmp_path / "none" / wheel.name
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("demo/__init__.py", "")
+    assert (None, "has 0 .dist-info folders, not one") in [
+        (None, text) for _member, text in findings(path)
+    ]
+
+
+def test_a_wasm_that_cannot_be_unpacked_is_a_finding_about_the_wasm(built: Path, tmp_path: Path):
+    data = bytearray(built.read_bytes())
+    with zipfile.ZipFile(built) as archive:
+        info = archive.getinfo(WASM)
+    begin = info.header_offset + 30 + len(WASM)
+    data[begin : begin + 4] = b"\xff\xff\xff\xff"
+    path = tmp_path / built.name
+    path.write_bytes(data)
+    found = findings(path)
+    assert WASM in [member for member, _text in found]
+    assert MEMBER not in [member for member, _text in found]
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_changed_byte_of_a_wheel_with_an_sbom_makes_the_audit_fail(
+    built: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+):
+    doctored = bytearray(built.read_bytes())
+    with zipfile.ZipFile(built) as archive:
+        info = archive.getinfo(MEMBER)
+        begin, end = info.header_offset, info.header_offset + info.compress_size + 60
+        directory = archive.start_dir
+    places = st.integers(directory, len(doctored) - 1) | st.integers(begin, end)
+    for at in data.draw(st.lists(places, min_size=1, max_size=4)):
+        doctored[at] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("changed") / built.name
+    path.write_bytes(doctored)
+    for _member, text in findings(path):
+        assert text
 
 
 def test_sboms_of_others_are_not_read(wheel: Wheel, tmp_path: Path):

@@ -21,6 +21,7 @@ from tests.support.fake_pypi import FakePyPI, fake_pypi, identity
 from tests.support.marks import needs_c_compiler
 from tests.support.paths import ROOT
 from tests.support.projects import IsolatedProject
+from tests.support.sboms import has_sbom
 from tests.support.wasm import SMALL
 
 SYSTEMS = ("github", "gitlab")
@@ -125,11 +126,12 @@ def use_backend(machine: Machine, backend: str) -> None:
     [("github", "hatchling"), ("gitlab", "hatchling"), ("github", "uv_build")],
 )
 def test_the_companions_are_published_before_their_package_and_version_0_once(
-    system: str, backend: str, machine: Machine, pypi: FakePyPI
+    system: str, backend: str, machine: Machine, pypi: FakePyPI, tmp_path: Path
 ):
     if backend != "hatchling":
         use_backend(machine, backend)
-    options = 'engines = ["47", "48"]\ncompanion = "gofmt-wasmtime"\ntargets = ["x86_64-linux"]'
+    options = 'engines = ["47", "48"]\ncompanion = "gofmt-wasmtime"\ntargets = ["x86_64-linux"]\n'
+    options += "sbom = true"  # the library for it is installed by the way, too
     with_options(machine, options, dependencies='["wasmtime>=47", "gofmt-wasmtime"]')
     version_0 = "gofmt_wasmtime-0-py3-none-any.whl"
     pypi.uploads[version_0] = b"published before"
@@ -142,6 +144,9 @@ def test_the_companions_are_published_before_their_package_and_version_0_once(
     assert [name.split("-")[1] for name in sorted(companions)] == ["47.1.0.0", "48.1.0.0"]
     assert set(names[:2]) == set(companions)
     assert set(names[2:]) == {"gofmt-1.0.0-py3-none-any.whl", "gofmt-1.0.0.tar.gz"}
+    for name in [*companions, "gofmt-1.0.0-py3-none-any.whl"]:
+        (tmp_path / name).write_bytes(pypi.uploads[name])
+        assert has_sbom(tmp_path / name)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
