@@ -23,6 +23,10 @@ __all__ = [
     "why_no_python",
 ]
 
+_CHANGE_OUTPUT = ("WASMTIME_", "RUST_")
+_CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")
+"""The beginnings of the variables of object stores. A compiler needs no server."""
+
 _PYTHON_NAME = re.compile(r"(python|pypy)[\w.-]*", re.IGNORECASE)
 
 
@@ -97,5 +101,5 @@ def clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in without_secrets().items()
-        if not name.upper().startswith(("WASMTIME_", "RUST_"))
+        if not name.upper().startswith((*_CHANGE_OUTPUT, *_CREDENTIALS))
     }

@@ -231,6 +231,22 @@ def test_artifacts_for_the_cpu_of_one_machine_are_not_shared(
     assert server.requests == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
+def test_the_environment_of_a_compiler_holds_no_credentials(
+    project: Project, server: FolderServer, tmp_path: Path
+):
+    seen, python = tmp_path / "environ", tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\ncat /proc/$$/environ >> {seen}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    url = server.url.replace("//", "//user:password@")
+    secrets = {**writers(server, KEY), "WAZCACHE_REMOTE": url, "WAZCACHE_REMOTE_TOKEN": "hunter2"}
+    secrets |= {"AWS_SECRET_ACCESS_KEY": "hunter3"}
+    ended(project.build(**secrets, WAZCACHE_PYTHON=str(python)))
+    found = seen.read_text()
+    assert "WAZCACHE_PYTHON=" in found
+    assert not [text for text in ("user:password", "hunter2", "hunter3", KEY.text) if text in found]
+
+
 def test_a_build_that_fails_has_uploaded_what_it_compiled(project: Project, server: FolderServer):
     """A function that leaves nothing, and should leave a number."""
     project.write("demo/b.wasm", ANSWER[:-3] + b"\x01\x01\x0b")
