@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import threading
 
-from hatch_wazcache.util.child_process import clean_environment, kill_tree
+from hatch_wazcache.util.child_process import compiler_environment, kill_tree
 
 __all__ = ["UnfitError", "cli_version"]
 
@@ -52,7 +52,7 @@ def _printed_version(path: str, patience: float) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,  # if it prints more than a pipe holds, it waits
-            env=clean_environment(),
+            env=compiler_environment(),
             start_new_session=True,
         )
     except OSError as error:

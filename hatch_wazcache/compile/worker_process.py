@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.util.child_process import (
-    clean_environment,
+    compiler_environment,
     import_path,
     isolated,
     kill_tree,
@@ -65,7 +65,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 encoding="utf-8",
-                env=clean_environment(),
+                env=compiler_environment(),
                 start_new_session=True,  # so that the wasmtime CLI can be killed with it
             )
         self.started = 0.0

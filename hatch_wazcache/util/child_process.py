@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clean_environment",
+    "compiler_environment",
     "import_path",
     "kill_tree",
     "python_executable",
@@ -101,5 +102,17 @@ def clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in without_secrets().items()
-        if not name.upper().startswith((*_CHANGE_OUTPUT, *_CREDENTIALS))
+        if not name.upper().startswith(_CHANGE_OUTPUT)
+    }
+
+
+def compiler_environment() -> dict[str, str]:
+    """Return the clean environment for a process that compiles, without any credentials.
+
+    Where this process compiles itself, other threads may need the credentials of object stores.
+    """
+    return {
+        name: value
+        for name, value in clean_environment().items()
+        if not name.upper().startswith(_CREDENTIALS)
     }
