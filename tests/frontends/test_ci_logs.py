@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.commands import run
 from tests.support.github import commands
-from tests.support.projects import Project
+from tests.support.projects import Project, flat_setuptools_project
 from tests.support.wheels import TARGET
 
 FRONT_ENDS = {
@@ -164,3 +164,55 @@ def test_commands_have_groups_and_a_summary_too(
     assert TARGET.replace("_", "&#95;") in (tmp_path / "summary.md").read_text()
     done = run(project, "warm", "-q", WAZCACHE_DIR=str(tmp_path / "other"), **github)
     assert done.stderr == ""
+
+
+# the summary of a step
+
+
+def rows(summary: Path) -> list[list[str]]:
+    """Return the cells of the only table in a summary, as a person sees them."""
+    lines = summary.read_text("utf-8").splitlines()
+    assert sum(line.startswith("### ") for line in lines) == 1
+    shown = [re.sub(r"&#(\d+);", lambda code: chr(int(code[1])), line) for line in lines[5:]]
+    return [line.strip("| ").split(" | ") for line in shown]
+
+
+def test_all_wheels_of_the_builder_are_in_one_table(
+    project: Project, github: dict[str, str], tmp_path: Path
+):
+    project.options('assets = ["demo/*.wasm"]\ntargets = ["native", "any"]')
+    assert project.hatchling("-t", "wazcache", **github).status == 0
+    native, pure = rows(tmp_path / "summary.md")
+    assert {native[0], pure[0]} == {path.name for path in (project.root / "dist").glob("*.whl")}
+    assert native[1:4] == [TARGET, "48.0.0", "1"]
+    assert pure[1:4] == ["any", "-", "0"]
+
+
+def test_a_package_and_its_companions_are_in_one_table(
+    project: Project, github: dict[str, str], tmp_path: Path
+):
+    text = project.pyproject.replace("wasmtime>=48,<49", 'wasmtime>=48,<49", "demo-wasmtime')
+    project.write("pyproject.toml", f'{text}targets = "native"\ncompanion = "demo-wasmtime"\n')
+    assert project.hatchling("-t", "wazcache", **github).status == 0
+    package, companion = rows(tmp_path / "summary.md")
+    assert package[0].startswith("demo-1.0-")
+    assert package[1] == "any"
+    assert companion[0].startswith("demo_wasmtime-48.1.0-")
+    assert companion[1:4] == [TARGET, "48.0.0", "1"]
+
+
+def test_a_wheel_by_setuptools_has_a_group_and_a_row(github: dict[str, str], tmp_path: Path):
+    made = flat_setuptools_project(tmp_path).build(**github)
+    assert made.status == 0, made.output
+    assert [name for name, *_ in commands(made.output)][-2:] == ["group", "endgroup"]
+    ((name, *cells),) = rows(tmp_path / "summary.md")
+    assert made.wheel is not None
+    assert name == made.wheel.name
+    assert cells[:3] == [TARGET, "48.0.0", "1"]
+
+
+def test_an_editable_install_is_in_no_table(
+    project: Project, github: dict[str, str], tmp_path: Path
+):
+    assert project.editable(**github).status == 0
+    assert not (tmp_path / "summary.md").exists()
