@@ -35,12 +35,16 @@ from hatch_wazcache.packing.from_wheel import FinishedWheel
 from hatch_wazcache.packing.wheel_options import options_of
 from hatch_wazcache.project.options import read_config
 from hatch_wazcache.report import Report
+from hatch_wazcache.wheels.sbom import serial_number
 from hatch_wazcache.wheels.wheel_reader import BrokenWheelError, WheelReader
 from tests.support.audits import ARTIFACT, MANIFEST, artifact, asset
 from tests.support.doctored import SECTION, Wheel, sections
 from tests.support.projects import PYPROJECT, Project
+from tests.support.sboms import FILE
+from tests.support.sections import producers
 from tests.support.wheels import TARGET
 
+SBOM = f"demo-1.0.dist-info/{FILE}"
 SLOW = 5.0
 """Seconds of CPU time that no wheel may take, on a slow machine too."""
 
@@ -146,6 +150,34 @@ def counts(wheel: Wheel, rng: random.Random) -> None:
         wheel.members |= dict.fromkeys(names, wheel.members[MANIFEST][:4000])
 
 
+def sbom(wheel: Wheel, rng: random.Random) -> None:
+    """Change values of the SBOM, and often give it the serial number of the new content."""
+    document = json.loads(wheel.members[SBOM])
+    for _ in range(rng.randint(1, 3)):
+        tables = [document, document["metadata"], *document["components"]]
+        table = rng.choice([one for one in tables if isinstance(one, dict)])
+        key = rng.choice([*table, "pedigree", "properties", "hashes"])
+        table[key] = rng.choice((*VALUES, [{}] * rng.choice(COUNTS), "\ud800\x1b" * 9))
+        if not isinstance(document.get("components"), list):
+            break
+        if not isinstance(document.get("metadata"), dict):
+            break
+    if rng.random() < 0.8:
+        document["serialNumber"] = serial_number(document)
+    wheel.members[SBOM] = json.dumps(document).encode()
+
+
+def wasm_bytes(wheel: Wheel, rng: random.Random) -> None:
+    """Put sections into the `.wasm` that name tools, or look so."""
+    for _ in range(rng.choice((1, 3, 1000))):
+        content = producers(language=[("C" * rng.choice((0, 9, 300)), "1")] * rng.randint(0, 9))
+        data = bytearray(content)
+        for _change in range(rng.randint(0, 3)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        wheel.members["demo/a.wasm"] += bytes(data)
+    wheel.claim("demo/a.wasm")
+
+
 def artifact_bytes(wheel: Wheel, rng: random.Random) -> None:
     """Change the parts that the audit reads: the file's header, a section's, the engine."""
     data = bytearray(wheel.members[ARTIFACT])
@@ -167,6 +199,8 @@ CHANGES: tuple[Callable[[Wheel, random.Random], None], ...] = (
     manifest_values,
     counts,
     artifact_bytes,
+    sbom,
+    wasm_bytes,
 )
 
 
@@ -385,7 +419,7 @@ def companions(folder: Path) -> Path:
 
 def good_wheel(folder: Path) -> Path:
     project = Project(folder / "project", folder / "cache")
-    project.write("pyproject.toml", PYPROJECT)
+    project.write("pyproject.toml", f"{PYPROJECT}sbom = true\n")
     project.write("demo/__init__.py")
     project.wasm("demo/a.wasm")
     return project.build().wheel
