@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Coming", "Download", "Downloads"]
 
 
-_PAUSES = (0.2, 0.6)
+_PAUSES = (0.2, 0.4, 0.8, 1.6)
 """Seconds to wait for the right signature, or the right entry, if the two do not fit."""
 
 
@@ -118,21 +118,28 @@ class Downloads:
             coming.ended.put(download)
 
     def _fetch(self, download: Download) -> Entry:
-        """Download an entry; once more if another machine stores the same key at this moment."""
-        try:
-            return self._fetch_once(download)
-        except (UntrustedError, OtherSizeError):
-            if self._server.bazel:  # there, the name of an entry is its digest
-                raise
+        """Download an entry; again if another machine stores the same key at this moment."""
+        has_changed = True
         for pause in _PAUSES:
+            try:
+                if has_changed:
+                    return self._fetch_once(download)
+            except (UntrustedError, OtherSizeError):
+                if self._server.bazel:  # there, the name of an entry is its digest
+                    raise
             time.sleep(pause)
-            if self._has_changed(download):
-                break
-        download.begin()
+            has_changed = self._has_changed(download)
         return self._fetch_once(download)
 
     def _has_changed(self, download: Download) -> bool:
-        """Ask for the signature again, and say whether it is another one."""
+        """Ask for the signature again, and say whether it is another one.
+
+        Raises:
+            TransferDroppedError: nobody waits for the entry any more.
+        """
+        if download.is_dropped:
+            raise TransferDroppedError
+        download.begin()
         before = download.signature
         with suppress(AbsentError):
             download.signature = self._ask(download.key)

@@ -17,6 +17,7 @@ import pytest
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import Entry, read_entry, write_entry
 from hatch_wazcache.cache.key import ArtifactKey
+from hatch_wazcache.cache.remote import downloads
 from hatch_wazcache.cache.remote.keys import SigningKey, TrustedKeys
 from hatch_wazcache.cache.remote.names import engine_name, entry_name, signature_name
 from hatch_wazcache.cache.remote.remote_cache import RemoteCache
@@ -29,6 +30,12 @@ from tests.support.wasm import tiny
 
 OLD = SigningKey(bytes(range(2, 34)))
 """A key that has leaked, and is revoked."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build waits for a moment whether another machine is just storing an entry."""
+    monkeypatch.setattr(downloads, "_PAUSES", (0.01, 0.01))
 
 
 class Compiled(NamedTuple):
