@@ -15,6 +15,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 from hatch_wazcache.report import MadeWheel, Report
 from hatch_wazcache.util.ci_log import ci_log
+from hatch_wazcache.util.terminal import printable
 from tests.support.github import commands
 
 GITHUB = {"GITHUB_ACTIONS": "true"}
@@ -74,6 +75,8 @@ def test_no_result_and_no_error_is_a_command_of_github(hostile: str):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GITHUB_ACTIONS", "true")
         assert commands(with_prefix(hostile)) == []
+    assert commands(log.line(printable(hostile))) == []  # a line of a result has no prefix
+    assert commands(log.line(printable(hostile, keep="\n"))) == []
     document = log.json(json.dumps({hostile: [hostile]}, indent=2))
     assert commands(document) == []
     assert json.loads(document) == {hostile: [hostile]}
