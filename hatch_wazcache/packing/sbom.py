@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from email import message_from_bytes
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,35 @@ from hatch_wazcache.wheels.sbom import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.formats.producers import Producer
+    from hatch_wazcache.packing.build import Build
     from hatch_wazcache.packing.plan import Artifact, Asset
 
-__all__ = ["loader_files", "make_sbom", "wasm_files"]
+__all__ = ["make_sbom", "sbom_of"]
+
+
+def sbom_of(build: Build, metadata: bytes) -> Sbom:
+    """Make the SBOM of the wheel of a build.
+
+    Args:
+        build: its entries are made.
+        metadata: the METADATA of the wheel.
+
+    Raises:
+        WazcacheError: as for `make_sbom`.
+    """
+    fields, plan = message_from_bytes(metadata), build.plan
+    loaders = (package.file(package.loader) for package in plan.packages if package.loader)
+    sha256 = hashlib.sha256(loader_text()).hexdigest()
+    own = [SbomFile(path, sha256, loader_of=own_version()) for path in loaders]
+    if build.project.config.keep_wasm:
+        own += [_wasm(asset, asset.distribution) for asset in plan.assets]
+    name, version, entries = str(fields["Name"]), str(fields["Version"]), build.entries.by_key
+    return make_sbom(name, version, own, plan.artifacts, entries, lambda one: one.distribution)
 
 
 def make_sbom(
@@ -57,21 +79,6 @@ def make_sbom(
         *(_artifact(one, entries[one.key.digest], source_path(one.asset)) for one in artifacts),
     ]
     return Sbom(name, version, tuple(files), compilers_of(files), own_version())
-
-
-def wasm_files(assets: Iterable[Asset]) -> Iterator[SbomFile]:
-    """Yield the `.wasm` files of a wheel.
-
-    Raises:
-        WazcacheError: one has changed since it was compiled, or cannot be read.
-    """
-    return (_wasm(asset, asset.distribution) for asset in assets)
-
-
-def loader_files(paths: Iterable[str]) -> Iterator[SbomFile]:
-    """Yield the loaders of a wheel: they are copies of the one of this release."""
-    sha256 = hashlib.sha256(loader_text()).hexdigest()
-    return (SbomFile(path, sha256, loader_of=own_version()) for path in paths)
 
 
 def _artifact(artifact: Artifact, entry: Entry, source: str) -> SbomFile:

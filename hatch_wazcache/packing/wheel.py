@@ -134,6 +134,8 @@ def _add_metadata(build: Build, wheel: PlatformWheel, base: Path) -> None:
         return
     import zipfile
 
+    from hatch_wazcache.wheels.sbom import sbom_path
+
     with zipfile.ZipFile(base) as archive:
         for info in archive.infolist():
             if re.fullmatch(r"[^/]+\.dist-info/METADATA", info.filename):
@@ -141,7 +143,10 @@ def _add_metadata(build: Build, wheel: PlatformWheel, base: Path) -> None:
                 if config.companion is not None:
                     _put_companion_first(config.companion, wheel, info, metadata)
                 if config.sbom:
-                    _add_sbom(build, wheel, info.filename.partition("/")[0], metadata)
+                    from hatch_wazcache.packing.sbom import sbom_of
+
+                    folder = info.filename.partition("/")[0]
+                    wheel.add_bytes(sbom_path(folder), sbom_of(build, metadata).to_bytes())
 
 
 def _put_companion_first(
@@ -155,37 +160,6 @@ def _put_companion_first(
         sha256, mode = hashlib.sha256(after).hexdigest(), info.external_attr >> 16
         data, date_time = Deflated.of(after), info.date_time
         wheel.add_member(info.filename, data, sha256, date_time=date_time, mode=mode)
-
-
-def _add_sbom(build: Build, wheel: PlatformWheel, info: str, metadata: bytes) -> None:
-    """Add the SBOM of the wheel.
-
-    Args:
-        build: the build that began the wheel.
-        wheel: the result of `begin_wheel`.
-        info: the .dist-info folder.
-        metadata: the METADATA of the base wheel.
-    """
-    from email import message_from_bytes
-
-    from hatch_wazcache.packing.sbom import loader_files, make_sbom, wasm_files
-    from hatch_wazcache.wheels.sbom import sbom_path
-
-    fields, plan = message_from_bytes(metadata), build.plan
-    loaders = [package.file(package.loader) for package in plan.packages if package.loader]
-    own = [
-        *loader_files(loaders),
-        *(wasm_files(plan.assets) if build.project.config.keep_wasm else ()),
-    ]
-    sbom = make_sbom(
-        str(fields["Name"]),
-        str(fields["Version"]),
-        own,
-        plan.artifacts,
-        build.entries.by_key,
-        lambda asset: asset.distribution,
-    )
-    wheel.add_bytes(sbom_path(info), sbom.to_bytes())
 
 
 @contextmanager
