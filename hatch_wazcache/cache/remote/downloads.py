@@ -127,6 +127,7 @@ class Downloads:
             except (UntrustedError, OtherSizeError):
                 if self._server.bazel:  # there, the name of an entry is its digest
                     raise
+            download.pause()
             time.sleep(pause)
             has_changed = self._has_changed(download)
         return self._fetch_once(download)
@@ -137,7 +138,7 @@ class Downloads:
         Raises:
             TransferDroppedError: nobody waits for the entry any more.
         """
-        if download.is_dropped:
+        if download.is_dropped or self._server.is_given_up:
             raise TransferDroppedError
         download.begin()
         before = download.signature

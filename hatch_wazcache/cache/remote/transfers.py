@@ -50,6 +50,10 @@ class Transfer:
         """Note that it begins now."""
         self._began = time.monotonic()
 
+    def pause(self) -> None:
+        """Let no time count until it begins again."""
+        self._began = None
+
     def end(self) -> None:
         """Note that it has ended now."""
         assert self._began is not None
