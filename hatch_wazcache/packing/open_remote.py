@@ -65,7 +65,7 @@ def connect(
         options: where it is.
         cache: keeps what is downloaded.
         report: shows what is found and uploaded, and warnings.
-        patient: whether a download may need more time than compiling.
+        patient: whether all may need more time than compiling, as for a command of a person.
 
     Raises:
         WazcacheError: this machine trusts no key, a key or a credential is wrong, or an extra is
@@ -82,7 +82,7 @@ def connect(
     if signing_key is not None and trusted is not None:
         _check_own_key(signing_key, trusted, report)
     store = open_store(options, os.environ)
-    remote = RemoteCache(store, cache, trusted, signing_key, bazel=options.bazel)
+    remote = RemoteCache(store, cache, trusted, signing_key, bazel=options.bazel, patient=patient)
     return RemoteEntries(remote, cache, report, writes=writes, patient=patient)
 
 

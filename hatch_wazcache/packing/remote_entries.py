@@ -42,8 +42,8 @@ class RemoteEntries:
             cache: the local one.
             report: shows what is found and uploaded, and one warning if something is wrong.
             writes: whether to upload what is compiled.
-            patient: whether a download may need more time than compiling, as for a command that
-                compiles nothing, and lists what was refused.
+            patient: whether this is for a command that lists what was refused, so that no warning
+                need say it.
         """
         self._remote = remote
         self._cache = cache
@@ -112,7 +112,7 @@ class RemoteEntries:
         if not pairs:
             return []
         keys = _keys([other for _job, other in pairs])
-        coming = self._remote.find(keys, patient=self._patient)
+        coming = self._remote.find(keys)
         self._coming.append(coming)
         self._jobs |= {
             other.key.digest: (job, other)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Coming", "Download", "Downloads"]
 
+_GRACE = 5.0
+"""Seconds by which all downloads together may be slower than compilers."""
+
 
 _PAUSES = (0.2, 0.4, 0.8, 1.6)
 """Seconds to wait for the right signature, or the right entry, if the two do not fit."""
@@ -186,6 +189,9 @@ class Coming:
 
     def __init__(self, server: Server, downloads: Sequence[Download]) -> None:
         self._server = server
+        self._began = time.monotonic()
+        self._saved = 0.0
+        """How many seconds it took to compile what has arrived."""
         self._waiting = {download.key.digest: download for download in downloads}
         self.keys = frozenset(self._waiting)
         """The digests of the keys."""
@@ -193,17 +199,41 @@ class Coming:
 
     def wait(self) -> Iterator[Download]:
         """Yield each download when it has ended; those that have failed have no entry."""
+        next_look = self._began
         while self._waiting:
+            hopeless: list[Download] = []
             try:
                 download = self.ended.get(timeout=POLL)
             except queue.Empty:
-                for one in list(self._waiting.values()):
-                    if self._server.is_given_up or one.is_hopeless():
-                        self.drop(one)
-                        yield self._waiting.pop(one.key.digest)
+                hopeless = [
+                    one
+                    for one in self._waiting.values()
+                    if self._server.is_given_up or one.is_hopeless()
+                ]
             else:
                 if self._waiting.pop(download.key.digest, None) is not None:
+                    self._saved += download.signature.seconds if download.entry else 0.0
                     yield download
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + POLL
+                hopeless = self._too_many() or hopeless
+            for one in hopeless:
+                self.drop(one)
+                yield self._waiting.pop(one.key.digest)
+
+    def _too_many(self) -> list[Download]:
+        """Return all that are still on their way, if together they cannot win.
+
+        A thousand small ones may each need little more than a compiler, and all of them minutes.
+        """
+        waiting = [one for one in self._waiting.values() if not one.is_patient]
+        elapsed = time.monotonic() - self._began
+        if elapsed < _GRACE:
+            return []
+        left = sum(one.signature.seconds * (1 - one.share) for one in waiting)
+        saved = self._saved + sum(one.signature.seconds * one.share for one in waiting)
+        needed = elapsed * left / saved if saved else elapsed
+        return waiting if needed > left + _GRACE else []
 
     def drop(self, download: Download) -> None:
         """Give up a download that cannot end before a compiler would have ended."""

@@ -7,17 +7,16 @@ fault of the server never stops a build: it makes misses, and `server.py` counts
 from __future__ import annotations
 
 import queue
-import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from hatch_wazcache.cache.remote.downloads import Coming, Download, Downloads
-from hatch_wazcache.cache.remote.names import engine_name, signature_name
+from hatch_wazcache.cache.remote.names import engine_name, is_newer_patch, signature_name
 from hatch_wazcache.cache.remote.server import Server
 from hatch_wazcache.cache.remote.signature import LARGEST, UntrustedError, read_signature
 from hatch_wazcache.cache.remote.stores import SMALL_OBJECT_TIMEOUT, AbsentError, RemoteError
-from hatch_wazcache.cache.remote.transfers import Threads
+from hatch_wazcache.cache.remote.transfers import Limit, Threads
 from hatch_wazcache.cache.remote.uploads import Upload, Uploads
 
 if TYPE_CHECKING:
@@ -37,8 +36,11 @@ Answer = TypeVar("Answer")
 _QUESTIONS = 8
 """Questions at a time."""
 
-_PER_QUESTION = 0.1
-"""Seconds by which each question extends the time after which a build goes on without answers."""
+_PER_QUESTION = 0.005
+"""Seconds that a build waits longer for each question, even if the server has nothing."""
+
+_LONGEST_PER_QUESTION = 0.1
+"""The same at most, if the server has entries that save as much, or if a person asks."""
 
 _LONGEST_VERSION = 32
 
@@ -54,6 +56,7 @@ class RemoteCache:
         signing_key: SigningKey | None = None,
         *,
         bazel: bool = False,
+        patient: bool = False,
     ) -> None:
         """Prepare the cache; `find` asks the server for the first time.
 
@@ -63,7 +66,11 @@ class RemoteCache:
             trusted: the keys of which one must have signed an entry; None for `trust = "unsigned"`.
             signing_key: signs what is uploaded; None for `trust = "unsigned"`.
             bazel: whether the server has the layout of Bazel's caches.
+            patient: whether all may need more time than compiling, as for a command of a person.
         """
+        self._patient = patient
+        self._waits = SMALL_OBJECT_TIMEOUT
+        """Seconds that this build still waits for answers that bring nothing."""
         self.server: Server = Server(store, bazel=bazel)
         self._trusted = trusted
         self._questions = Threads(_QUESTIONS)
@@ -72,12 +79,11 @@ class RemoteCache:
         self._known: dict[str, Signature] = {}
         """The last signatures that the server had, by the digests of their keys."""
 
-    def find(self, keys: Iterable[ArtifactKey], *, patient: bool = False) -> Coming:
+    def find(self, keys: Iterable[ArtifactKey]) -> Coming:
         """Ask for the signatures of entries, and begin to download those that are there.
 
         Args:
             keys: of the entries.
-            patient: whether a download may need more time than compiling.
 
         Returns:
             What is on its way, when all is answered or the server is given up.
@@ -85,7 +91,8 @@ class RemoteCache:
         wanted = {key.digest: key for key in keys if not key.is_for_one_machine}
         signatures = self.signatures(list(wanted.values()))
         found = [
-            Download(wanted[digest], one, patient=patient) for digest, one in signatures.items()
+            Download(wanted[digest], one, patient=self._patient)
+            for digest, one in signatures.items()
         ]
         try:
             return self._downloads.begin(found)
@@ -95,7 +102,7 @@ class RemoteCache:
 
     def signatures(self, keys: Sequence[ArtifactKey]) -> dict[str, Signature]:
         """Return the trusted signatures of entries, by the digests of their keys."""
-        return self._ask(keys, self._signature)
+        return self._ask(keys, self._signature, lambda signature: signature.seconds)
 
     def engines(self, keys: Sequence[ArtifactKey]) -> dict[str, str]:
         """Return the patch releases of the wasmtime CLI that have compiled, by digests of keys.
@@ -103,7 +110,8 @@ class RemoteCache:
         Args:
             keys: with the engine's own version. The server does not have their entries.
         """
-        return self._ask([key for key in keys if not key.is_for_one_machine], self._engine)
+        shared = [key for key in keys if not key.is_for_one_machine]
+        return self._ask(shared, self._engine, lambda _version: _LONGEST_PER_QUESTION)
 
     def upload(self, key: ArtifactKey, entry: Entry, asked: ArtifactKey) -> None:
         """Begin to upload an entry.
@@ -120,8 +128,8 @@ class RemoteCache:
                 self._no_threads()
 
     def finish(self) -> list[Upload]:
-        """Wait for the uploads, each for at most what its own bytes need; return those done."""
-        return self._uploads.finish()
+        """Wait for the uploads, for at most what their bytes need; return those done."""
+        return self._uploads.finish(patient=self._patient)
 
     def close(self) -> None:
         """Give up everything that has not ended. Nothing waits for the server."""
@@ -131,15 +139,29 @@ class RemoteCache:
         self.server.store.close()
 
     def _ask(
-        self, keys: Sequence[ArtifactKey], question: Callable[[ArtifactKey, float], Answer | None]
+        self,
+        keys: Sequence[ArtifactKey],
+        question: Callable[[ArtifactKey, float], Answer | None],
+        saved: Callable[[Answer], float],
     ) -> dict[str, Answer]:
-        """Ask a question about each key, all at once; return the answers by digests of keys."""
+        """Ask a question about each key, all at once; return the answers by digests of keys.
+
+        All rounds of a build together wait for the usual time, and for what their answers save:
+        asking must not need more time than compiling.
+
+        Args:
+            keys: that the questions are about.
+            question: asks one, in a thread, until a time by `time.monotonic`.
+            saved: says how many seconds of compiling an answer saves.
+        """
         server = self.server
         answers: queue.SimpleQueue[tuple[str, Answer | None]] = queue.SimpleQueue()
-        deadline = time.monotonic() + SMALL_OBJECT_TIMEOUT + _PER_QUESTION * len(keys)
+        latest = SMALL_OBJECT_TIMEOUT + _LONGEST_PER_QUESTION * len(keys)
+        usual = latest if self._patient else self._waits + _PER_QUESTION * len(keys)
+        limit = Limit(usual, latest)
         try:
             for key in keys:
-                self._questions.do(partial(self._answer, question, key, deadline, answers))
+                self._questions.do(partial(self._answer, question, key, limit, answers))
         except RuntimeError:
             self._no_threads()
         found = {}
@@ -147,31 +169,41 @@ class RemoteCache:
             if server.is_given_up:
                 return {}
             try:
-                digest, answer = answers.get(timeout=max(deadline - time.monotonic(), 0.001))
+                digest, answer = answers.get(timeout=max(limit.left, 0.001))
             except queue.Empty:
-                server.failed(RemoteError("its answers need too long"))
+                limit.is_too_short = True
                 break
             if answer is not None:
                 found[digest] = answer
+                limit.extend(saved(answer))
+        if limit.is_too_short and not server.is_given_up:
+            server.failed(RemoteError("its answers need too long"))
+        self._waits = max(min(limit.left, SMALL_OBJECT_TIMEOUT), 0.0)
         return {} if server.is_given_up else found
 
     def _answer(
         self,
         question: Callable[[ArtifactKey, float], Answer | None],
         key: ArtifactKey,
-        deadline: float,
+        limit: Limit,
         answers: queue.SimpleQueue[tuple[str, Answer | None]],
     ) -> None:
         """Ask a question, in a thread."""
         answer = None
         now = time.monotonic()
+        until = min(limit.deadline, now + SMALL_OBJECT_TIMEOUT)
         try:
-            if not self.server.is_given_up and now < deadline:
-                answer = question(key, min(deadline, now + SMALL_OBJECT_TIMEOUT))
+            if now >= until:
+                limit.is_too_short = True
+            elif not self.server.is_given_up:
+                answer = question(key, until)
         except AbsentError:
             self.server.answered()
         except RemoteError as error:
-            self.server.failed(error)
+            if until < now + SMALL_OBJECT_TIMEOUT and time.monotonic() >= until:
+                limit.is_too_short = True  # this build has ended the question
+            else:
+                self.server.failed(error)
         except UntrustedError as error:
             self.server.refused(key.digest, str(error))
         finally:
@@ -214,20 +246,7 @@ class RemoteCache:
         data = self.server.store.read(name, _LONGEST_VERSION, deadline)
         self.server.answered()
         text = data.decode("ascii", errors="replace")
-        return text if _is_newer_patch(text, key.engine) else None
+        return text if is_newer_patch(text, key.engine) else None
 
     def _no_threads(self) -> None:
         self.server.failed(RemoteError("no thread can be started to ask it", refuses=True))
-
-
-def _is_newer_patch(text: str, engine: str) -> bool:
-    """Say whether a text is a newer release than an engine, of the same major version.
-
-    An older one is not taken: whoever can write to the server could bring back faults of compilers
-    that the engine of this build does not have.
-    """
-    numbers = r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}"
-    if not (re.fullmatch(numbers, text) and re.fullmatch(numbers, engine)):
-        return False
-    found, own = ([int(part) for part in version.split(".")] for version in (text, engine))
-    return found[0] == own[0] and found > own

@@ -12,7 +12,7 @@ from hatch_wazcache.cache.remote.stores import TransferDroppedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["POLL", "TRANSFERS", "Threads", "Transfer"]
+__all__ = ["POLL", "TRANSFERS", "Limit", "Threads", "Transfer"]
 
 TRANSFERS = 4
 """Downloads, and uploads, at a time."""
@@ -69,6 +69,11 @@ class Transfer:
         if self.is_dropped or self.is_hopeless():
             raise TransferDroppedError
 
+    @property
+    def share(self) -> float:
+        """The part that is done, from 0 to 1."""
+        return min(self._bytes / max(self.size, 1), 1.0)
+
     def is_hopeless(self) -> bool:
         """Say whether it cannot end in time, judged by its throughput until now."""
         if self._began is None:
@@ -78,6 +83,32 @@ class Transfer:
             return False
         whole = elapsed if not self._bytes else elapsed * self.size / self._bytes
         return whole > self._limit + _GRACE
+
+
+class Limit:
+    """Until when a build waits for answers. Threads read it meanwhile."""
+
+    def __init__(self, usual: float, latest: float) -> None:
+        """Begin to wait.
+
+        Args:
+            usual: seconds to wait if nothing extends them.
+            latest: seconds to wait at most.
+        """
+        now = time.monotonic()
+        self._latest = now + max(usual, latest)
+        self.deadline = now + usual
+        self.is_too_short = False
+        """Whether questions were not answered because of it."""
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.deadline - time.monotonic()
+
+    def extend(self, seconds: float) -> None:
+        """Wait longer, because an answer saves so much."""
+        self.deadline = min(self.deadline + seconds, self._latest)
 
 
 class Threads:

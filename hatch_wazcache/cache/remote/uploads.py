@@ -7,7 +7,10 @@ compilers, so the last entry must not stay under the last signature of another m
 from __future__ import annotations
 
 import io
+import math
 import queue
+import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -100,25 +103,31 @@ class Uploads:
         self._waiting[upload.key.digest] = upload
         self._threads.do(partial(self._run, upload))
 
-    def finish(self) -> list[Upload]:
+    def finish(self, *, patient: bool = False) -> list[Upload]:
         """Wait until the uploads have ended, and give up those that move too slowly.
+
+        Args:
+            patient: whether all together may need more time than their bytes.
 
         Returns:
             The uploads since the last call that the server has now.
         """
         done = []
+        size = sum(upload.size for upload in self._waiting.values())
+        deadline = math.inf if patient else time.monotonic() + _LIMIT + size / _SLOWEST
         while self._waiting:
-            try:
+            with suppress(queue.Empty):
                 upload = self._ended.get(timeout=POLL)
-            except queue.Empty:
-                for key, one in list(self._waiting.items()):
-                    if self._server.is_given_up or one.is_hopeless():
-                        self._drop(one)
-                        del self._waiting[key]
-                continue
-            if self._waiting.get(upload.key.digest) is upload:
-                del self._waiting[upload.key.digest]
-                done += [upload] if upload.is_done else []
+                if self._waiting.get(upload.key.digest) is upload:
+                    del self._waiting[upload.key.digest]
+                    done += [upload] if upload.is_done else []
+                    if time.monotonic() < deadline:
+                        continue
+            are_late = self._server.is_given_up or time.monotonic() >= deadline
+            for key, one in list(self._waiting.items()):
+                if are_late or one.is_hopeless():
+                    self._drop(one)
+                    del self._waiting[key]
         return done
 
     def close(self) -> None:

@@ -13,8 +13,10 @@ import pytest
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import Entry, read_entry, write_entry
 from hatch_wazcache.cache.key import ArtifactKey
-from hatch_wazcache.cache.remote import remote_cache, transfers
+from hatch_wazcache.cache.remote import downloads, remote_cache, transfers
+from hatch_wazcache.cache.remote.names import entry_name, signature_name
 from hatch_wazcache.cache.remote.remote_cache import RemoteCache
+from hatch_wazcache.cache.remote.signature import Signature
 from hatch_wazcache.cache.remote.stores import RemoteError, TransferDroppedError
 from hatch_wazcache.cache.remote.transfers import Threads, Transfer
 from tests.support.folder_store import FolderStore
@@ -299,6 +301,99 @@ def test_an_upload_that_moves_too_slowly_is_given_up(
     assert remote.finish() == []
     assert remote.server.failure == "it takes uploads too slowly"
     assert not list((tmp_path / "server").rglob("*.sig"))
+    remote.close()
+
+
+def put(store: FolderStore, made: Entry, of: ArtifactKey) -> None:
+    """Put an entry and its signature on a server."""
+    store.upload(entry_name(of, "", bazel=False), made.path, lambda _done: None)
+    signature = Signature.of(made, SIGNER).to_bytes()
+    store.upload(signature_name(of, bazel=False), signature, lambda _done: None)
+
+
+class LateStore(FolderStore):
+    """Answers everything, and each answer needs a while."""
+
+    delay = 0.0
+
+    def read(self, name: str, most: int, deadline: float) -> bytes:
+        left = deadline - time.monotonic()
+        if left < self.delay:
+            time.sleep(left)
+            raise RemoteError("the server was silent for too long")
+        return super().read(name, most, deadline)
+
+    def _found(self, name: str) -> bytes:
+        time.sleep(self.delay)
+        return super()._found(name)
+
+    def upload(self, name: str, source: bytes | Path, watch: Callable[[int], None]) -> None:
+        time.sleep(self.delay)
+        super().upload(name, source, watch)
+
+
+@pytest.mark.parametrize(("seconds", "patient", "all_arrive"), [
+    (0.0001, False, False), (60.0, False, True), (0.0001, True, True),
+])  # fmt: skip
+def test_many_small_downloads_together_need_no_more_time_than_compiling(
+    tmp_path: Path, cache: CacheDirectory, monkeypatch: pytest.MonkeyPatch,
+    seconds: float, patient: bool, all_arrive: bool,
+):  # fmt: skip
+    monkeypatch.setattr(downloads, "_GRACE", 0.3)
+    store = LateStore(tmp_path / "server")
+    keys = [key(number) for number in range(80)]
+    for of in keys:
+        put(store, entry(tmp_path, of, seconds), of)
+    remote = RemoteCache(store, cache, TRUSTED, patient=patient)
+    coming = remote.find(keys)
+    store.delay = 0.05
+    found = [one for one in coming.wait() if one.entry is not None]
+    assert (len(found) == len(keys)) is all_arrive
+    assert ("compiling is faster" in remote.server.failure) is not all_arrive
+    remote.close()
+
+
+@pytest.mark.parametrize(("seconds", "patient", "all_asked"), [
+    (None, False, False), (0.0, False, False), (60.0, False, True), (None, True, True),
+])  # fmt: skip
+def test_a_build_does_not_wait_for_many_late_answers_that_save_nothing(
+    tmp_path: Path, cache: CacheDirectory, monkeypatch: pytest.MonkeyPatch,
+    seconds: float | None, patient: bool, all_asked: bool,
+):  # fmt: skip
+    monkeypatch.setattr(remote_cache, "SMALL_OBJECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(remote_cache, "_PER_QUESTION", 0.0)
+    store = LateStore(tmp_path / "server")
+    keys = [key(number) for number in range(100)]
+    if seconds is not None:
+        for of in keys:
+            put(store, entry(tmp_path, of, seconds), of)
+    asked: list[str] = []
+    store.before = asked.append
+    store.delay = 0.1
+    remote = RemoteCache(store, cache, TRUSTED, patient=patient)
+    found = remote.signatures(keys)
+    assert (len(asked) == len(keys)) is all_asked
+    assert (remote.server.failure == "its answers need too long") is not all_asked
+    assert bool(found) is (seconds is not None)  # what was answered in time is used
+    count = len(asked)
+    remote.signatures(keys)  # such as those of the next wheel of this build
+    assert all_asked or len(asked) - count < count
+    remote.close()
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_many_uploads_together_need_no_more_time_than_their_bytes(
+    tmp_path: Path, cache: CacheDirectory, monkeypatch: pytest.MonkeyPatch, patient: bool
+):
+    monkeypatch.setattr("hatch_wazcache.cache.remote.uploads._LIMIT", 0.5)
+    store = LateStore(tmp_path / "server")
+    store.delay = 0.05
+    remote = RemoteCache(store, cache, TRUSTED, SIGNER, patient=patient)
+    keys = [key(number) for number in range(60)]
+    for of in keys:
+        remote.upload(of, entry(tmp_path, of), of)
+    assert (len(remote.finish()) == len(keys)) is patient
+    assert ("too slowly" in remote.server.failure) is not patient
     remote.close()
 
 
