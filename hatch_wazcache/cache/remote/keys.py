@@ -202,7 +202,7 @@ class TrustedKeys:
         from nacl.signing import VerifyKey
 
         try:
-            VerifyKey(_bytes_of(public)).verify(message, signature)
+            VerifyKey(key_bytes(public, PUBLIC) or b"").verify(message, signature)
         except (BadSignatureError, ValueError):
             return f"has a signature that {public} did not make"
         return ""
@@ -219,12 +219,6 @@ def user_keys_file() -> Path | None:
     return None
 
 
-def _bytes_of(public: str) -> bytes:
-    data = key_bytes(public, PUBLIC)
-    assert data is not None  # `add_keys` has read it
-    return data
-
-
 def _check_point(public: str) -> None:
     """Refuse 32 bytes that are not a public key: whoever knows a low order can sign with it.
 
@@ -235,7 +229,7 @@ def _check_point(public: str) -> None:
     from nacl import bindings
 
     if bindings.has_crypto_core_ed25519 and not bindings.crypto_core_ed25519_is_valid_point(
-        _bytes_of(public)
+        key_bytes(public, PUBLIC) or b""
     ):
         raise WazcacheError(
             f"{short(public)} is not a public key of Ed25519; is a character wrong?"
