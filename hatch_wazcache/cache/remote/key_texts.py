@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import stat
 from datetime import date
 from pathlib import Path
 
@@ -71,10 +72,21 @@ def existing_path(text: str) -> Path | None:
         return None
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe without waiting for its writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def read_text_file(path: Path, where: str) -> str:
-    """Read a small text file; Windows's programs write a mark (BOM) at its beginning."""
+    """Read a small text file; Windows's programs write a mark (BOM) at its beginning.
+
+    Raises:
+        WazcacheError: it is not one. A pipe is refused, because nobody may ever write into it.
+    """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+                raise WazcacheError(f"{where} cannot be read: it is a pipe")
             data = file.read(_LARGEST_FILE + 1)
         if len(data) <= _LARGEST_FILE:
             return data.decode("utf-8-sig")

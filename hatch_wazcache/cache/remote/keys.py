@@ -152,9 +152,10 @@ class TrustedKeys:
         if (value := read_variable(TRUSTED_KEYS, environment)) and value.strip():
             add_keys(of_machine, *text_of_variable(value))
         if user_file is not None and os.path.lexists(user_file):
+            text = read_text_file(user_file, str(user_file))  # a link may lead nowhere
             if problem := Trust(user_file).problem():
                 raise WazcacheError(f"{user_file} {problem}")
-            add_keys(of_machine, read_text_file(user_file, str(user_file)), str(user_file))
+            add_keys(of_machine, text, str(user_file))
         of_project: dict[str, date | None] = {}
         for number, line in enumerate(project):
             add_keys(of_project, line, f"{where}[{number}]")

@@ -517,3 +517,25 @@ def test_reading_no_keys_imports_no_pynacl():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_that_nobody_writes_to_is_refused_and_does_not_hang(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    problem = r"pipe cannot be read: it is a pipe$"
+    for reading in (
+        lambda: SigningKey.read(str(pipe)), lambda: read(str(pipe)), lambda: read(file=pipe),
+    ):  # fmt: skip
+        with pytest.raises(WazcacheError, match=problem):
+            reading()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_users_file_that_is_a_link_to_nothing_is_one_message(tmp_path: Path):
+    gone, loop = tmp_path / "gone", tmp_path / "loop"
+    gone.symlink_to(tmp_path / "nothing")
+    loop.symlink_to(loop)
+    for link, problem in ((gone, "No such file"), (loop, "Too many levels")):
+        with pytest.raises(WazcacheError, match=rf"{link.name} cannot be read: {problem}"):
+            read(file=link)
