@@ -80,7 +80,7 @@ class Machine:
         assert sum("the shared cache http" in line for line in output.splitlines()) <= 2, output
         (wheel,) = (self.project.root / "dist").iterdir()
         assert wheel.read_bytes() == expected, output
-        assert self.leftovers() == []
+        assert self.leftovers() == [], output
         assert processes_of(build.pid) == []
         return output
 

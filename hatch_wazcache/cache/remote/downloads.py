@@ -82,6 +82,8 @@ class Downloads:
         """Held while a thread uses the local cache."""
         self._threads = Threads(TRANSFERS)
         self._all: list[Download] = []
+        self._files: set[Path] = set()
+        """The files that are being written."""
 
     def begin(self, downloads: Sequence[Download]) -> Coming:
         """Start downloads; those that save the most time come first."""
@@ -92,9 +94,16 @@ class Downloads:
         return coming
 
     def close(self) -> None:
-        """Drop what is still on its way. The threads end by themselves."""
-        for download in self._all:
-            download.is_dropped = True
+        """Drop what is still on its way, and remove its files. The threads end by themselves.
+
+        The process may end before a thread that waits for the server can remove its file.
+        """
+        with self._lock:
+            for download in self._all:
+                download.is_dropped = True
+            for path in self._files:
+                with suppress(OSError):
+                    path.unlink()
         self._threads.close()
 
     def _run(self, download: Download, coming: Coming) -> None:
@@ -153,27 +162,36 @@ class Downloads:
     def _fetch_once(self, download: Download) -> Entry:
         key, signature = download.key, download.signature
         name = entry_name(key, signature.entry_sha256, bazel=self._server.bazel)
-        with self._new_file() as (path, file, draft):
+        with self._new_file(download) as (path, file, draft):
             sha256 = self._server.store.download(name, file, download.size, download.watch)
             file.flush()
             check_downloaded(path, signature, sha256)
             with self._lock:
                 if download.is_dropped:  # the cache may be closed
                     raise TransferDroppedError
+                self._files.discard(path)
                 return self._cache.publish(key, path, draft)
 
     @contextmanager
-    def _new_file(self) -> Iterator[tuple[Path, IO[bytes], Draft | None]]:
+    def _new_file(self, download: Download) -> Iterator[tuple[Path, IO[bytes], Draft | None]]:
         """Make a file for an entry: a draft, or a temporary file if the cache cannot be written."""
         with self._lock:
+            if download.is_dropped:
+                raise TransferDroppedError
             draft = self._cache.draft()
+            if draft is None:
+                path, file = temporary_files.create(temporary_directory())
+            else:
+                path, file = draft.path, draft.file
+            self._files.add(path)
         if draft is not None:
             try:
-                yield draft.path, draft.file, draft
+                yield path, file, draft
             finally:
                 draft.discard()
+                with self._lock:
+                    self._files.discard(path)
             return
-        path, file = temporary_files.create(temporary_directory())
         with file:
             try:
                 temporary_files.share(file)  # so that the cache, which keeps it, can lock it too
@@ -182,6 +200,9 @@ class Downloads:
                 with suppress(OSError):
                     path.unlink()
                 raise
+            finally:
+                with self._lock:
+                    self._files.discard(path)
 
 
 class Coming:

@@ -290,6 +290,32 @@ def test_a_download_that_cannot_win_ends_and_leaves_nothing(
     assert list(cache.root.glob("tmp/*")) == []
 
 
+def test_a_build_that_ends_before_a_download_leaves_nothing(
+    store: FolderStore, cache: CacheDirectory, tmp_path: Path
+):
+    """Its process may end before the thread that waits for the server can remove its file."""
+    fill(store, tmp_path, key(0))
+    begun, ended = threading.Event(), threading.Event()
+
+    class StuckStore(FolderStore):
+        def download(
+            self, name: str, file: IO[bytes], size: int, watch: Callable[[int], None]
+        ) -> str:
+            begun.set()
+            ended.wait(60)
+            return super().download(name, file, size, watch)
+
+    remote = RemoteCache(StuckStore(store.folder), cache, TRUSTED)
+    coming = remote.find([key(0)])
+    assert begun.wait(60)
+    assert len(list(cache.root.glob("tmp/*"))) == 1
+    remote.close()
+    assert list(cache.root.glob("tmp/*")) == []
+    ended.set()
+    assert [one.entry for one in coming.wait()] == [None]
+    assert list(cache.root.glob("tmp/*")) == []
+
+
 def test_an_upload_that_moves_too_slowly_is_given_up(
     tmp_path: Path, cache: CacheDirectory, monkeypatch: pytest.MonkeyPatch
 ):
