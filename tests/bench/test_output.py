@@ -22,7 +22,7 @@ def test_the_tables_are_those_of_the_results():
     rows = output.read(PUBLISHED)
     assert shown(README) == {"before and after": output.before_and_after(rows)}
     goals = {row.goal for row in rows}
-    assert goals == set(range(13))
+    assert goals == set(range(14))
     expected = {
         f"goal {goal}" if goal else "growth": output.table(r for r in rows if r.goal == goal)
         for goal in goals
