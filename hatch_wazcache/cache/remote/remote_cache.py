@@ -165,19 +165,21 @@ class RemoteCache:
         except RuntimeError:
             self._no_threads()
         found = {}
-        for _key in keys:
+        is_silent = False
+        for number, _key in enumerate(keys):
             if server.is_given_up:
                 return {}
             try:
                 digest, answer = answers.get(timeout=max(limit.left, 0.001))
             except queue.Empty:
                 limit.is_too_short = True
+                is_silent = number == 0
                 break
             if answer is not None:
                 found[digest] = answer
                 limit.extend(saved(answer))
         if limit.is_too_short and not server.is_given_up:
-            server.failed(RemoteError("its answers need too long"))
+            server.failed(RemoteError("its answers need too long", refuses=is_silent))
         self._waits = max(min(limit.left, SMALL_OBJECT_TIMEOUT), 0.0)
         return {} if server.is_given_up else found
 
