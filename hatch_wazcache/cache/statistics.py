@@ -42,8 +42,10 @@ PROCESS = "(a process)"
 
 _RECENT = 50
 """At least this many builds have their own file. Older builds are added to the total."""
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError)
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """The exceptions for a file that is missing, damaged or foreign. Such a file is skipped."""
+_LARGEST = float(1 << 40)
+"""The largest time, and the largest count, that a file may name: what shows them adds them up."""
 
 
 @dataclass(frozen=True)
@@ -165,19 +167,40 @@ def _builds(root: Path) -> Iterator[tuple[Path, BuildStatistics]]:
         with suppress(*_UNREADABLE):
             fields = json.loads(path.read_bytes())
             build = BuildStatistics(
-                float(fields["time"]),
+                _seconds(fields["time"]),
                 str(fields["project"]),
-                int(fields["hits"]),
-                int(fields["misses"]),
-                float(fields["seconds_saved"]),
-                float(fields["seconds_compiled"]),
-                tuple(fields["keys"]),
+                _count(fields["hits"]),
+                _count(fields["misses"]),
+                _seconds(fields["seconds_saved"]),
+                _seconds(fields["seconds_compiled"]),
+                tuple(map(_key, fields["keys"])),
                 str(fields.get("target", "")),
                 {key: str(name) for key, name in dict(fields.get("files", {})).items()},
-                int(fields.get("remote_hits", 0)),
-                int(fields.get("uploads", 0)),
+                _count(fields.get("remote_hits", 0)),
+                _count(fields.get("uploads", 0)),
             )
             yield path, build
+
+
+def _seconds(value: float | str) -> float:
+    """Return a number of a file.
+
+    Raises:
+        ValueError: it is negative, too large, or no number.
+    """
+    if 0 <= (seconds := float(value)) <= _LARGEST:
+        return seconds
+    raise ValueError
+
+
+def _count(value: float | str) -> int:
+    return int(_seconds(value))
+
+
+def _key(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
 
 
 def _files(root: Path) -> list[Path]:
@@ -192,13 +215,13 @@ def _read_total(root: Path) -> CacheStatistics:
     with suppress(*_UNREADABLE):
         fields = json.loads((root / "builds" / "total.json").read_bytes())
         return CacheStatistics(
-            int(fields["builds"]),
-            int(fields["hits"]),
-            int(fields["misses"]),
-            float(fields["seconds_saved"]),
-            float(fields["seconds_compiled"]),
-            int(fields.get("remote_hits", 0)),
-            int(fields.get("uploads", 0)),
+            _count(fields["builds"]),
+            _count(fields["hits"]),
+            _count(fields["misses"]),
+            _seconds(fields["seconds_saved"]),
+            _seconds(fields["seconds_compiled"]),
+            _count(fields.get("remote_hits", 0)),
+            _count(fields.get("uploads", 0)),
         )
     return CacheStatistics()
 

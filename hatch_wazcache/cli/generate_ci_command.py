@@ -91,7 +91,8 @@ def _write(path: Path, text: str) -> None:
     data = text.encode()
     try:
         if path.exists():
-            if path.read_bytes() == data:
+            # Only a file: to read a pipe would wait for somebody who writes.
+            if path.is_file() and path.read_bytes() == data:
                 return
             raise WazcacheError(
                 f"{path}: exists with another text; remove it, or name another file"

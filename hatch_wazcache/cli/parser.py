@@ -12,6 +12,7 @@ from hatch_wazcache import __version__
 from hatch_wazcache.cli.argument_types import folder
 from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.project.fields import nearest
+from hatch_wazcache.util.ci_log import ci_log
 from hatch_wazcache.util.terminal import printable
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the process with the usage and a message."""
         self.print_usage(sys.stderr)
-        self.exit(ExitStatus.WRONG_USAGE, f"{self.prog}: error: {printable(message)}\n")
+        text = ci_log().line(f"{self.prog}: error: {printable(message)}")
+        self.exit(ExitStatus.WRONG_USAGE, f"{text}\n")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

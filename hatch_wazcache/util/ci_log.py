@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatch_wazcache.util.terminal import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -38,6 +40,9 @@ _CHANGED_BY = ("PIP_BUILD_TRACKER", "UV_INTERNAL__BUILD_DIR")
 """Variables that pip and uv set for a build. They show its output without control characters."""
 
 _NO_GROUP = ("", "")
+
+_LARGEST_SUMMARY = 1 << 20
+"""Bytes of a step's summary. GitHub shows no larger one."""
 
 
 class CiLog:
@@ -94,7 +99,7 @@ class _GitHubLog(CiLog):
 
     def warning(self, text: str, file: Path | None) -> str:
         found = self._in_workspace(file)
-        place = f",file={_escaped(found, ':,')}" if found else ""
+        place = f",file={_escaped(printable(found), ':,')}" if found else ""
         return f"::warning title=hatch-wazcache{place}::{_escaped(text)}"
 
     def group(self, title: str) -> tuple[str, str]:
@@ -119,7 +124,11 @@ class _GitHubLog(CiLog):
         first = f"### {_cell(title)}\n\n{_row(head)}{_row(['---'] * len(head))}"
         with suppress(OSError, UnicodeError):  # a build does not fail for its summary
             path = Path(self._summary)
-            before = path.read_text("utf-8") if path.exists() else ""
+            before = ""
+            if path.exists():
+                if not path.is_file():
+                    return  # to open a pipe would wait for somebody who reads it
+                before = _end_of(path)
             continues = first in before and "\n\n" not in before.rpartition(first)[2]
             text = "".join(map(_row, rows))
             with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
@@ -156,6 +165,14 @@ def ci_log(environment: Mapping[str, str] | None = None) -> CiLog:
     if environment.get("GITLAB_CI") == "true":
         return _GitLabLog(environment)
     return CiLog()
+
+
+def _end_of(path: Path) -> str:
+    """Read the end of a file; more of it than GitHub shows of a summary."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _LARGEST_SUMMARY, 0))
+        return file.read().decode("utf-8", "replace")
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -156,3 +157,43 @@ def test_every_svg_file_is_xml(rows: list[Bar]):
     root = ET.fromstring(chart_svg([Chart("a", rows, ("b", "c"))]))
     height = float(root.get("height", ""))
     assert all(float(element.get("y", "0")) <= height for element in root.iter())
+
+
+GOOD = {
+    "time": 1.0, "project": "odd", "hits": 0, "misses": 0, "seconds_saved": 0.0,
+    "seconds_compiled": 0.0, "keys": [],
+}  # fmt: skip
+DAMAGED = {
+    "a time that no clock has": json.dumps({**GOOD, "time": float("inf")}),
+    "no number": json.dumps({**GOOD, "time": float("nan")}),
+    "endless seconds": json.dumps({**GOOD, "seconds_saved": float("inf")}),
+    "negative seconds": json.dumps({**GOOD, "seconds_compiled": -5}),
+    "endless hits": json.dumps({**GOOD, "hits": float("inf")}),
+    "a list as a key": json.dumps({**GOOD, "keys": [["x"]]}),
+    "a list": "[]",
+    "lists in lists": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_statistics_of_a_build_stop_no_command_and_no_build(busy: Project, damage: str):
+    for command in (["info", "--plot"], ["list"], ["remove", "demo", "--dry-run"]):
+        clean = said(busy, *command)
+        (busy.cache / "builds" / "1-aa.json").write_text(DAMAGED[damage])
+        assert said(busy, *command) == clean
+        (busy.cache / "builds" / "1-aa.json").unlink()
+    # With so many files, a build adds up the oldest.
+    for number in range(110):
+        (busy.cache / "builds" / f"{number}-aa.json").write_text(DAMAGED[damage])
+    busy.build()
+    assert said(busy, "info")
+    assert not (busy.cache / "builds" / "0-aa.json").exists()
+
+
+def test_a_damaged_total_stops_no_command(busy: Project):
+    total = {**GOOD, "builds": 7}
+    (busy.cache / "builds" / "total.json").write_text(json.dumps(total))
+    builds = answer(busy, "info")["statistics"]["builds"]
+    for damage in ({"hits": float("inf")}, {"seconds_saved": float("nan")}, {"builds": -7}):
+        (busy.cache / "builds" / "total.json").write_text(json.dumps({**total, **damage}))
+        assert answer(busy, "info")["statistics"]["builds"] == builds - 7

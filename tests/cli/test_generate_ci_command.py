@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -249,6 +250,13 @@ def test_output_writes_the_file_and_replaces_no_other(project: Project):
     message = refused(project, "generate-ci", "github", "--output", place)
     assert "exists with another text" in message
     assert place.read_text() == "jobs: {}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
+def test_an_output_that_is_a_pipe_is_one_message(project: Project):
+    printed(project, "github", HATCH)
+    os.mkfifo(project.root / "pipe")
+    assert "exists" in refused(project, "generate-ci", "github", "-o", "pipe")
 
 
 def test_json_has_the_text_and_the_place(project: Project):

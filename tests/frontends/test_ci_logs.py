@@ -153,6 +153,22 @@ def test_a_broken_wheel_is_no_command(project: Project, github: dict[str, str]):
         assert commands(done.stdout + "\n" + done.stderr) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["audit", "a.whl", f"--{HOSTILE}"], ["keygen", HOSTILE], [HOSTILE], ["completion", HOSTILE],
+        ["prune", "--max-size", HOSTILE], ["generate-ci", f"a\n{HOSTILE}"],
+    ],
+)  # fmt: skip
+def test_a_wrong_word_on_the_command_line_is_no_command(
+    project: Project, github: dict[str, str], words: list[str]
+):
+    done = run(project, *words, **github)
+    assert done.returncode == 2
+    assert r"#\x23[error]x" in done.stderr
+    assert commands(done.stdout + "\n" + done.stderr) == []
+
+
 def test_commands_have_groups_and_a_summary_too(
     project: Project, github: dict[str, str], tmp_path: Path
 ):

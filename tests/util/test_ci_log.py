@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,17 @@ def test_a_warning_names_its_file_from_the_workspace_on(tmp_path: Path):
     assert "file" not in second
 
 
+@pytest.mark.parametrize("name", ["a\x1b[31m", "a\u2028::error::no", os.fsdecode(b"a\xff")])
+def test_the_file_of_a_warning_controls_no_terminal(tmp_path: Path, name: str):
+    """Some streams refuse a byte that is not UTF-8, and the build would end with an error."""
+    lines: list[str] = []
+    report = report_to(lines, {**GITHUB, "GITHUB_WORKSPACE": str(tmp_path)})
+    report.warn("text", tmp_path / name / "pyproject.toml")
+    assert "".join(lines).isprintable()
+    ((_, about, _),) = commands(lines[0])
+    assert about["file"].startswith("a\\")
+
+
 def test_a_group_ends_also_after_an_error():
     lines: list[str] = []
     report = report_to(lines, GITHUB)
@@ -205,3 +218,35 @@ def test_a_summary_that_cannot_be_written_is_no_error(tmp_path: Path):
     report.is_made(MadeWheel("a.whl", "any", 1, ()))
     report.show_wheels(tmp_path)
     assert os.listdir(tmp_path / "summary.md") == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_summary_that_is_a_pipe_without_a_reader_stops_no_build(tmp_path: Path):
+    os.mkfifo(tmp_path / "summary.md")
+    code = (
+        "from pathlib import Path\n"
+        "from hatch_wazcache.util.ci_log import ci_log\n"
+        "ci_log().add_table('wheels', ['wheel'], [['a.whl']])\n"
+    )
+    environment = {**os.environ, **GITHUB, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=30, check=False)
+    assert done.returncode == 0
+
+
+def test_a_huge_summary_gets_a_table_without_being_read_whole(tmp_path: Path):
+    """The file is larger than the memory of most machines."""
+    summary = tmp_path / "summary.md"
+    with summary.open("wb") as file:
+        file.truncate(1 << 40)  # holds no data, so it takes no room
+    environment = {
+        **GITHUB, "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_WORKSPACE": str(tmp_path)
+    }  # fmt: skip
+    for name in ("a.whl", "b.whl"):
+        report = report_to([], environment)
+        report.is_made(MadeWheel(name, "any", 1, ()))
+        report.show_wheels(tmp_path)
+    with summary.open("rb") as file:
+        file.seek(1 << 40)
+        added = file.read().decode()
+    assert added.count("### Wheels made by") == 1
+    assert added.count("| any |") == 2
