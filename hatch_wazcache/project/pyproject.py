@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +68,15 @@ def read_toml(path: str) -> Mapping[str, Any]:
         WazcacheError: the file cannot be read, or is not TOML.
     """
     try:
+        if stat.S_ISFIFO(os.stat(path).st_mode):  # to open it would wait for somebody who writes
+            raise WazcacheError(f"{path}: is a pipe, not a file")
         with open(path, "rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise WazcacheError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
         raise WazcacheError(f"{path}: {error}") from error
 
 

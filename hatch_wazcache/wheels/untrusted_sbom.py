@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hatch_wazcache.wheels.sbom import Sbom, SbomFile, serial_number
 
@@ -30,7 +30,7 @@ def read_sbom(data: bytes) -> Sbom:
         BrokenSbomError: it is not one that hatch-wazcache has made, or was changed.
     """
     try:
-        document = json.loads(data)
+        document = json.loads(data.decode(), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise BrokenSbomError("is not valid JSON") from error
     document = _table(document, "the document")
@@ -55,6 +55,11 @@ def read_sbom(data: bytes) -> Sbom:
         compilers=tuple(sorted(versions.get("wasmtime", ()))),
         made_by=versions.get("hatch-wazcache", [""])[0],
     )
+
+
+def _refuse(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which JSON does not have."""
+    raise ValueError(name)
 
 
 def _file(component: dict[str, Any]) -> SbomFile:

@@ -166,6 +166,16 @@ def test_a_document_that_is_none_is_one_finding(name: str, wheel: Wheel, tmp_pat
     assert text.startswith(("is not", "the document is not"))
 
 
+def test_a_document_that_strict_readers_refuse_is_a_finding(wheel: Wheel, tmp_path: Path):
+    """JSON is in UTF-8 and has no NaN, though Python reads more."""
+    text = wheel.members[MEMBER].decode()
+    document = {**json.loads(text), "more": float("nan")}
+    document["serialNumber"] = serial_number(document)
+    for data in (json.dumps(document).encode(), text.encode("utf-16"), text.encode("utf-8-sig")):
+        wheel.members[MEMBER] = data
+        assert only_finding(wheel.write(tmp_path)) == (MEMBER, "is not valid JSON")
+
+
 PLACES: list[list[str | int]] = [
     ["components"],
     ["components", 0],

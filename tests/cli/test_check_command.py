@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -134,3 +136,19 @@ def test_the_hook_of_pre_commit_calls_a_command_that_exists():
     hooks = (ROOT / ".pre-commit-hooks.yaml").read_text("utf-8")
     assert "  entry: hatch-wazcache check\n" in hooks
     assert "pass_filenames: false" in hooks
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
+def test_a_pyproject_that_is_no_file_is_one_message(project: Project):
+    path = project.root / "pyproject.toml"
+    path.unlink()
+    os.mkfifo(path)
+    for words in (["check"], ["generate-ci", "github", "-p", "."]):
+        message = refused(project, *words)
+        assert message.count("pyproject.toml") == 1
+        assert "is a pipe, not a file" in message
+    path.unlink()
+    path.mkdir()
+    message = refused(project, "check")
+    assert message.count("pyproject.toml") == 1
+    assert "Errno" not in message
