@@ -73,9 +73,10 @@ def connect(
     """
     trusted = trusted_keys(options)
     if trusted is not None and not trusted:
+        revoked = ": all that it has are revoked" if trusted.days else ""
         raise _NoKeysError(
             f"{options.where}: the shared cache {options.place} is not used, because this machine "
-            f"trusts no key: set {TRUSTED_KEYS} to the public keys of your team"
+            f"trusts no key{revoked}: set {TRUSTED_KEYS} to the public keys of your team"
         )
     signing_key = _signing_key(options, report)
     writes = options.writes and (trusted is None or signing_key is not None)

@@ -142,6 +142,14 @@ def test_a_pull_request_that_trusts_its_own_key_gains_nothing_on_a_machine_witho
     assert len(server.requests) == asked
 
 
+def test_a_machine_whose_keys_are_all_revoked_is_told_so(project: Project, server: FolderServer):
+    revoked = f"{SIGNER.public} revoked=2020-01-01"
+    built = project.build(WAZCACHE_REMOTE=server.url, WAZCACHE_TRUSTED_KEYS=revoked)
+    assert built.status == 1
+    assert "this machine trusts no key: all that it has are revoked: set WAZ" in built.output
+    assert server.requests == []
+
+
 def test_a_project_revokes_a_key_for_all_who_build_it(project: Project, server: FolderServer):
     built(project, **writers(server, SIGNER))
     remote_table(project, server, f'trusted-keys = ["{SIGNER.public} revoked=2026-01-01"]')

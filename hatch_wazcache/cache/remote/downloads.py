@@ -211,8 +211,8 @@ class Coming:
     def __init__(self, server: Server, downloads: Sequence[Download]) -> None:
         self._server = server
         self._began = time.monotonic()
-        self._saved = 0.0
-        """How many seconds it took to compile what has arrived."""
+        self._arrived = 0
+        """Bytes of the entries that have arrived."""
         self._waiting = {download.key.digest: download for download in downloads}
         self.keys = frozenset(self._waiting)
         """The digests of the keys."""
@@ -233,7 +233,7 @@ class Coming:
                 ]
             else:
                 if self._waiting.pop(download.key.digest, None) is not None:
-                    self._saved += download.signature.seconds if download.entry else 0.0
+                    self._arrived += download.size if download.entry else 0
                     yield download
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + POLL
@@ -251,10 +251,11 @@ class Coming:
         elapsed = time.monotonic() - self._began
         if elapsed < _GRACE:
             return []
-        left = sum(one.signature.seconds * (1 - one.share) for one in waiting)
-        saved = self._saved + sum(one.signature.seconds * one.share for one in waiting)
-        needed = elapsed * left / saved if saved else elapsed
-        return waiting if needed > left + _GRACE else []
+        saves = sum(one.signature.seconds * (1 - one.share) for one in waiting)
+        left = sum(one.size * (1 - one.share) for one in waiting)
+        done = self._arrived + sum(one.size * one.share for one in waiting)
+        needed = elapsed * left / done if done else elapsed
+        return waiting if needed > saves + _GRACE else []
 
     def drop(self, download: Download) -> None:
         """Give up a download that cannot end before a compiler would have ended."""
