@@ -33,7 +33,7 @@ CONNECT_TIMEOUT = 5.0
 SILENCE_TIMEOUT = 10.0
 """Seconds in which a server must send or take at least one byte."""
 
-SMALL_OBJECT_TIMEOUT = 10.0
+SMALL_OBJECT_TIMEOUT = 5.0
 """Seconds for a small object as a whole, such as a signature."""
 
 
