@@ -134,7 +134,7 @@ def _add_metadata(build: Build, wheel: PlatformWheel, base: Path) -> None:
         return
     import zipfile
 
-    from hatch_wazcache.wheels.sbom import sbom_path
+    from hatch_wazcache.wheels.sbom import check_place, sbom_path
 
     with zipfile.ZipFile(base) as archive:
         for info in archive.infolist():
@@ -145,8 +145,9 @@ def _add_metadata(build: Build, wheel: PlatformWheel, base: Path) -> None:
                 if config.sbom:
                     from hatch_wazcache.packing.sbom import sbom_of
 
-                    folder = info.filename.partition("/")[0]
-                    wheel.add_bytes(sbom_path(folder), sbom_of(build, metadata).to_bytes())
+                    path = sbom_path(info.filename.partition("/")[0])
+                    check_place(path, archive.namelist())
+                    wheel.add_bytes(path, sbom_of(build, metadata).to_bytes())
 
 
 def _put_companion_first(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hatch_wazcache.errors import WazcacheError
@@ -32,6 +33,7 @@ __all__ = [
     "about_artifact",
     "about_wasm",
     "check_library",
+    "check_place",
     "compilers_of",
     "own_version",
     "sbom_path",
@@ -163,14 +165,43 @@ def check_library() -> None:
     """Check that SBOMs can be written; a build does it before it compiles.
 
     Raises:
-        WazcacheError: the library is missing.
+        WazcacheError: the library is missing, or is another release.
     """
-    if find_spec("cyclonedx") is None:
-        raise WazcacheError(
-            f"the option sbom needs {REQUIREMENT}: install hatch-wazcache[sbom]; for a build in "
-            f'isolation, add "{REQUIREMENT}" to build-system.requires, if your front end does not '
-            "install what build hooks ask for"
-        )
+    from importlib.metadata import PackageNotFoundError, version
+
+    requirement, found = Requirement(REQUIREMENT), ""
+    with suppress(PackageNotFoundError):
+        found = version(requirement.name)
+        if requirement.specifier.contains(found, prereleases=True):
+            return
+    raise WazcacheError(
+        f"the option sbom needs {REQUIREMENT}{found and f', not {found}'}: install "
+        f'hatch-wazcache[sbom]; for a build in isolation, add "{REQUIREMENT}" to '
+        "build-system.requires, if your front end does not install what build hooks ask for"
+    )
+
+
+def check_place(path: str, names: Iterable[str]) -> None:
+    """Check that an SBOM can be unpacked beside the other files of its wheel.
+
+    Args:
+        path: the result of `sbom_path`.
+        names: the other members of the wheel.
+
+    Raises:
+        WazcacheError: the path of another file is the same on some systems, or is a folder of it.
+    """
+    ours = path.casefold()
+    for name in names:
+        other = name.casefold().rstrip("/")
+        is_folder = name.endswith("/") and ours.startswith(f"{other}/")
+        if name == path or is_folder:
+            continue
+        if f"{ours}/".startswith(f"{other}/") or f"{other}/".startswith(f"{ours}/"):
+            raise WazcacheError(
+                f"sbom: the wheel has the file {name}, so it has no place for {path}; rename that "
+                "file, or leave the option out"
+            )
 
 
 def serial_number(document: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import hatch_wazcache
-from hatch_wazcache.wheels.sbom import REQUIREMENT
+from hatch_wazcache.errors import WazcacheError
+from hatch_wazcache.wheels.sbom import REQUIREMENT, check_place, sbom_path
 from tests.support.audits import findings
 from tests.support.commands import run
 from tests.support.engines import OLDER, give_engine
@@ -295,6 +296,49 @@ def test_a_missing_library_is_one_message_before_anything_is_compiled(project: P
     assert "Traceback" not in done.output
     assert "compiling" not in done.output
     assert not list((project.root / "dist").glob("*"))
+
+
+def test_an_old_library_is_one_message_before_anything_is_compiled(project: Project):
+    old = "cyclonedx-python-lib==10.0.0"
+    project.python = environment_of("hatchling", "wasmtime==48.0.0", old)
+    done = project.build()
+    assert done.status != 0
+    (line,) = (line for line in done.output.splitlines() if "cyclonedx" in line)
+    assert f"the option sbom needs {REQUIREMENT}, not 10.0.0: install hatch-wazcache[sbom]" in line
+    assert "Traceback" not in done.output
+    assert "compiling" not in done.output
+
+
+def test_a_file_that_some_systems_would_unpack_over_the_sbom_is_one_message(project: Project):
+    name = "HATCH-WAZCACHE.cdx.json"
+    project.write(name, "{}")
+    project.append(f'[tool.hatch.build.targets.wheel]\nsbom-files = ["{name}"]\n')
+    done = project.build()
+    assert done.status != 0
+    (line,) = (line for line in done.output.splitlines() if name in line)
+    assert f"sbom: the wheel has the file demo-1.0.dist-info/sboms/{name}, so it has no" in line
+    assert "Traceback" not in done.output
+    assert not list((project.root / "dist").glob("*"))
+
+
+@pytest.mark.parametrize("name", ["sboms/", "sboms/other.json", "sboms/hatch-wazcache.cdx.json"])
+def test_an_sbom_has_a_place_beside_other_files_and_instead_of_an_older_one(name: str):
+    check_place(sbom_path("a.dist-info"), ["a/a.wasm", f"a.dist-info/{name}"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.dist-info/sboms",
+        "a.dist-info/SBOMS",
+        "a.dist-info/sboms/hatch-wazcache.cdx.json/",
+        "a.dist-info/sboms/hatch-wazcache.cdx.json/more",
+        "A.dist-info/sboms/Hatch-wazcache.cdx.json",
+    ],
+)
+def test_an_sbom_is_not_written_where_another_file_is(name: str):
+    with pytest.raises(WazcacheError, match=f"^sbom: the wheel has the file {name}, "):
+        check_place(sbom_path("a.dist-info"), ["a/a.wasm", name])
 
 
 @pytest.mark.parametrize(("option", "variable"), [(True, "0"), (False, "1")])
