@@ -12,6 +12,7 @@ import pytest
 
 from hatch_wazcache.cache.remote.keys import SigningKey, TrustedKeys
 from tests.support.commands import QUICK, read_answer, run_command
+from tests.support.environments import UNMEASURED
 
 
 def run(*words: str | Path, cwd: Path, **env: str):
@@ -118,8 +119,9 @@ def test_without_pynacl_there_is_one_message_that_says_how_to_install_it(tmp_pat
 def test_a_key_that_cannot_be_written_as_a_whole_leaves_no_file(tmp_path: Path):
     command = f'ulimit -f 0; exec "{sys.executable}" -B -m hatch_wazcache keygen --out key'
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+        ["bash", "-c", command],
+        cwd=tmp_path, env=os.environ | UNMEASURED, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("File too large\n")
     assert len(done.stderr.splitlines()) == 1

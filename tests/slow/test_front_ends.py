@@ -248,7 +248,7 @@ def source_files(folder: str) -> set[str]:
     """Name the files of a folder of this project, but for what tools leave there."""
     files = (path for path in (ROOT / folder).rglob("*") if path.is_file())
     names = {path.relative_to(ROOT).as_posix() for path in files}
-    return {name for name in names if "__pycache__" not in name and "_cache/" not in name}
+    return {name for name in names if not re.search(r"(^|/)(__pycache__|\.\w+_cache)/", name)}
 
 
 def test_our_own_release_passes_twine_and_check_wheel_contents(release: Path):
