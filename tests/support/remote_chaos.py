@@ -80,14 +80,15 @@ class Machine:
         assert sum("the shared cache http" in line for line in output.splitlines()) <= 2, output
         (wheel,) = (self.project.root / "dist").iterdir()
         assert wheel.read_bytes() == expected, output
-        assert self.leftovers() == [], output
+        assert self.leftovers() == [], f"{self.leftovers()}:\n{output}"
         assert processes_of(build.pid) == []
         return output
 
     def leftovers(self) -> list[str]:
         """List the files that a build should not leave: drafts and temporary files."""
         found = [*self.temporary.rglob("*"), *(self.project.cache / "tmp").rglob("*")]
-        return [path.name for path in found if not path.is_dir() or any(path.iterdir())]
+        left = [path for path in found if not path.is_dir() or any(path.iterdir())]
+        return [str(path.relative_to(self.temporary.parent)) for path in left]
 
 
 def processes_of(session: int) -> list[str]:
