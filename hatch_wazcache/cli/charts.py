@@ -82,7 +82,7 @@ def chart_lines(chart: Chart, width: int, encoding: str) -> Iterator[str]:
     bar_width = max(width - begin - text_width - 2, 2)
     for label, bar in rows:
         shown = label if len(label) <= width - 2 else f"{label[: width - 5]}..."
-        drawn = _drawn(bar.parts, (bar_width - 1) / chart.largest, signs)
+        drawn = _drawn(bar.parts, chart.largest, bar_width - 1, signs)
         values = f"{drawn:<{bar_width}}  {bar.text:>{text_width}}"
         if has_room:
             yield f"  {shown:<{label_width}}  {values}"
@@ -91,9 +91,9 @@ def chart_lines(chart: Chart, width: int, encoding: str) -> Iterator[str]:
             yield f"    {values}"
 
 
-def _drawn(parts: Iterable[float], scale: float, signs: Sequence[str]) -> str:
+def _drawn(parts: Iterable[float], largest: float, width: int, signs: Sequence[str]) -> str:
     """Draw a bar. A part that is not 0 has at least one column, so that it is not lost."""
-    ends = [round(end * scale) for end in accumulate(parts)]
+    ends = [round(end / largest * width) for end in accumulate(parts)]
     drawn = ""
     for end, value, sign in zip(ends, parts, signs, strict=False):
         drawn += sign * max(end - len(drawn), 1 if value else 0)

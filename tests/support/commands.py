@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,11 @@ def run(project: Project, *words: str | Path, cwd: Path | None = None, **env: st
 def answer(project: Project, *words: str | Path, status: int = 0, **env: str) -> dict:
     """Run a command with --json."""
     return read_answer(run(project, *words, "--json", **env), status)
+
+
+def without_ages(text: str) -> str:
+    """Return what a command said without words such as "just now", and their columns."""
+    return re.sub(" +", " ", re.sub(r"just now|\d+ \w+ ago", "", text))
 
 
 def said(project: Project, *words: str | Path, status: int = 0, **env: str) -> str:
