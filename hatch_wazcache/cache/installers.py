@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.util.child_process import kill_tree, python_executable
@@ -114,7 +114,7 @@ def find_installer(requirement: Requirement, folder: Path) -> Installer | None:
         words = [uv, "pip", "install", "-q", "--python", python, "--no-compile-bytecode"]
         words += ["--link-mode", "copy", "--only-binary", requirement.name]
         return Installer("uv", tuple(words))
-    if find_spec("pip") is not None:
+    if _has_pip():
         words = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"]
         # The root of the file system, because pip's configuration may set another one.
         words += ["--no-compile", "--only-binary", ":all:", "--root", folder.anchor]
@@ -124,7 +124,13 @@ def find_installer(requirement: Requirement, folder: Path) -> Installer | None:
 
 def can_fetch() -> bool:
     """Say whether there is a uv, or a pip in this Python."""
-    return _find_uv() is not None or find_spec("pip") is not None
+    return _find_uv() is not None or _has_pip()
+
+
+def _has_pip() -> bool:
+    # importlib.util.find_spec would ask the finder of setuptools, too. Before Python 3.12, it takes
+    # the question for a start of pip, and then setuptools cannot be imported any more.
+    return PathFinder.find_spec("pip") is not None
 
 
 def _find_uv() -> str | None:

@@ -153,6 +153,16 @@ def test_the_wasmtime_cli_of_the_index_runs(name: str, engines: Path, tmp_path, 
     assert verify_fetched(folder) is None
 
 
+def test_a_look_for_pip_lets_setuptools_be_imported():
+    code = "from hatch_wazcache.cache.installers import can_fetch; assert can_fetch()"
+    environment = os.environ | {"PATH": "/nowhere", "UV": ""}
+    code += "; import setuptools; print(setuptools.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "setuptools\n", done.stderr
+
+
 def test_the_newest_that_fits_this_machine_is_found(uv: Installers, engines: Path):
     for version in ("48.0.0", "48.0.10", "48.0.9", "49.0.0"):
         wheel(uv.links, version)
