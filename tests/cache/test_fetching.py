@@ -420,7 +420,8 @@ def test_without_an_installer_the_message_says_how_to_get_one(engines: Path, mon
     monkeypatch.setenv("UV", "/nowhere/uv")
     monkeypatch.setenv("PATH", "/nowhere")
     assert can_fetch()  # pip is in this environment
-    monkeypatch.setitem(sys.modules, "pip", None)
+    without = [folder for folder in sys.path if not os.path.isdir(os.path.join(folder, "pip"))]
+    monkeypatch.setattr(sys, "path", without)
     assert not can_fetch()
     assert refused(engines).endswith(
         "there is neither uv nor pip to fetch it; install uv, or install pip for "
