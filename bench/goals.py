@@ -166,7 +166,7 @@ def targets(bench: Bench) -> Iterator[Row]:
             ("warm", projects.build, 2.0, 7)
         ]
         if name == "gofmt":
-            builds.append(("cold", projects.cold, 6.0, 3))
+            builds.append(("cold", projects.cold, 6.0, 1 if bench.quick else 3))
         for temper, build, most, rounds in builds:
             contenders = {"one": partial(build, "ours", one), "six": partial(build, "ours", six)}
             took = alternately(rounds, contenders)
@@ -361,7 +361,8 @@ def growth(bench: Bench) -> Iterator[Row]:
     if bench.wasmtime_cli is not None:
         projects = bench.projects("gofmt")
         names = ["x86_64-linux", *(name for name in SYSTEMS if name != "x86_64-linux")]
-        by_target = [(float(n), projects, f"wazcache:{','.join(names[:n])}") for n in (1, 3, 6)]
+        counts = (1, 2) if bench.quick else (1, 3, 6)
+        by_target = [(float(n), projects, f"wazcache:{','.join(names[:n])}") for n in counts]
         yield from _grown(bench, "targets (gofmt)", "target", by_target)
 
 
