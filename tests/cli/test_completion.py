@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
-import select
 import shutil
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -18,6 +14,7 @@ import pytest
 
 from tests.support.commands import answer, run, said
 from tests.support.projects import Project
+from tests.support.terminals import Terminal
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -48,48 +45,36 @@ class Shell:
         program = folder / "bin" / "hatch-wazcache"
         program.write_text("#!/bin/sh\nprintf 'GOT<%s>\\n' \"$*\"\n")
         program.chmod(0o755)
-        self._terminal, inside = pty.openpty()
         environment = {
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder),
             "TERM": "dumb" if name == "bash" else "xterm", "LC_ALL": "C.UTF-8", "COLUMNS": "200",
         }  # fmt: skip
-        self._process = subprocess.Popen(
-            START[name], cwd=folder, env=environment, stdin=inside, stdout=inside, stderr=inside,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-        )  # fmt: skip
-        os.close(inside)
-        self._type(READ[name].format(script=script) + "\r")
+        self._terminal = Terminal(START[name], folder, environment)
+        self._terminal.type(READ[name].format(script=script) + "\r")
         self.read_until(r"READY> [^']*$")
-
-    def _type(self, text: str) -> None:
-        os.write(self._terminal, text.encode())
 
     def read_until(self, pattern: str) -> str:
         """Read the terminal until it shows a pattern."""
-        shown, end = "", time.monotonic() + 20
+        end = time.monotonic() + 20
         while time.monotonic() < end:
-            ready, _, _ = select.select([self._terminal], [], [], 0.2)
-            if ready:
-                shown += os.read(self._terminal, 65536).decode("utf-8", "replace")
-            plain = re.sub(r"\x1b[\[\]()][\d;?>=]*[A-Za-z]?", "", shown)
-            if not ready and re.search(pattern, plain):
+            more = self._terminal.read(0.2)
+            plain = re.sub(r"\x1b[\[\]()][\d;?>=]*[A-Za-z]?", "", self._terminal.output)
+            if not more and re.search(pattern, plain):
+                self._terminal.output = ""
                 return plain
-        raise AssertionError(f"{pattern} is not in {shown!r}")
+        raise AssertionError(f"{pattern} is not in {self._terminal.output!r}")
 
     def completed(self, line: str) -> str:
         """Type a line, press Tab and Enter; return the words that the program got."""
-        self._type(f"{line}\t")
+        self._terminal.type(f"{line}\t")
         time.sleep(0.5)
-        self._type("\r")
+        self._terminal.type("\r")
         shown = self.read_until(r"GOT<[^%$]*?>")
         # zsh takes the slash of a folder back when the line ends.
         return re.findall(r"GOT<([^%]*?)>", shown)[-1].strip().rstrip("/")
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._terminal)
+        self._terminal.kill()
 
 
 @pytest.fixture(params=SHELLS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -19,6 +18,7 @@ from hatch_wazcache.resources import loader_text
 from tests.support.paths import ROOT
 from tests.support.projects import Project
 from tests.support.refusals import needs_linux, powerless
+from tests.support.terminals import Terminal
 from tests.support.wasm import tiny
 
 if sys.version_info >= (3, 11):
@@ -683,51 +683,28 @@ def test_json_has_the_changes_and_what_is_left(tree):
     assert done["calls"][0]["replacement"] == "load_module(path, engine)"
 
 
-class Terminal:
-    """The command on a terminal."""
-
-    def __init__(self, tree: Tree, *words: str) -> None:
-        command = [sys.executable, "-m", "hatch_wazcache", "init", *words]
-        self._pid, self._file = pty.fork()
-        if self._pid == 0:
-            os.chdir(tree.root)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # these tests may run in the background
-            os.execv(sys.executable, command)
-        self.output = ""
-
-    def wait_for(self, text: str) -> None:
-        while text not in self.output:
-            self.output += os.read(self._file, 4096).decode()
-
-    def answer(self, data: bytes) -> int:
-        """Type; return the exit status."""
-        os.write(self._file, data)
-        try:
-            while data := os.read(self._file, 4096):
-                self.output += data.decode()
-        except OSError:  # the terminal is closed
-            pass
-        os.close(self._file)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+def on_a_terminal(tree: Tree) -> Terminal:
+    return Terminal([sys.executable, "-m", "hatch_wazcache", "init"], tree.root)
 
 
 @pytest.mark.parametrize(
     ("typed", "status", "end"),
     [
-        (b"y\n", 0, "3 files written"), (b"\n", 0, "nothing was changed"),
-        (b"\x04", 0, "nothing was changed"),
-        (b"\x03", 130, "[y/N] ^C\r\nhatch-wazcache: interrupted"),
+        ("y\n", 0, "3 files written"), ("\n", 0, "nothing was changed"),
+        ("\x04", 0, "nothing was changed"),
+        ("\x03", 130, "[y/N] ^C\r\nhatch-wazcache: interrupted"),
     ],
 )  # fmt: skip
 def test_on_a_terminal_it_shows_the_changes_and_asks(tree, typed, status, end):
     before = tree.files()
-    terminal = Terminal(tree)
+    terminal = on_a_terminal(tree)
     terminal.wait_for("Write 3 files? [y/N] ")
     assert "demo/_wazcache.py: new, the loader" in terminal.output
     assert tree.files() == before
-    assert terminal.answer(typed) == status
+    terminal.type(typed)
+    assert terminal.end() == status
     assert terminal.output.strip().endswith(end)
-    assert (tree.files() == before) is (typed != b"y\n")
+    assert (tree.files() == before) is (typed != "y\n")
 
 
 def test_its_page_shows_what_it_says(tree):
@@ -739,9 +716,10 @@ def test_its_page_shows_what_it_says(tree):
     code = "\n" * 6 + "def load(engine):\n    return Module.from_file(engine, str(WASM))\n"
     tree.write("src/gofmt/__init__.py", f"from wasmtime import Module{code}")
     tree.write("src/gofmt/gofmt.wasm", tiny("a"))
-    terminal = Terminal(tree)
+    terminal = on_a_terminal(tree)
     terminal.wait_for("[y/N] ")
-    assert terminal.answer(b"y\n") == 0
+    terminal.type("y\n")
+    assert terminal.end() == 0
     shown = block.partition("\n")[2].splitlines()
     assert [line.rstrip() for line in terminal.output.splitlines()] == shown
 

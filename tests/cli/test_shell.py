@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import shutil
 import signal
@@ -22,6 +21,7 @@ from hatch_wazcache.util.terminal import printable
 from tests.support.commands import QUICK, answer, entries, run, said
 from tests.support.paths import ROOT
 from tests.support.projects import Project, tomllib
+from tests.support.terminals import Terminal
 from tests.support.wasm import tiny
 
 LARGER = "dprint-typescript__plugin.wasm"
@@ -83,14 +83,19 @@ def test_a_full_disk_behind_standard_output_is_one_message(filled: Project):
     assert done.stderr == b"hatch-wazcache: No space left on device\n"
 
 
+WITH_INTERRUPTS = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
 def test_an_interrupt_ends_quietly_and_leaves_nothing(filled: Project):
     filled.wasm("demo/large.wasm", LARGER)
     with subprocess.Popen(
-        [filled.python, "-m", "hatch_wazcache", "warm"],
+        # A shell has its background jobs ignore the signal, and their children inherit that.
+        [filled.python, "-c", WITH_INTERRUPTS, filled.python, "-m", "hatch_wazcache", "warm"],
         cwd=filled.root, env=filled.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
-        # A shell has its background jobs ignore it, and their children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:  # fmt: skip
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)
@@ -113,23 +118,11 @@ def test_a_path_that_is_not_of_the_terminals_encoding(filled: Project, tmp_path:
 
 def on_a_terminal(project: Project, *words: str, code: str = "", columns: int = 100) -> str:
     """Run a command as a person does, and return all that the terminal got."""
-    terminal, inside = pty.openpty()
     code = f"{code}\nimport sys; from hatch_wazcache.cli import main; sys.exit(main())"
-    process = subprocess.Popen(
-        [project.python, "-c", code, *words],
-        cwd=project.root, env=project.env(TERM="xterm", COLUMNS=str(columns)),
-        stdin=inside, stdout=inside, stderr=inside,
-    )  # fmt: skip
-    os.close(inside)
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 65536):
-            shown += chunk
-    except OSError:
-        pass  # Linux says so at the end
-    os.close(terminal)
-    assert process.wait() == 0, shown
-    return shown.decode()
+    env = project.env(TERM="xterm", COLUMNS=str(columns))
+    terminal = Terminal([str(project.python), "-c", code, *words], project.root, env)
+    assert terminal.end() == 0, terminal.output
+    return terminal.output
 
 
 def test_a_terminal_shows_what_goes_on(filled: Project):
