@@ -361,8 +361,8 @@ def growth(bench: Bench) -> Iterator[Row]:
     if bench.wasmtime_cli is not None:
         projects = bench.projects("gofmt")
         names = ["x86_64-linux", *(name for name in SYSTEMS if name != "x86_64-linux")]
-        counts: tuple[int, ...] = (1, 2) if bench.quick else (1, 3, 6)
-        by_target = [(float(n), projects, f"wazcache:{','.join(names[:n])}") for n in counts]
+        most = (1, 2) if bench.quick else (1, 3, 6)
+        by_target = [(float(n), projects, f"wazcache:{','.join(names[:n])}") for n in most]
         yield from _grown(bench, "targets (gofmt)", "target", by_target)
 
 
