@@ -74,7 +74,8 @@ example: $(WORK)/build/made
 	cd $(WORK)/example && venv/bin/gofmt-py $(CURDIR)/example_project/sample.go
 	cd $(WORK)/example && venv/bin/python $(CURDIR)/example_project/demo.py
 
-# Runs all benchmarks, and writes docs/performance and the README. Needs 45 minutes on an idle machine.
+# Runs all benchmarks, and writes docs/performance and the README. Names the goals that are missed.
+# Needs 45 minutes on an idle machine.
 bench: .venv/bench wasmtime
 	$(VENV) -m bench
 

@@ -13,13 +13,17 @@ from bench import output
 from bench.goals import GOALS, Bench
 from bench.measure import machine
 from bench.rows import Row
+from bench.sections import SECTIONS
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "docs" / "performance"
 
 
 def main() -> None:
-    """Measure, and write the results; the results of a complete run go into the docs."""
+    """Measure, and write the results; the results of a complete run go into the docs.
+
+    The goals that are missed are named on standard error.
+    """
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small inputs, few rounds")
     parser.add_argument("--only", nargs="+", choices=GOALS, metavar="GOAL", help=", ".join(GOALS))
@@ -37,9 +41,9 @@ def main() -> None:
     whole = not (arguments.quick or arguments.only or arguments.out)
     out = PUBLISHED if whole else arguments.out or ROOT / ".work" / "bench-results"
     begin = time.monotonic()
-    rows = measure(arguments.only or list(GOALS), quick=arguments.quick)
+    rows = measured = measure(arguments.only or list(GOALS), quick=arguments.quick)
     if arguments.publish:
-        out, rows = PUBLISHED, output.merge(output.read(PUBLISHED), rows)
+        out, rows = PUBLISHED, output.merge(output.read(PUBLISHED), measured)
     output.write(rows, machine(), out)
     if out == PUBLISHED:
         publish()
@@ -47,6 +51,8 @@ def main() -> None:
         (out / "results.md").write_text(output.table(rows))
         _draw(rows, out)
     print(f"{len(rows)} rows in {time.monotonic() - begin:.0f} s, written to {out}")
+    for text in filter(None, map(output.missed, measured)):
+        print(text, file=sys.stderr)
 
 
 def measure(names: list[str], *, quick: bool) -> list[Row]:
@@ -74,9 +80,9 @@ def publish() -> None:
     rows = output.read(PUBLISHED)
     page = ROOT / "docs" / "performance.md"
     output.insert(ROOT / "README.md", "before and after", output.before_and_after(rows))
-    for goal in sorted({row.goal for row in rows}):
-        name = f"goal {goal}" if goal else "growth"
-        output.insert(page, name, output.table(row for row in rows if row.goal == goal))
+    output.insert(page, "summary", output.summary(rows))
+    for section in SECTIONS:
+        output.insert(page, section.place, output.table(section.rows(rows)))
     _draw(rows, PUBLISHED)
 
 

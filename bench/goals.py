@@ -287,7 +287,7 @@ def levels(bench: Bench) -> Iterator[Row]:
         took = alternately(rounds, {"": partial(child, "deflate", artifact)})
         figures = {figure: sample for (_contender, figure), sample in took.items()}
         for level in LEVELS:
-            row = partial(Row, 7, projects.input.name)
+            row = partial(Row, 18, projects.input.name)
             way = f"libdeflate {level}"
             ours, theirs = figures[f"{way} s"], figures["zlib 6 s"]
             what = f"deflating the artifact, {way}"

@@ -7,11 +7,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.rows import Row, Sample
+from bench.rows import TIMES, Row, Sample
+from bench.sections import SECTIONS, Section
 
-__all__ = ["before_and_after", "insert", "line", "merge", "number_text", "read", "table", "write"]
+__all__ = [
+    "before_and_after",
+    "insert",
+    "line",
+    "merge",
+    "missed",
+    "number_text",
+    "read",
+    "summary",
+    "table",
+    "write",
+]
 
-_HEAD = ("input", "measured", "here", "against", "there", "figure", "wanted", "reached")
+_HEAD = ("measured", "result", "compared with", "its result", "comparison")
 
 
 def write(rows: Sequence[Row], machine: Mapping[str, str], folder: Path) -> None:
@@ -52,7 +64,28 @@ def line(row: Row) -> str:
 
 def table(rows: Iterable[Row]) -> str:
     """Return rows as a table in Markdown."""
-    return _markdown([list(_HEAD), *map(_cells, rows)])
+    return _markdown([["input", *_HEAD], *map(_cells, rows)])
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return a table in Markdown with one row of each section."""
+
+    def cells(section: Section) -> list[str]:
+        link = f"[{section.heading}](#{section.anchor})"
+        return [link, *_cells(section.chosen(rows))]
+
+    return _markdown([["section", "input", *_HEAD], *map(cells, SECTIONS)])
+
+
+def missed(row: Row) -> str:
+    """Return a line of text about a goal that is not reached; empty if it is, or there is none."""
+    if row.reached is not False:
+        return ""
+    most = row.at_most is not None
+    bound = f"at {'most' if most else 'least'} {row.at_most if most else row.at_least:g}"
+    against = f", against {row.against}" if row.against else ""
+    figure = f"{number_text(row.figure.median)} {row.figure_unit}"
+    return f"goal {row.goal} missed: {row.input}, {row.what}{against}: {figure}, wanted {bound}"
 
 
 def before_and_after(rows: Sequence[Row]) -> str:
@@ -88,15 +121,23 @@ def _markdown(cells: Sequence[Sequence[str]]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    reached = {None: "", True: "yes", False: "no"}[row.reached]
-    wanted = "" if row.at_least is None else f"≥ {row.at_least:g}"
-    wanted = wanted if row.at_most is None else f"≤ {row.at_most:g}"
     ours = f"{number_text(row.ours.median)} {row.unit}"
     if row.theirs is None:
-        return [row.input, row.what, ours, "", "", "", wanted, reached]
+        return [row.input, row.what, ours, "", "", ""]
     theirs = f"{number_text(row.theirs.median)} {row.unit}"
-    figure = f"{_spread(row.figure)} {row.figure_unit}"
-    return [row.input, row.what, ours, row.against, theirs, figure, wanted, reached]
+    return [row.input, row.what, ours, row.against, theirs, _comparison(row, row.theirs)]
+
+
+def _comparison(row: Row, theirs: Sample) -> str:
+    """Return the figure and its meaning. A ratio of times may have either time on top."""
+    text = f"{_spread(row.figure)} {row.figure_unit}"
+    if row.figure_unit != TIMES:
+        return text
+    if row.unit not in ("s", "ms"):
+        return f"{text} {'as much' if row.unit == 'MB' else 'as many'}"
+    figure, ratio = row.figure.values[0], row.ours.values[0] / theirs.values[0]
+    is_speed = abs(figure - 1 / ratio) < abs(figure - ratio)
+    return f"{text} {'as fast' if is_speed else 'the time'}"
 
 
 def _spread(sample: Sample) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import statistics
 from typing import Any, NamedTuple
 
-__all__ = ["Row", "Sample"]
+__all__ = ["TIMES", "Row", "Sample"]
+
+TIMES = "×"  # noqa: RUF001
+"""The unit of a ratio."""
 
 
 class Sample(NamedTuple):
@@ -51,7 +54,7 @@ class Row(NamedTuple):
     """The unit of `ours` and `theirs`: s, ms, MB."""
     at_least: float | None = None
     at_most: float | None = None
-    figure_unit: str = "×"  # noqa: RUF001
+    figure_unit: str = TIMES
     size: float = 0.0
     """The size of the input, if the input varies."""
 

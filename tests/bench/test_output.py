@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+import bench.__main__ as program
 from bench import output
 from bench.rows import Row, Sample
+from bench.sections import SECTIONS
 from tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
@@ -22,12 +30,82 @@ def test_the_tables_are_those_of_the_results():
     rows = output.read(PUBLISHED)
     assert shown(README) == {"before and after": output.before_and_after(rows)}
     goals = {row.goal for row in rows}
-    assert goals == set(range(14))
+    assert goals == {section.goal for section in SECTIONS}
+    assert goals >= set(range(14))
+    assert len(goals) == len(SECTIONS)
     expected = {
         f"goal {goal}" if goal else "growth": output.table(r for r in rows if r.goal == goal)
         for goal in goals
     }
-    assert shown(PAGE) == expected
+    assert shown(PAGE) == {"summary": output.summary(rows), **expected}
+
+
+def test_redrawing_the_results_gives_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pages = {tmp_path / "README.md": README, tmp_path / "docs" / "performance.md": PAGE}
+    for page, text in pages.items():
+        page.parent.mkdir(exist_ok=True)
+        empty = re.sub(
+            r"(<!-- bench: .*? -->\n).*?(<!-- bench: end)", r"\1\2", text, flags=re.DOTALL
+        )
+        assert len(empty) < len(text)
+        page.write_text(empty, "utf-8")
+    monkeypatch.setattr(program, "ROOT", tmp_path)
+    monkeypatch.setattr(program, "_draw", lambda _rows, _folder: None)
+    program.publish()
+    assert {page: page.read_text("utf-8") for page in pages} == pages
+
+
+def test_the_page_begins_with_the_conclusions_of_all_sections():
+    begin, _, _ = PAGE.partition("<!-- bench: summary -->")
+    _title, *lines = filter(None, begin.splitlines())
+    assert 5 <= len(lines) <= 10
+    first_words = [line.split("**")[1] for line in lines if line.startswith("- **")]
+    assert len(first_words) >= 5
+
+
+def test_each_section_begins_with_its_conclusion():
+    headings = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    assert headings == [*(section.heading for section in SECTIONS), "How it was measured"]
+    for section in SECTIONS:
+        text = PAGE.partition(f"\n## {section.heading}\n\n")[2].partition("\n## ")[0]
+        conclusion, _, rest = text.partition("\n\n")
+        assert re.match(r"[A-Z`].*\.$", conclusion, re.DOTALL), section.heading
+        assert re.match(r"(!\[|<!-- bench: )", rest), section.heading
+        assert f"<!-- bench: {section.place} -->" in text
+
+
+def test_the_summary_has_a_row_of_each_section():
+    rows = output.read(PUBLISHED)
+    lines = output.summary(rows).splitlines()[2:]
+    assert len(lines) == len(SECTIONS)
+    for line, section in zip(lines, SECTIONS, strict=True):
+        assert line.startswith(f"| [{section.heading}](#{section.anchor}) | ")
+        assert output.line(section.chosen(rows)) in line
+
+
+def test_the_docs_do_not_show_our_goals():
+    goal = sample_row(at_least=31.0)
+    assert output.line(goal) == output.line(goal._replace(at_least=None))
+    for text in (PAGE, README, output.table([goal])):
+        assert not re.search(r"\| *(wanted|reached) *\||[≥≤]", text)
+
+
+def test_a_missed_goal_is_named():
+    assert output.missed(sample_row(at_least=31.0)) == (
+        "goal 1 missed: yosys, warm build, against stock: 30 ×, wanted at least 31"  # noqa: RUF001
+    )
+    assert output.missed(sample_row(at_most=29.0)).endswith("wanted at most 29")
+    assert output.missed(sample_row(at_least=30.0)) == output.missed(sample_row()) == ""
+
+
+def test_a_table_says_which_way_a_ratio_goes():
+    ours, theirs = Sample((1.0, 2.0)), Sample((2.0, 6.0))
+    row = sample_row()._replace(ours=ours, theirs=theirs)
+    fast, slow = theirs.over(ours), ours.over(theirs)
+    assert "2.5 (2 to 3) × as fast" in output.line(row._replace(figure=fast))  # noqa: RUF001
+    assert "(0.333 to 0.5) × the time" in output.line(row._replace(figure=slow))  # noqa: RUF001
+    assert "× as much" in output.line(row._replace(figure=slow, unit="MB"))  # noqa: RUF001
+    assert output.line(row._replace(figure=fast, figure_unit="s more")).endswith(") s more")
 
 
 def test_the_plots_are_there_and_shown():
@@ -36,6 +114,11 @@ def test_the_plots_are_there_and_shown():
         assert f"(performance/{name})" in PAGE
     for name in ("first-use.svg", "warm-build.svg"):
         assert f"/hatch-wazcache/main/docs/performance/{name})" in README
+
+
+def sample_row(at_least: float | None = None, at_most: float | None = None) -> Row:
+    sample = Sample((1.0, 30.0, 31.0))
+    return Row(1, "yosys", "warm build", sample, "stock", sample, sample, "s", at_least, at_most)
 
 
 def test_ratios_are_of_the_same_round():
