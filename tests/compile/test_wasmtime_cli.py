@@ -545,6 +545,7 @@ def test_an_interrupt_while_the_version_is_asked_for_ends_the_wasmtime_cli(
     path = script(tmp_path / "tools", f"echo $$ > {note}; exec sleep 1000")
     process = start(cross, path)
     wait_for(note)
+    time.sleep(1)  # until the build knows the program that it has started
     process.send_signal(signal.SIGINT)
     process.wait()
     assert has_ended(int(note.read_text()))
