@@ -11,7 +11,9 @@ ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 TESTS ?= tests
 # The same for `make test-slow`.
 SLOW ?= tests/slow
-PYTEST = -m pytest -q -n 2 --dist worksteal --ignore tests/slow --ignore tests/platforms
+# Three processes keep two cores busy: some tests wait for a clock, a server or the network.
+PROCESSES ?= 3
+PYTEST = -m pytest -q -n $(PROCESSES) --dist worksteal --ignore tests/slow --ignore tests/platforms
 
 .PHONY: test test-slow test-platforms remote-servers platforms wasmtime lint check docs docs-check docs-tables example bench bench-quick clean
 
@@ -23,7 +25,7 @@ test: .venv/made
 	$(if $(COVERAGE),$(VENV) -m coverage combine -q && $(VENV) -m coverage report)
 
 test-slow: .venv/made
-	$(VENV) -m pytest -q -n 2 --dist loadfile $(SLOW)
+	$(VENV) -m pytest -q -n $(PROCESSES) --dist loadfile $(SLOW)
 
 test-platforms: platforms
 	$(VENV) -m pytest -q tests/platforms
