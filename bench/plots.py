@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 
 __all__ = ["draw"]
 
-_HERE, _THERE = "#1f6f8b", ("#c9c9c9", "#a3a3a3", "#7d7d7d")
+_HERE, _THERE = "#1f6f8b", ("#c9c9c9", "#a3a3a3", "#7d7d7d", "#5a5a5a")
 _METADATA = {"Date": None, "Creator": None}
 """Without dates, so that equal figures give equal files."""
 

@@ -17,12 +17,13 @@ __all__ = ["Projects"]
 
 HERE = Path(__file__).parent
 
-_PROJECT = """\
+_DEPENDENCIES = '["wasmtime>=48,<49"]'
+_PROJECT = f"""\
 [project]
 name = "demo"
 version = "1.0"
 requires-python = ">=3.9"
-dependencies = ["wasmtime>=48,<49"]
+dependencies = {_DEPENDENCIES}
 """
 _HATCHLING = f"""\
 [build-system]
@@ -107,9 +108,21 @@ class Projects:
         named = {} if self.wasmtime_cli is None else {"WAZCACHE_WASMTIME": str(self.wasmtime_cli)}
         return {"WAZCACHE_DIR": str(self.cache), **named}
 
-    def options(self, text: str = "") -> None:
-        """Add options to our project; without a text, remove them again."""
-        (self.root("ours") / "pyproject.toml").write_text(_PYPROJECTS["ours"] + text)
+    def options(self, text: str = "", dependencies: str = _DEPENDENCIES) -> None:
+        """Add options to our project, or replace its dependencies; by default, neither."""
+        project = _PYPROJECTS["ours"].replace(_DEPENDENCIES, dependencies)
+        (self.root("ours") / "pyproject.toml").write_text(project + text)
+
+    def install(self, site: Path, target: str = "wheel") -> Path:
+        """Build our wheels, and unpack all of them into a folder, as installers do."""
+        for folder in (site, self.dist("ours")):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.build("ours", target)
+        for wheel in self.dist("ours").glob("*.whl"):
+            with zipfile.ZipFile(wheel) as opened:
+                opened.extractall(site)
+        compileall.compile_dir(site, quiet=2)
+        return site
 
     def unpack(self) -> None:
         """Build once, and copy the files of our wheel into the stock projects."""

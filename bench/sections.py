@@ -43,6 +43,10 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section(6, "The first use", "yosys", "from start to module", "compiling at start"),
+    Section(16, "Companions, several engines, and no artifact", "gofmt",
+            "second start, without an artifact for the system", "yowasp-runtime, warm"),
+    Section(17, "What a CPU level is worth", "yosys", "synthesis of a processor, x86-64-v3",
+            "baseline"),
     Section(1, "Building the wheel again", "yosys", "warm build",
             "stock hatchling, the same files"),
     Section(2, "Building it for the first time", "yosys", "cold build", "the hand-written hook"),
