@@ -81,6 +81,7 @@ def publish() -> None:
     page = ROOT / "docs" / "performance.md"
     output.insert(ROOT / "README.md", "before and after", output.before_and_after(rows))
     output.insert(page, "summary", output.summary(rows))
+    output.insert(page, "machine", output.about_machine(output.read_machine(PUBLISHED)))
     for section in SECTIONS:
         output.insert(page, section.place, output.table(section.rows(rows)))
     _draw(rows, PUBLISHED)

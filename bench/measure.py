@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -95,10 +96,11 @@ def peak_of_all(words: Sequence[str | Path], env: Mapping[str, str] | None = Non
 def machine() -> dict[str, str]:
     """Describe the machine, and the versions of the programs."""
     text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
-    names = [line.partition(": ")[2] for line in text.splitlines() if "model name" in line]
+    about = dict(re.findall(r"^([\w ]+?)\s*: (.*)$", text, re.MULTILINE))
+    kind = "".join(f", {name} {about[name]}" for name in ("cpu family", "model") if name in about)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "cores": f"{os.cpu_count()} of {names[0] if names else platform.machine()}",
+        "cores": f"{os.cpu_count()} of {about.get('model name', platform.machine())}{kind}",
         "memory": f"{memory / 2**30:.0f} GiB",
         "system": platform.platform(),
         "python": platform.python_version(),

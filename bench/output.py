@@ -11,6 +11,7 @@ from bench.rows import TIMES, Row, Sample
 from bench.sections import SECTIONS, Section
 
 __all__ = [
+    "about_machine",
     "before_and_after",
     "insert",
     "line",
@@ -18,11 +19,14 @@ __all__ = [
     "missed",
     "number_text",
     "read",
+    "read_machine",
     "summary",
     "table",
     "write",
 ]
 
+_SHORT = 0.1
+"""Seconds."""
 _HEAD = ("measured", "result", "compared with", "its result", "comparison")
 
 
@@ -37,6 +41,12 @@ def read(folder: Path) -> list[Row]:
     """Read `results.json`."""
     results = json.loads((folder / "results.json").read_text())
     return [Row.of_json(row) for row in results["rows"]]
+
+
+def read_machine(folder: Path) -> dict[str, str]:
+    """Read the machine from `results.json`."""
+    machine: dict[str, str] = json.loads((folder / "results.json").read_text())["machine"]
+    return machine
 
 
 def merge(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
@@ -75,6 +85,11 @@ def summary(rows: Sequence[Row]) -> str:
         return [link, *_cells(section.chosen(rows))]
 
     return _markdown([["section", "input", *_HEAD], *map(cells, SECTIONS)])
+
+
+def about_machine(machine: Mapping[str, str]) -> str:
+    """Return a table in Markdown with the machine, and the versions of the programs."""
+    return _markdown([["machine", ""], *([name, text] for name, text in machine.items())])
 
 
 def missed(row: Row) -> str:
@@ -121,10 +136,10 @@ def _markdown(cells: Sequence[Sequence[str]]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    ours = f"{number_text(row.ours.median)} {row.unit}"
+    ours = _quantity(row.ours.median, row.unit)
     if row.theirs is None:
         return [row.input, row.what, ours, "", "", ""]
-    theirs = f"{number_text(row.theirs.median)} {row.unit}"
+    theirs = _quantity(row.theirs.median, row.unit)
     return [row.input, row.what, ours, row.against, theirs, _comparison(row, row.theirs)]
 
 
@@ -138,6 +153,13 @@ def _comparison(row: Row, theirs: Sample) -> str:
     figure, ratio = row.figure.values[0], row.ours.values[0] / theirs.values[0]
     is_speed = abs(figure - 1 / ratio) < abs(figure - ratio)
     return f"{text} {'as fast' if is_speed else 'the time'}"
+
+
+def _quantity(value: float, unit: str) -> str:
+    """Return a number with its unit. Short times are in milliseconds."""
+    if unit == "s" and value < _SHORT:
+        return f"{number_text(value * 1000)} ms"
+    return f"{number_text(value)} {unit}"
 
 
 def _spread(sample: Sample) -> str:

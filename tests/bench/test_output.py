@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 import bench.__main__ as program
 from bench import output
+from bench.measure import machine
 from bench.rows import Row, Sample
 from bench.sections import SECTIONS
 from tests.support.paths import ROOT
@@ -37,7 +39,8 @@ def test_the_tables_are_those_of_the_results():
         f"goal {goal}" if goal else "growth": output.table(r for r in rows if r.goal == goal)
         for goal in goals
     }
-    assert shown(PAGE) == {"summary": output.summary(rows), **expected}
+    about = output.about_machine(output.read_machine(PUBLISHED))
+    assert shown(PAGE) == {"summary": output.summary(rows), "machine": about, **expected}
 
 
 def test_redrawing_the_results_gives_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -114,6 +117,17 @@ def test_the_plots_are_there_and_shown():
         assert f"(performance/{name})" in PAGE
     for name in ("first-use.svg", "warm-build.svg"):
         assert f"/hatch-wazcache/main/docs/performance/{name})" in README
+
+
+def test_short_times_are_in_milliseconds():
+    row = sample_row()._replace(ours=Sample((0.0123,)), theirs=Sample((0.25,)))
+    assert output.line(row).startswith("yosys | warm build | 12.3 ms | stock | 0.25 s | ")
+
+
+def test_the_machine_is_named():
+    about = machine()
+    assert output.about_machine(about).count("\n| ") == len(about) + 1
+    assert about["cores"].startswith(f"{os.cpu_count()} of ")
 
 
 def sample_row(at_least: float | None = None, at_most: float | None = None) -> Row:
