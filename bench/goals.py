@@ -22,6 +22,7 @@ from bench.rows import Row, Sample
 from bench.run_time import OTHER_CACHES, run_time_rows
 from bench.shared_cache import shared_cache_rows, useless_server_rows
 from bench.together import together_rows
+from bench.whole_commands import build_environment_rows, whole_command_rows
 from hatch_wazcache.compile.memory import usable_cores
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.formats.zip_members import DEFLATE_LEVEL
@@ -438,6 +439,16 @@ def shared_cache(bench: Bench) -> Iterator[Row]:
     yield from useless_server_rows(work, quick=bench.quick)
 
 
+def whole_commands(bench: Bench) -> Iterator[Row]:
+    """Time whole commands, in new environments. Not in a quick run: they need the package index."""
+    if bench.quick:
+        return
+    work = bench.work / "whole-commands"
+    for name in ("gofmt", "yosys"):
+        yield from whole_command_rows(work, INPUTS[name](), 7 if name == "gofmt" else 5)
+    yield from build_environment_rows(work, INPUTS["gofmt"](), 7)
+
+
 GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cache-size": cache_size,  # first: the others leave more in the caches
     "warm": warm,
@@ -456,5 +467,6 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "run-time": run_time,
     "cpu-levels": cpu_levels,
     "shared-cache": shared_cache,
+    "whole-commands": whole_commands,
 }
 """The function for each goal, by its name on the command line."""

@@ -215,6 +215,26 @@ class CacheDirectory:
                 f"{error.filename or error}: {error.strerror}; see TMPDIR"
             ) from error
 
+    def keep_wheel(self, requirement: Requirement) -> Path | None:
+        """Copy an installed wheel into the cache, as `keep_installed` does.
+
+        Returns:
+            The folder; None if the wheel or the cache is not fit for it.
+        """
+        from hatch_wazcache.cache.keep_installed import keep_installed
+
+        if not self.usable:
+            return None
+        self._begin_lease()
+        try:
+            folder = keep_installed(self.root / "engines", requirement, self._trust)
+        except (OSError, WazcacheError):  # the next build installs it again
+            return None
+        if folder is not None:
+            self.has_fetched = True
+            self.used_wheels.add(folder.name)
+        return folder
+
     def draft(self) -> Draft | None:
         """Create an empty file for a new entry; None if the cache cannot be written."""
         if self.usable:

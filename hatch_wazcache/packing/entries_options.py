@@ -24,6 +24,8 @@ class EntriesOptions(NamedTuple):
     """The shared cache; None if there is none."""
     engines: tuple[str, ...] = ()
     """Requirements on wasmtime. Empty: the installed one."""
+    pinned: str | None = None
+    """The requirement on the only wasmtime that fits; None if several may fit, or for `engines`."""
     location: str = ""
     """The TOML path of the options, for messages; empty for a command without a project."""
     root: Path | None = None
@@ -39,6 +41,7 @@ class EntriesOptions(NamedTuple):
             config.timeout,
             config.remote,
             config.wheel_engines,
+            project.requirement.pinned(config),
             config.location,
             project.layout.root,
         )

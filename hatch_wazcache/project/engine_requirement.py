@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hatch_wazcache.engine.targets import TARGETS, native_system, native_target
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.project.installed_requirements import (
+    admit,
     counts_here,
     is_installed,
     is_wasmtime,
@@ -151,7 +152,8 @@ class EngineRequirement(NamedTuple):
         """Return the requirements that the build environment lacks.
 
         An installed wasmtime that fits is enough. It may come from uv's match-runtime, or from the
-        packager of a distribution. For the option `engines`, a build fetches wasmtime itself. With
+        packager of a distribution. If only one version fits, the cache may have it from an earlier
+        build. For the option `engines`, a build fetches wasmtime itself. With
         a companion it may need both: it is not known which wheels the front end asks for.
 
         Args:
@@ -160,7 +162,7 @@ class EngineRequirement(NamedTuple):
         """
         needed = [] if config.wheel_engines else self.needed(config.possible_targets)
         lines = [line for line in needed if is_wasmtime(line)]
-        missing = [] if is_installed(lines) else needed
+        missing = [] if is_installed(lines) or self._is_kept(config, root) else needed
         chosen = self.where == environment.ENGINE
         if config.runtime is not None and not chosen:  # it need not admit the wasmtime chosen
             from hatch_wazcache.project.runtime import is_at_hand
@@ -180,6 +182,38 @@ class EngineRequirement(NamedTuple):
 
             missing = [*missing, REQUIREMENT]
         return missing
+
+    def pinned(self, config: Config) -> str | None:
+        """Return the requirement on the only wasmtime that an installer can choose here.
+
+        It is None if an installer has a choice, or if a runtime may restrict it. The build does not
+        need the installer then: a wheel of this version in the cache is the same wheel.
+
+        Args:
+            config: the options.
+        """
+        if config.wheel_engines or config.runtime is not None:
+            return None
+        lines = [line for line in self.needed(config.possible_targets) if is_wasmtime(line)]
+        active = [one for one in map(parse, lines) if counts_here(one, {""})]
+        exact = [
+            one.version
+            for requirement in active
+            for one in requirement.specifier
+            if one.operator == "==" and not one.version.endswith(".*")
+        ]
+        if not exact or not admit(active, exact[0]) or any(one.url for one in active):
+            return None
+        return f"wasmtime=={exact[0]}"
+
+    def _is_kept(self, config: Config, root: Path) -> bool:
+        """Say whether the cache has the only wasmtime that an installer can choose."""
+        pinned = self.pinned(config)
+        if pinned is None:
+            return False
+        from hatch_wazcache.project.fetched import find_in_cache
+
+        return find_in_cache(config, root, parse(pinned)) is not None
 
     def needed(self, targets: Iterable[Target]) -> list[str]:
         """Return the requirements of a build environment.

@@ -1,0 +1,250 @@
+"""A requirement on one exact wasmtime: the cache keeps it, and builds need not install it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hatch_wazcache.cache.fetched_wheel import system_name
+from hatch_wazcache.cache.fetching import verify_fetched
+from hatch_wazcache.cache.keep_installed import keep_installed
+from hatch_wazcache.cache.location import mark_as_cache
+from hatch_wazcache.cache.trust import Trust
+from hatch_wazcache.project.engine_requirement import EngineRequirement
+from hatch_wazcache.project.installed_requirements import parse
+from hatch_wazcache.project.options import read_config
+from tests.support.environments import environment_with
+from tests.support.fetching import LIBRARY
+from tests.support.projects import Built, Project
+
+ENGINE = "48.0.0"
+PIN = f"wasmtime=={ENGINE}"
+KEPT = f"wasmtime-{ENGINE}-{system_name()}"
+UNINSTALLED = "wasmtime is not installed in this environment"
+
+
+def pinned(*lines: str, **options: object) -> str | None:
+    config = read_config({"assets": ["*.wasm"], **options}, "tool.wazcache", {}, Path("/p"))
+    requirement = EngineRequirement.of(lines, {}, config.engine)
+    return requirement.pinned(config)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options"),
+    [
+        ([PIN], {}),
+        (["Wasmtime == 48.0.0", "numpy"], {}),
+        (["wasmtime>=48,<49", "wasmtime==48.0.0; python_version >= '3.9'"], {}),
+        (["wasmtime>=48,<49"], {"engine": PIN}),
+        (["wasmtime==48.*,==48.0.0"], {}),
+        (["wasmtime==48.0.0", "wasmtime==47.0.0; python_version < '3'"], {}),
+        ([], {"engine": PIN}),
+    ],
+)
+def test_one_exact_version_leaves_an_installer_no_choice(lines: list[str], options: dict):
+    assert pinned(*lines, **options) == PIN
+
+
+@pytest.mark.parametrize(
+    ("lines", "options"),
+    [
+        ([], {}),
+        (["wasmtime"], {}),
+        (["wasmtime>=48,<49"], {}),
+        (["wasmtime~=48.0.0"], {}),
+        (["wasmtime==48.*"], {}),
+        (["wasmtime==48.0.0; python_version < '3'"], {}),
+        (["wasmtime==48.0.0", "wasmtime!=48.0.0"], {}),
+        (["wasmtime==48.0.0", "wasmtime==47.0.0"], {}),
+        (["wasmtime @ https://example.org/wasmtime-48.0.0-py3-none-any.whl"], {}),
+        ([PIN], {"engines": ["wasmtime>=47,<48", "wasmtime>=48,<49"]}),
+        ([PIN], {"runtime": "demo-runtime"}),
+    ],
+)
+def test_an_installer_that_may_choose_decides_the_engine(lines: list[str], options: dict):
+    assert pinned(*lines, **options) is None
+
+
+@pytest.fixture
+def kept(project: Project) -> Project:
+    """A project with a pin, after a build that had the wasmtime installed."""
+    project.requires(PIN)
+    built = project.build()
+    assert built.status == 0, built.output
+    return project
+
+
+def without_wasmtime(project: Project, **env: str) -> Built:
+    """Build in an environment that has no wasmtime, and where nothing can fetch one."""
+    project.python = environment_with("")
+    shutil.rmtree(project.root / "dist")
+    return project.build(**{"UV": "", "PATH": "/usr/bin:/bin", **env})
+
+
+def asked(project: Project) -> list[str]:
+    """Return the requirements of a build environment without wasmtime."""
+    project.python = environment_with("")
+    code = "import json, hatchling.build as b; print(json.dumps(b.get_requires_for_build_wheel()))"
+    done = project.run_python("-c", code)
+    assert done.status == 0, done.output
+    return json.loads(done.output)
+
+
+def test_a_build_keeps_the_installed_wasmtime_whole(kept: Project):
+    folder = kept.cache / "engines" / KEPT
+    assert verify_fetched(folder, Trust(kept.cache)) is None
+    assert not list(folder.rglob("*.pyc"))
+
+
+def test_no_wasmtime_is_kept_if_several_fit(project: Project):
+    assert project.build().status == 0
+    assert not (project.cache / "engines" / KEPT).exists()
+
+
+def test_a_build_environment_does_not_get_a_kept_wasmtime(kept: Project):
+    assert asked(kept) == []
+    kept.requires("wasmtime>=48,<49")
+    assert asked(kept) == ["wasmtime<49,>=48"]
+    kept.requires("wasmtime==47.0.1")
+    assert asked(kept) == ["wasmtime==47.0.1"]
+
+
+def test_a_build_environment_gets_a_kept_wasmtime_that_is_gone(kept: Project):
+    shutil.rmtree(kept.cache / "engines" / KEPT)
+    assert asked(kept) == [PIN]
+
+
+def test_a_build_environment_gets_a_kept_wasmtime_that_lacks_a_file(kept: Project):
+    (kept.cache / "engines" / KEPT / LIBRARY).unlink()
+    assert asked(kept) == [PIN]
+
+
+def test_warm_and_cold_builds_are_the_same_with_and_without_an_installed_wasmtime(kept: Project):
+    (installed,) = (kept.root / "dist").glob("*.whl")
+    data = installed.read_bytes()
+    warm = without_wasmtime(kept)
+    assert "0 compiled, 1 found" in warm.output
+    assert warm.wheel is not None
+    assert warm.wheel.read_bytes() == data
+    for entry in kept.cache.glob("wasmtime-*/*.zip"):
+        entry.unlink()
+    cold = without_wasmtime(kept)
+    assert "1 compiled, 0 found" in cold.output
+    assert cold.wheel is not None
+    assert cold.wheel.read_bytes() == data
+
+
+def test_another_installed_wasmtime_does_not_replace_the_kept_one(kept: Project):
+    (installed,) = (kept.root / "dist").glob("*.whl")
+    data = installed.read_bytes()
+    kept.use("47.0.1")
+    built = kept.build()
+    assert built.wheel is not None, built.output
+    assert built.wheel.read_bytes() == data
+
+
+def test_a_kept_wasmtime_with_a_changed_file_compiles_nothing(kept: Project):
+    library = kept.cache / "engines" / KEPT / LIBRARY
+    data = bytearray(library.read_bytes())
+    data[len(data) // 2] ^= 1
+    library.write_bytes(data)
+    for entry in kept.cache.glob("wasmtime-*/*.zip"):
+        entry.unlink()
+    built = without_wasmtime(kept)
+    assert built.status != 0
+    assert f"{PIN} is needed for " in built.output
+    assert "Traceback" not in built.output
+
+
+def test_nothing_is_promised_of_a_wasmtime_that_is_nowhere(kept: Project):
+    shutil.rmtree(kept.cache)
+    built = without_wasmtime(kept)
+    assert built.status != 0
+    assert UNINSTALLED in built.output
+
+
+def test_the_builder_makes_the_wheels_of_all_targets_with_a_kept_wasmtime(kept: Project):
+    kept.options('assets = ["demo/*.wasm"]\ntargets = ["any", "native"]')
+    kept.write(
+        "pyproject.toml",
+        (kept.root / "pyproject.toml").read_text().replace("wasmtime>=48,<49", PIN),
+    )
+    kept.python = environment_with("")
+    built = kept.hatchling("-t", "wazcache")
+    assert built.status == 0, built.output
+    assert "0 compiled, 1 found" in built.output
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """An installed wasmtime that a test may change."""
+    folder = environment_with(ENGINE).parent.parent
+    (source,) = folder.glob("lib/python*/site-packages")
+    site = tmp_path / "site"
+    for name in ("wasmtime", f"wasmtime-{ENGINE}.dist-info"):
+        shutil.copytree(source / name, site / name)
+    return site
+
+
+def keep(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path | None:
+    """Keep the wasmtime of a folder in a new cache; nothing else is left there."""
+    root = site.parent / "cache"
+    root.mkdir(mode=0o700)
+    mark_as_cache(root)
+    monkeypatch.syspath_prepend(site)
+    made = keep_installed(root / "engines", parse("wasmtime"), Trust(root))
+    left = [path for path in root.glob("engines/*") if path.name != ".lock"]
+    assert left == ([] if made is None else [made])
+    return made
+
+
+def test_a_kept_wasmtime_has_the_files_of_its_wheel_alone(site: Path, monkeypatch):
+    bytecode = site / "wasmtime" / "__pycache__" / "_ffi.pyc"
+    bytecode.parent.mkdir(exist_ok=True)
+    bytecode.touch()
+    record(site).write_text(record(site).read_text() + "wasmtime/__pycache__/_ffi.pyc,,\n")
+    made = keep(site, monkeypatch)
+    assert made is not None
+    assert made.name == KEPT
+    assert verify_fetched(made) is None
+    assert not list(made.rglob("*.pyc"))
+
+
+def record(site: Path) -> Path:
+    return site / f"wasmtime-{ENGINE}.dist-info" / "RECORD"
+
+
+def from_a_path(site: Path) -> None:
+    record(site).with_name("direct_url.json").write_text("{}")
+
+
+def changed(site: Path) -> None:
+    (site / "wasmtime" / "_ffi.py").write_text("")
+
+
+def removed(site: Path) -> None:
+    (site / "wasmtime" / "_ffi.py").unlink()
+
+
+def without_record(site: Path) -> None:
+    record(site).unlink()
+
+
+def outside(site: Path) -> None:
+    (site.parent / "outside").write_text("")
+    record(site).write_text(record(site).read_text() + "wasmtime/../../outside,,0\n")
+
+
+def not_csv(site: Path) -> None:
+    record(site).write_text('"' + "x" * 200_000)
+
+
+@pytest.mark.parametrize(
+    "damage", [from_a_path, changed, removed, without_record, outside, not_csv]
+)
+def test_a_wasmtime_that_is_not_as_an_index_gave_it_is_not_kept(damage, site: Path, monkeypatch):
+    damage(site)
+    assert keep(site, monkeypatch) is None
