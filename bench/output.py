@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.rows import TIMES, Row, Sample
-from bench.sections import SECTIONS, Section
+from bench.sections import SECTIONS
 
 __all__ = [
     "about_machine",
@@ -74,17 +74,15 @@ def line(row: Row) -> str:
 
 def table(rows: Iterable[Row]) -> str:
     """Return rows as a table in Markdown."""
-    return _markdown([["input", *_HEAD], *map(_cells, rows)])
+    cells = [["input", *_HEAD], *map(_cells, rows)]
+    return _markdown(cells) if len(cells) > 1 else "Not measured yet.\n"
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return a table in Markdown with one row of each section."""
-
-    def cells(section: Section) -> list[str]:
-        link = f"[{section.heading}](#{section.anchor})"
-        return [link, *_cells(section.chosen(rows))]
-
-    return _markdown([["section", "input", *_HEAD], *map(cells, SECTIONS)])
+    """Return a table in Markdown with one row of each section that was measured."""
+    measured = [(section, row) for section in SECTIONS if (row := section.chosen(rows))]
+    cells = ([f"[{one.heading}](#{one.anchor})", *_cells(row)] for one, row in measured)
+    return _markdown([["section", "input", *_HEAD], *cells])
 
 
 def about_machine(machine: Mapping[str, str]) -> str:

@@ -35,10 +35,13 @@ class Section(NamedTuple):
         """Return the rows of the table."""
         return [row for row in rows if row.goal == self.goal]
 
-    def chosen(self, rows: Iterable[Row]) -> Row:
-        """Return the row that stands in the summary."""
+    def chosen(self, rows: Iterable[Row]) -> Row | None:
+        """Return the row that stands in the summary; None if the section was never measured."""
         wanted = (self.input, self.what, self.against)
-        return next(row for row in self.rows(rows) if (row.input, row.what, row.against) == wanted)
+        found = self.rows(rows)
+        if not found:
+            return None
+        return next(row for row in found if (row.input, row.what, row.against) == wanted)
 
 
 SECTIONS = (
@@ -49,12 +52,16 @@ SECTIONS = (
             "baseline"),
     Section(1, "Building the wheel again", "yosys", "warm build",
             "stock hatchling, the same files"),
-    Section(2, "Building it for the first time", "yosys", "cold build", "the hand-written hook"),
+    Section(14, "Whole commands", "gofmt", "`python -m build -w`, warm, one exact wasmtime",
+            "stock hatchling without a hook, the .wasm alone"),
+    Section(2, "Building the wheel for the first time", "yosys", "cold build", "the hand-written hook"),
     Section(3, "One file changed", "44 small", "one module changed",
             "a warm build, and that one compiled by wasmtime-py"),
     Section(4, "Several targets", "python", "six targets, warm", "one target, warm"),
     Section(11, "One wheel for several versions of wasmtime", "gofmt", "3 engines, warm",
             "one engine, warm"),
+    Section(15, "A release of many wheels", "yosys", "a release, companions, warm",
+            "`cp` of the wheels, and Python importing hatchling"),
     Section(12, "Finished wheels of any build backend", "yosys",
             "`hatch-wazcache compile` of a wheel, warm", "`wheel unpack` and `wheel pack`"),
     Section(13, "A second machine, with a shared cache", "yosys",
