@@ -79,9 +79,12 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return a table in Markdown with one row of each section that was measured."""
+    """Return a table in Markdown with one row of each section that was measured: medians only."""
     measured = [(section, row) for section in SECTIONS if (row := section.chosen(rows))]
-    cells = ([f"[{one.heading}](#{one.anchor})", *_cells(row)] for one, row in measured)
+    cells = (
+        [f"[{one.heading}](#{one.anchor})", *_cells(row, with_spread=False)]
+        for one, row in measured
+    )
     return _markdown([["section", "input", *_HEAD], *cells])
 
 
@@ -133,17 +136,18 @@ def _markdown(cells: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, *, with_spread: bool = True) -> list[str]:
     ours = _quantity(row.ours.median, row.unit)
     if row.theirs is None:
         return [row.input, row.what, ours, "", "", ""]
     theirs = _quantity(row.theirs.median, row.unit)
-    return [row.input, row.what, ours, row.against, theirs, _comparison(row, row.theirs)]
+    figure = _spread(row.figure) if with_spread else number_text(row.figure.median)
+    comparison = _comparison(row, row.theirs, f"{figure} {row.figure_unit}")
+    return [row.input, row.what, ours, row.against, theirs, comparison]
 
 
-def _comparison(row: Row, theirs: Sample) -> str:
-    """Return the figure and its meaning. A ratio of times may have either time on top."""
-    text = f"{_spread(row.figure)} {row.figure_unit}"
+def _comparison(row: Row, theirs: Sample, text: str) -> str:
+    """Return a text with the figure and its meaning. A ratio of times may have either on top."""
     if row.figure_unit != TIMES:
         return text
     if row.unit not in ("s", "ms"):
@@ -156,8 +160,8 @@ def _comparison(row: Row, theirs: Sample) -> str:
 def _quantity(value: float, unit: str) -> str:
     """Return a number with its unit. Short times are in milliseconds."""
     if unit == "s" and value < _SHORT:
-        return f"{number_text(value * 1000)} ms"
-    return f"{number_text(value)} {unit}"
+        value, unit = value * 1000, "ms"
+    return f"{number_text(value)}\N{NO-BREAK SPACE}{unit}"
 
 
 def _spread(sample: Sample) -> str:

@@ -85,7 +85,9 @@ def test_the_summary_has_a_row_of_each_section():
         if row := section.chosen(rows):
             line = next(lines)
             assert line.startswith(f"| [{section.heading}](#{section.anchor}) | ")
-            assert output.line(row) in line
+            median = row._replace(figure=Sample((row.figure.median,)))
+            assert output.line(row).rpartition(" | ")[0] in line
+            assert output.line(median) in line
     assert list(lines) == []
 
 
@@ -130,7 +132,8 @@ def test_the_plots_are_there_and_shown():
 
 def test_short_times_are_in_milliseconds():
     row = sample_row()._replace(ours=Sample((0.0123,)), theirs=Sample((0.25,)))
-    assert output.line(row).startswith("yosys | warm build | 12.3 ms | stock | 0.25 s | ")
+    text = output.line(row).replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith("yosys | warm build | 12.3 ms | stock | 0.25 s | ")
 
 
 def test_the_machine_is_named():
