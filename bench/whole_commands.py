@@ -51,6 +51,7 @@ _OURS = '[tool.hatch.build.hooks.wazcache]\nassets = ["demo/*.wasm"]\n'
 _KINDS = {
     "exact": ('["hatchling", "hatch-wazcache"]', f'{_OURS}engine = "wasmtime=={_ENGINE}"'),
     "range": ('["hatchling", "hatch-wazcache"]', _OURS),
+    "both": ('["hatchling", "hatch-wazcache", "wasmtime>=48,<49"]', _OURS),
     "empty": ('["hatchling", "hatch-empty"]', "[tool.hatch.build.hooks.empty]"),
     "stock": ('["hatchling"]', ""),
 }
@@ -166,6 +167,7 @@ def whole_command_rows(work: Path, given: Input, rounds: int) -> Iterator[Row]:
         for kind, about in (
             ("exact", "warm, one exact wasmtime"),
             ("range", "warm, a range of wasmtime"),
+            ("both", "warm, the same range in `build-system.requires`"),
             ("empty", "a hook that does nothing"),
         ):
             ours = took[kind, "whole"]
