@@ -37,6 +37,16 @@ def hatchling(root: str, dist: str, *words: str) -> Figures:
     return {**figures, "peak": _peak()}
 
 
+def release(root: str, dist: str) -> Figures:
+    """Build the wheels of all targets and engines with hatchling's command."""
+    os.chdir(root)
+    from hatchling.cli import hatchling
+
+    sys.argv[1:] = ["build", "-t", "wazcache", "-d", dist]
+    assert not hatchling()
+    return {"peak": _peak()}
+
+
 def command(*words: str) -> Figures:
     """Run a command of hatch-wazcache."""
     from hatch_wazcache.cli import main
