@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.specifiers import SpecifierSet
@@ -107,7 +108,12 @@ def marker_environment(system: System, python: str) -> dict[str, str]:
 
 def admits_major(requirements: Iterable[Requirement], major: int) -> bool:
     """Say whether some release of a major version of wasmtime satisfies all requirements."""
-    specifiers = [specifier for one in requirements for specifier in one.specifier]
+    return _admits_major(tuple(str(one.specifier) for one in requirements), major)
+
+
+@cache  # a build asks the same for each of its wheels
+def _admits_major(texts: tuple[str, ...], major: int) -> bool:
+    specifiers = [specifier for text in texts for specifier in SpecifierSet(text)]
     versions = {f"{major}.0.0", f"{major}.0.1", f"{major}.999.999"}
     versions |= {specifier.version for specifier in specifiers}
     for version in versions:

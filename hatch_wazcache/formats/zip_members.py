@@ -28,6 +28,7 @@ __all__ = [
     "DateTime",
     "Deflated",
     "add_compressed",
+    "add_header",
     "add_member",
     "member_info",
     "moment_of_build",
@@ -172,29 +173,39 @@ def add_compressed(
 
 
 def add_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: Iterable[bytes]) -> None:
-    """Append a member with compressed data.
-
-    zipfile has no public way to add a compressed stream, so this does the same as its own writer
-    before and after the data. If `stream` raises, the archive stays as it was.
+    """Append a member with compressed data. If `stream` raises, the archive is of no use.
 
     Args:
         archive: open for writing, into a seekable file.
         info: the member with its sizes and CRC, from `member_info`.
         stream: the chunks, together `info.compress_size` bytes.
     """
+    add_header(archive, info)
     file: IO[bytes] = archive.fp  # type: ignore[assignment]
-    start: int = archive.start_dir
-    file.seek(start)
-    try:
-        info.header_offset = start
-        file.write(info.FileHeader(zip64=None))
-        for chunk in stream:
-            file.write(chunk)
-    except BaseException:
-        file.seek(start)
-        file.truncate()
-        raise
-    archive.start_dir = file.tell()
+    for chunk in stream:
+        file.write(chunk)
+
+
+def add_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    """Append a member without its data, and leave room for the data.
+
+    zipfile has no public way to add a compressed stream, so this does the same as its own writer
+    before and after the data.
+
+    Args:
+        archive: open for writing, into a seekable file.
+        info: the member with its sizes and CRC, from `member_info`.
+
+    Returns:
+        The offset in the file at which the `info.compress_size` bytes of data begin.
+    """
+    file: IO[bytes] = archive.fp  # type: ignore[assignment]
+    info.header_offset = archive.start_dir
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(zip64=None))
+    start = file.tell()
+    archive.start_dir = start + info.compress_size
     archive.filelist.append(info)
     archive.NameToInfo[info.filename] = info
     archive._didModify = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return start

@@ -6,7 +6,7 @@ wheel that was published a year ago, give the same companions.
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import ExitStack
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +15,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.manifests import manifest_for_companion
 from hatch_wazcache.packing.names import check_name, collisions, long_names
 from hatch_wazcache.packing.plan import Asset, Plan, make_artifact
-from hatch_wazcache.packing.wheel import add_artifact, say_if_too_large
+from hatch_wazcache.packing.wheel import leave_room, say_if_too_large
 from hatch_wazcache.project.companion import companion_problems, order_note
 from hatch_wazcache.project.config import fitting_cpus
 from hatch_wazcache.project.engine_requirement import METADATA
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.engine.installed import Engine
     from hatch_wazcache.engine.targets import Target
-    from hatch_wazcache.packing.entries import Entries
+    from hatch_wazcache.packing.entries import Copy, Entries
     from hatch_wazcache.packing.from_wheel import FinishedWheel
     from hatch_wazcache.report import Report
     from hatch_wazcache.wheels.sbom import Sbom
@@ -151,10 +151,24 @@ def make_companions(
     ]
     entries.make([one.job for companion in companions for one in companion.plan.artifacts])
     try:
-        made = [
-            _write(wheel, about.name, sources, companion, directory, entries, report)
-            for companion in companions
-        ]
+        with ExitStack() as unfinished:
+            begun = [
+                PlatformWheel(directory, wheel.date_time, sweep=number == 0)
+                for number in range(len(companions))
+            ]
+            for one in begun:
+                unfinished.callback(one.abandon)
+            entries.copy_all(
+                [
+                    copy
+                    for one, companion in zip(begun, companions, strict=True)
+                    for copy in _begin(one, companion, entries)
+                ]
+            )
+            made = [
+                _finish(one, wheel, about.name, sources, companion, directory, entries, report)
+                for one, companion in zip(begun, companions, strict=True)
+            ]
         directory.mkdir(parents=True, exist_ok=True)
         entries.remote.finish()
         return [*made, write_version_0(about.name, directory)]
@@ -258,7 +272,15 @@ def _plan(
     return Plan(tuple(asset for source in sources for asset in source.assets), tuple(artifacts))
 
 
-def _write(
+def _begin(made: PlatformWheel, companion: _Companion, entries: Entries) -> list[Copy]:
+    """Begin a companion; return the copies of entries that it needs."""
+    artifacts = companion.plan.artifacts
+    made.reserve(entries.stream_size(artifact.job for artifact in artifacts))
+    return [leave_room(made, artifact, entries) for artifact in artifacts]
+
+
+def _finish(
+    made: PlatformWheel,
     wheel: FinishedWheel,
     name: str,
     sources: Sequence[_Source],
@@ -267,30 +289,23 @@ def _write(
     entries: Entries,
     report: Report,
 ) -> Path:
-    """Write a companion, completely or not at all."""
+    """Complete a companion that has its artifacts, and give it its name."""
     engine, target, plan = companion
     prefix = file_prefix(name, companion_version(engine.major, wheel.version))
     tag = wheel_tag(None, target, "")
     final = directory / f"{prefix}-{tag}.whl"
-    made = PlatformWheel(directory, wheel.date_time)
-    try:
-        made.reserve(entries.stream_size(artifact.job for artifact in plan.artifacts))
-        for artifact in plan.artifacts:
-            entries.copy(artifact.job, partial(add_artifact, made, artifact))
-        for path, data in _files(wheel, name, sources, companion, entries):
-            made.add_bytes(path, data)
-        info = f"{prefix}.dist-info"
-        for path, data in wheel.license_files():
-            made.add_bytes(f"{info}/licenses/{path}", data)
-        wasmtime = engine.distribution_version
-        if wheel.has_sbom:
-            made.add_bytes(sbom_path(info), _sbom(wheel, name, companion, entries).to_bytes())
-        metadata = companion_metadata(name, wheel.name, wheel.version, wasmtime, wheel.fields)
-        made.add_bytes(f"{info}/METADATA", metadata)
-        made.add_bytes(f"{info}/WHEEL", wheel_file(tag))
-        size = made.finish_alone(info, final)
-    finally:
-        made.abandon()
+    for path, data in _files(wheel, name, sources, companion, entries):
+        made.add_bytes(path, data)
+    info = f"{prefix}.dist-info"
+    for path, data in wheel.license_files():
+        made.add_bytes(f"{info}/licenses/{path}", data)
+    wasmtime = engine.distribution_version
+    if wheel.has_sbom:
+        made.add_bytes(sbom_path(info), _sbom(wheel, name, companion, entries).to_bytes())
+    metadata = companion_metadata(name, wheel.name, wheel.version, wasmtime, wheel.fields)
+    made.add_bytes(f"{info}/METADATA", metadata)
+    made.add_bytes(f"{info}/WHEEL", wheel_file(tag))
+    size = made.finish_alone(info, final)
     report.say(f"{final.name} ({size_text(size)})")
     engines = tuple(artifact.engine.version for artifact in plan.artifacts)
     report.is_made(MadeWheel(final.name, target.name, size, engines))

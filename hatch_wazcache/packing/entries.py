@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
@@ -18,6 +19,7 @@ from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
 
     from hatch_wazcache.compile.job import Job
     from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
@@ -25,9 +27,16 @@ if TYPE_CHECKING:
     from hatch_wazcache.packing.entries_options import EntriesOptions
     from hatch_wazcache.report import Report
 
-__all__ = ["Entries"]
+__all__ = ["Copy", "Entries"]
 
-Result = TypeVar("Result")
+Copy: TypeAlias = "tuple[Job, Callable[[Entry], None]]"
+"""A job, and a function that copies its entry."""
+
+_AT_ONCE = 4
+"""The most entries that are copied side by side. SHA-256 needs twice as long as the writing."""
+
+_WORTH_A_THREAD = 1 << 18
+"""Bytes for which a thread is worth it."""
 
 
 class Entries:
@@ -181,21 +190,41 @@ class Entries:
             why = miss_text(self.cache.root, job.key.inputs())
             self._report.detail(f"{job.label}: not in the cache as {job.key.digest[:12]}: {why}")
 
-    def copy(self, job: Job, copy: Callable[[Entry], Result]) -> Result:
-        """Copy the job's entry. If it is broken or gone, make it again first.
+    def copy_all(self, copies: Sequence[Copy]) -> None:
+        """Copy entries side by side. Make an entry that is broken or gone again.
 
         Args:
-            job: a job whose entry `make` has found or made.
-            copy: copies the entry, which is checked meanwhile. A broken entry is copied twice.
+            copies: jobs whose entries `make` has found or made. Each function copies the entry,
+                which is checked meanwhile, in any thread. A broken entry is copied twice.
 
         Raises:
-            WazcacheError: the entry cannot be made, or is broken again.
+            WazcacheError: an entry cannot be made, or is broken again.
         """
-        entry = self.by_key[job.key.digest]
+        size = self.stream_size(job for job, _copy in copies)
+        if len(copies) > 1 and size > len(copies) * _WORTH_A_THREAD:
+            from concurrent.futures import ThreadPoolExecutor  # many builds do not need it
+
+            with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+                problems = list(pool.map(self._try, copies))
+        else:
+            problems = list(map(self._try, copies))
+        for (job, copy), problem in zip(copies, problems, strict=True):
+            if problem is not None:
+                self._copy_again(job, copy, problem)
+
+    def _try(self, one: Copy) -> BrokenEntryError | None:
+        """Copy an entry; return what is wrong with it."""
+        job, copy = one
         try:
-            return copy(entry)
+            copy(self.by_key[job.key.digest])
         except BrokenEntryError as error:
-            self._report.say(f"{error}; making it again")
+            return error
+        return None
+
+    def _copy_again(self, job: Job, copy: Callable[[Entry], None], problem: Exception) -> None:
+        """Make a broken entry again, and copy it."""
+        entry = self.by_key[job.key.digest]
+        self._report.say(f"{problem}; making it again")
         made = job
         if job.compiles:
             self._report.is_lost(entry.seconds)
@@ -203,7 +232,7 @@ class Entries:
         self.compile([made], again=True)
         self.by_key[job.key.digest] = self.by_key[made.key.digest]
         try:
-            return copy(self.by_key[job.key.digest])
+            copy(self.by_key[job.key.digest])
         except BrokenEntryError as error:
             raise WazcacheError(f"{error}, again; is the disk damaged?") from error
 
@@ -214,7 +243,7 @@ class Entries:
             OSError: the file cannot be written.
             WazcacheError: the entry cannot be made, or is broken again.
         """
-        self.copy(job, lambda entry: temporary_files.write_file(path, entry.data()))
+        self.copy_all([(job, lambda entry: temporary_files.write_file(path, entry.data()))])
 
     @cached_property
     def _wasmtime_clis(self) -> WasmtimeClis:

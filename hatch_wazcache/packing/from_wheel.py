@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from hatch_wazcache.formats.wasm import Wasm
     from hatch_wazcache.formats.zip_members import DateTime
+    from hatch_wazcache.packing.plan import Asset
     from hatch_wazcache.wheels.manifest import Manifest, ManifestAsset
 
 __all__ = ["FinishedWheel", "unpack"]
@@ -55,8 +56,12 @@ class FinishedWheel:
     Its methods raise WazcacheError for a wheel that is broken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, packed: Iterable[Asset] = ()) -> None:
         """Open a wheel.
+
+        Args:
+            path: the wheel.
+            packed: the assets that this process has just packed into it. They are not read again.
 
         Raises:
             WazcacheError: it cannot be read, is not a wheel, or contradicts itself; one line for
@@ -65,6 +70,7 @@ class FinishedWheel:
         self.path = path
         if path.name.endswith((".tar.gz", ".zip")) and path.is_file():
             raise WazcacheError(f"{path}: is not a wheel; if it is an sdist, build its wheel first")
+        self._packed = {asset.wasm.sha256: asset for asset in packed}
         self._stamp = _stamp(path)
         try:
             self.reader: WheelReader = WheelReader(path)
@@ -226,10 +232,10 @@ class FinishedWheel:
         return WasmtimeRequirements(own, tuple(self.fields.get("provides-extra", [])))
 
     def unpack(self, manifest: Manifest, asset: ManifestAsset) -> tuple[Path, Wasm]:
-        """Unpack an asset.
+        """Unpack an asset, unless this process has packed it.
 
         Returns:
-            The unpacked `.wasm`, and the facts about it.
+            The `.wasm`, and the facts about it.
 
         Raises:
             WazcacheError: it is not in the wheel, or is not the one that the manifest describes.
@@ -240,6 +246,8 @@ class FinishedWheel:
         where = f"{self.path}: {member}"
         if member not in self.reader:
             raise WazcacheError(f"{where}: is not in the wheel, but in its manifest")
+        if packed := self._packed.get(asset.sha256):
+            return packed.source, packed.wasm
         path = self.unpack_member(member)
         wasm = read_wasm(path, where)
         if (wasm.sha256, wasm.kind) != (asset.sha256, asset.kind):

@@ -7,12 +7,11 @@ import re
 import stat
 import time
 from contextlib import contextmanager
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
-from hatch_wazcache.formats.zip_members import Deflated, zip_time
+from hatch_wazcache.formats.zip_members import DEFAULT_MODE, Deflated, zip_time
 from hatch_wazcache.report import MadeWheel
 from hatch_wazcache.util.sizes_and_times import size_text
 from hatch_wazcache.wheels import PYPI_LIMIT
@@ -26,14 +25,15 @@ if TYPE_CHECKING:
     from hatch_wazcache.cache.entry import Entry
     from hatch_wazcache.formats.zip_members import DateTime
     from hatch_wazcache.packing.build import Build
+    from hatch_wazcache.packing.entries import Copy, Entries
     from hatch_wazcache.packing.plan import Artifact, Asset
     from hatch_wazcache.report import Report
 
 __all__ = [
-    "add_artifact",
     "begin_wheel",
     "complete_wheel",
     "finish_wheel",
+    "leave_room",
     "report_wheel",
     "say_if_too_large",
 ]
@@ -60,14 +60,13 @@ def begin_wheel(
     jobs = [asset.job for asset in assets] + [artifact.job for artifact in plan.artifacts]
     wheel.reserve(entries.stream_size(jobs))
     try:
-        for asset in assets:
-            add = partial(_add_asset, wheel, asset, reproducible=reproducible)
-            if asset.job.is_small:
-                add(Deflated.of(asset.read()))
-            else:
-                entries.copy(asset.job, add)
-        for artifact in plan.artifacts:
-            entries.copy(artifact.job, partial(add_artifact, wheel, artifact))
+        copies = [
+            copy
+            for asset in assets
+            for copy in _add_asset(wheel, asset, entries, reproducible=reproducible)
+        ]
+        copies += [leave_room(wheel, artifact, entries) for artifact in plan.artifacts]
+        entries.copy_all(copies)
         for name, data in build.generated_files():
             wheel.add_bytes(name, data)
         wheel.flush()
@@ -217,20 +216,53 @@ def say_if_too_large(size: int, smaller: str, report: Report) -> None:
 
 
 def _add_asset(
-    wheel: PlatformWheel, asset: Asset, data: Entry | Deflated, *, reproducible: bool
-) -> None:
+    wheel: PlatformWheel, asset: Asset, entries: Entries, *, reproducible: bool
+) -> list[Copy]:
+    """Add a small asset, or leave room for a large one; return the copies that it needs."""
+    small = Deflated.of(asset.read()) if asset.job.is_small else None
+    date_time = None
     if asset.member is not None:
         date_time, mode = asset.member.date_time, asset.member.mode
     else:
         status = asset.source.stat()
-        mode, date_time = status.st_mode, None
+        mode = status.st_mode
         if reproducible:
             mode = stat.S_IFMT(mode) | (0o755 if mode & 0o100 else 0o644)
         else:
             date_time = zip_time(time.localtime(status.st_mtime))
-    wheel.add_member(asset.distribution, data, asset.wasm.sha256, date_time=date_time, mode=mode)
+    if small is None:
+        return [leave_room(wheel, asset, entries, date_time=date_time, mode=mode)]
+    name, sha256 = asset.distribution, asset.wasm.sha256
+    wheel.add_member(name, small, sha256, date_time=date_time, mode=mode)
+    return []
 
 
-def add_artifact(wheel: PlatformWheel, artifact: Artifact, entry: Entry) -> None:
-    """Add an artifact from its entry."""
-    wheel.add_member(artifact.distribution, entry, entry.sha256)
+def leave_room(
+    wheel: PlatformWheel,
+    what: Asset | Artifact,
+    entries: Entries,
+    *,
+    date_time: DateTime | None = None,
+    mode: int = DEFAULT_MODE,
+) -> Copy:
+    """Add an asset or artifact to a wheel; `Entries.copy_all` then copies its entry into the room.
+
+    Args:
+        wheel: a wheel that is being written.
+        what: the asset or artifact.
+        entries: have its entry.
+        date_time: as for `PlatformWheel.add_member`.
+        mode: as for `PlatformWheel.add_member`.
+    """
+    job, name = what.job, what.distribution
+    entry = entries.by_key[job.key.digest]
+    fill = wheel.leave_room(name, entry, entry.sha256, date_time=date_time, mode=mode)
+
+    def copy(found: Entry) -> None:
+        if not found.has_bytes_of(entry):  # it was made again; RECORD must not lie
+            raise WazcacheError(
+                f"{job.label}: was made again with other bytes than before; build again"
+            )
+        fill(found.stream())
+
+    return job, copy

@@ -1,6 +1,7 @@
 """Writes a platform wheel: first the heavy members, then those of the base wheel.
 
-Heavy members are copied with their compressed bytes. The base wheel is the wheel that the build
+Heavy members are copied with their compressed bytes, each into the room that the wheel has left for
+it, so threads can copy several of them side by side. The base wheel is the wheel that the build
 system made. The new wheel has a temporary name, until `finish` or the caller of `complete` renames
 it.
 """
@@ -15,6 +16,8 @@ import os
 import sys
 import zipfile
 from contextlib import suppress
+from functools import partial
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -25,6 +28,7 @@ from hatch_wazcache.formats.zip_members import (
     DateTime,
     Deflated,
     add_compressed,
+    add_header,
     add_member,
     member_info,
 )
@@ -52,19 +56,21 @@ _CHUNK = 1 << 20
 class PlatformWheel:
     """A wheel that is being written, under the temporary name `path`."""
 
-    def __init__(self, directory: Path, date_time: DateTime) -> None:
+    def __init__(self, directory: Path, date_time: DateTime, *, sweep: bool = True) -> None:
         """Begin a wheel.
 
         Args:
-            directory: the wheel's folder. Files that killed builds left there are removed.
+            directory: the wheel's folder.
             date_time: the time stamp of generated members.
+            sweep: whether to remove files that killed builds left in the folder.
 
         Raises:
             WazcacheError: the directory cannot be written.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            temporary_files.sweep(directory)
+            if sweep:
+                temporary_files.sweep(directory)
             self.path, self._file = temporary_files.create(directory)
         except OSError as error:
             raise WazcacheError(
@@ -73,6 +79,8 @@ class PlatformWheel:
         atexit.register(self.abandon)  # if a build fails, hatchling calls no hook
         self._date_time = date_time
         self._archive = zipfile.ZipFile(self._file, "w")
+        self._lock = Lock()
+        """For the position in the file, while threads write to it."""
         self._records: dict[str, tuple[str, int]] = {}
 
     def reserve(self, size: int) -> None:
@@ -115,11 +123,47 @@ class PlatformWheel:
             mode: its Unix mode, with the file's type.
 
         Raises:
-            OSError: the wheel cannot be written. After this, and after any exception from `data`,
-                the wheel is as before.
+            OSError: the wheel cannot be written.
         """
-        add_compressed(self._archive, name, date_time or self._date_time, mode << 16, data)
+        fill = self.leave_room(name, data, sha256, date_time=date_time, mode=mode)
+        fill(data.stream())
+
+    def leave_room(
+        self,
+        name: str,
+        data: Compressed,
+        sha256: str,
+        *,
+        date_time: DateTime | None = None,
+        mode: int = DEFAULT_MODE,
+    ) -> Callable[[Iterable[bytes]], None]:
+        """Add a member whose compressed bytes are written later, before the wheel is completed.
+
+        Args: as for `add_member`.
+
+        Returns:
+            A function that writes the chunks of `data`, in any thread. If it fails, or if its
+            chunks raise an exception, it may be called again.
+        """
+        date_time = date_time or self._date_time
+        info = member_info(
+            name,
+            date_time,
+            mode << 16,
+            size=data.size,
+            crc32=data.crc32,
+            stream_size=data.stream_size,
+        )
+        start = add_header(self._archive, info)
         self._records[name] = record_digest(sha256), data.size
+        return partial(self._write, start)
+
+    def _write(self, place: int, chunks: Iterable[bytes]) -> None:
+        for chunk in chunks:
+            with self._lock:
+                self._file.seek(place)
+                self._file.write(chunk)
+            place += len(chunk)
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Add a small generated file."""

@@ -178,7 +178,7 @@ class WazcacheBuilder(BuilderInterface[BuilderConfig, PluginManager]):
 
         build.check_companions(targets)
         engines, final = build.entries.engines.find(config.engines), directory / path.name
-        with FinishedWheel(path) as wheel:
+        with FinishedWheel(path, build.plan.assets) as wheel:
             companions = make_companions(
                 wheel, engines, targets, directory, build.entries, build.report
             )
