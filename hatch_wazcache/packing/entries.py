@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +31,7 @@ __all__ = ["Copy", "Entries"]
 Copy: TypeAlias = "tuple[Job, Callable[[Entry], None]]"
 """A job, and a function that copies its entry."""
 
-_AT_ONCE = 4
+_AT_ONCE = 8
 """The most entries that are copied side by side. SHA-256 needs twice as long as the writing."""
 
 _WORTH_A_THREAD = 1 << 18
@@ -204,7 +203,7 @@ class Entries:
         if len(copies) > 1 and size > len(copies) * _WORTH_A_THREAD:
             from concurrent.futures import ThreadPoolExecutor  # many builds do not need it
 
-            with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
                 problems = list(pool.map(self._try, copies))
         else:
             problems = list(map(self._try, copies))
