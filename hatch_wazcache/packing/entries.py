@@ -32,7 +32,7 @@ Copy: TypeAlias = "tuple[Job, Callable[[Entry], None]]"
 """A job, and a function that copies its entry."""
 
 _AT_ONCE = 8
-"""The most entries that are copied side by side. SHA-256 needs twice as long as the writing."""
+"""The most entries that are copied side by side: more than cores, so that all end together."""
 
 _WORTH_A_THREAD = 1 << 18
 """Bytes for which a thread is worth it."""
