@@ -28,7 +28,7 @@ test-slow: .venv/made
 	$(VENV) -m pytest -q -n $(PROCESSES) --dist loadfile $(SLOW)
 
 test-platforms: platforms
-	$(VENV) -m pytest -q tests/platforms
+	$(VENV) -m pytest -q -n 2 --dist loadfile tests/platforms
 
 # Sets up Pythons of other platforms, and Python 3.14, once; needs two minutes.
 platforms: .venv/made wasmtime
