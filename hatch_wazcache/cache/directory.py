@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from hatch_wazcache.cache.drafts import Draft, EntriesAside
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry, read_entry
+from hatch_wazcache.cache.key import scope_pattern
+from hatch_wazcache.cache.key_lock import lock_key
 from hatch_wazcache.cache.leases import Lease
 from hatch_wazcache.cache.location import make_directory, mark_as_cache
-from hatch_wazcache.cache.lock import lock_key, shared
+from hatch_wazcache.cache.lock import shared
 from hatch_wazcache.cache.notes import Notes
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.errors import WazcacheError
@@ -111,11 +113,17 @@ class CacheDirectory:
         """Return the path of the key's entry, which may not exist."""
         return self.root / key.scope / f"{key.digest}.zip"
 
+    def has_scope(self, major: str, system: str) -> bool:
+        """Say whether there may be artifacts for a system, and a major version of wasmtime."""
+        return self.usable and any(self.root.glob(scope_pattern(major, system)))
+
     def get(self, key: Key) -> Entry | None:
         """Return the key's entry, with its description checked; None for a miss.
 
         A broken entry is a miss. The next `publish` replaces it.
         """
+        if self._lease.is_held and not os.path.lexists(self.path(key)):
+            return None  # a miss needs no lock
         return self.find([key]).get(key.digest)
 
     def find(self, keys: Iterable[Key]) -> dict[str, Entry]:
@@ -240,11 +248,14 @@ class CacheDirectory:
         if self.usable:
             drafts = self.root / "tmp"
             try:
-                make_directory(drafts)
                 if not self._swept:
                     temporary_files.sweep(drafts)
                     self._swept = True
-                return Draft(*temporary_files.create(drafts))
+                try:
+                    return Draft(*temporary_files.create(drafts))
+                except FileNotFoundError:
+                    make_directory(drafts)
+                    return Draft(*temporary_files.create(drafts))
             except OSError as error:
                 self._report_once(f"cannot be written: {error.strerror or error}")
         return None
@@ -275,10 +286,13 @@ class CacheDirectory:
         try:
             self._lease.mark_used(written)
             entry = read_entry(written, key.digest)
-            make_directory(final.parent)
-            if final.is_dir() and not final.is_symlink():
-                final.rmdir()
-            draft.move(final)
+            try:
+                draft.move(final)
+            except OSError:
+                make_directory(final.parent)
+                if final.is_dir() and not final.is_symlink():
+                    final.rmdir()
+                draft.move(final)
             return entry._replace(path=final)
         except OSError as error:
             self._report_once(f"cannot be written: {error.strerror or error}")

@@ -25,6 +25,7 @@ class Draft:
         self.file: IO[bytes] = file
         """Open for reading and writing."""
         self._owner = os.getpid()
+        self._is_moved = False
 
     @property
     def is_of_this_process(self) -> bool:
@@ -39,6 +40,7 @@ class Draft:
         if sys.platform == "win32":
             self.file.close()  # Windows does not rename an open file
         temporary_files.replace(self.path, final)
+        self._is_moved = True
 
     def copy(self, final: Path) -> None:
         """Copy the draft's content, even if all files of the cache were deleted."""
@@ -52,7 +54,7 @@ class Draft:
     def discard(self) -> None:
         """Remove the draft, unless it was moved."""
         self.file.close()
-        if self.is_of_this_process:
+        if self.is_of_this_process and not self._is_moved:
             with suppress(OSError):
                 self.path.unlink()
 

@@ -8,6 +8,7 @@ nothing in an entry is used unchecked.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from hatch_wazcache.cache.key import digest_of
 from hatch_wazcache.formats.zip_members import LOCAL_HEADER, Deflated, add_compressed
+from hatch_wazcache.util.digests import background_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +34,8 @@ _MODE = 0o100644 << 16
 _LARGEST_HEAD = 1 << 16
 _CHUNK = 1 << 18
 """Bytes: small enough for a cache of the CPU, because each chunk is digested and written."""
+_SMALL = 1 << 20
+"""Bytes of compressed data for which an entry is put together in memory."""
 _END_OF_ZIP = 22
 """Bytes of the record that ends a zip file without a comment: APPNOTE.TXT 4.3.16."""
 
@@ -169,21 +173,26 @@ def write_entry(
         data: the bytes to store.
         seconds: how long it took to make.
     """
-    deflated = Deflated.of(data, to_keep=True)
+    with background_sha256(data) as sha256:
+        deflated = Deflated.of(data, to_keep=True)
     description = {
         "key": key,
         "inputs": dict(inputs),
         "name": name,
         "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": sha256.hexdigest(),
         "crc32": deflated.crc32,
         "stream-size": deflated.stream_size,
         "stream-sha256": hashlib.sha256(deflated.compressed).hexdigest(),
         "seconds": round(float(seconds), 3),
     }
-    with zipfile.ZipFile(file, "w") as archive:
+    # zipfile seeks forty times, and each time a file is flushed.
+    small = io.BytesIO() if deflated.stream_size <= _SMALL else None
+    with zipfile.ZipFile(small or file, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_JSON_NAME, _DATE_TIME), _signed(description))
         add_compressed(archive, name, _DATE_TIME, _MODE, deflated)
+    if small is not None:
+        file.write(small.getbuffer())
 
 
 def read_entry(path: Path, key: str) -> Entry:

@@ -13,7 +13,7 @@ from hatch_wazcache.formats.zip_members import KEPT_BY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ArtifactKey", "SourceKey", "digest_of"]
+__all__ = ["ArtifactKey", "SourceKey", "digest_of", "scope_pattern"]
 
 _SCHEMA = 1
 """Raise it by one when older entries must become misses."""
@@ -98,6 +98,11 @@ class SourceKey:
     def inputs(self) -> dict[str, object]:
         """Return the inputs of the digest, as an entry stores them."""
         return {"schema": _SCHEMA, "wasm": self.wasm, "deflate": KEPT_BY}
+
+
+def scope_pattern(major: str, system: str) -> str:
+    """Return a pattern for the scopes of a major version of wasmtime and a system."""
+    return f"wasmtime-{major}.*-{system}"
 
 
 def digest_of(inputs: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""The locks of a cache: one for the whole cache, and one for each key that is being compiled.
+"""The lock of a whole cache; the locks of keys are in `key_lock.py`.
 
 Look-ups share the cache's lock; a prune holds it alone. So while a prune runs, every earlier
 look-up has marked its entry as used, and every later look-up waits, and misses removed entries.
@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
-
-from hatch_wazcache.cache.location import make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import filelock
-
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["exclusive", "lock_file", "lock_key", "shared"]
+__all__ = ["exclusive", "lock_file", "shared"]
 
 _held: set[int] = set()
 """The descriptors of the files that this process has locked."""
@@ -94,29 +90,3 @@ def _close_in_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_fork)
-
-
-def lock_key(root: Path, digest: str) -> ExitStack | None:
-    """Lock the key with this digest.
-
-    Returns:
-        A stack that unlocks the key when it is closed; None if another process has the lock. On a
-        file system without locks every process gets it: two compile, and both results are right.
-    """
-    import filelock
-
-    held = ExitStack()
-    with suppress(OSError, NotImplementedError):
-        make_directory(root / "locks")
-        lock = filelock.FileLock(root / "locks" / f"{digest}.lock", mode=0o600)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            return None
-        held.callback(_release, lock)
-    return held
-
-
-def _release(lock: filelock.BaseFileLock) -> None:
-    with suppress(OSError):  # the lock ends with the process anyway
-        lock.release()

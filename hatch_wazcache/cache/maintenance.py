@@ -194,7 +194,7 @@ def _tidy(root: Path, since: float) -> None:
         remove_leftovers(root / "engines", is_locked=lock >= 0)
     if since < float("inf"):
         return  # a running build may soon use a lock or a folder
-    for path in (root / "locks").glob("*.lock"):
+    for path in (root / "locks").glob("*.lock"):  # of Windows, and of earlier releases
         with suppress(OSError):
             if re.fullmatch(r"[0-9a-f]{64}\.lock", path.name):
                 path.unlink()

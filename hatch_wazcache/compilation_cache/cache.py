@@ -229,7 +229,6 @@ def _checked(profile: Profile | None) -> dict[str, bool | int | str]:
 
 def _import_all() -> None:
     """Import what a load needs: a fork cannot import what another thread was importing."""
-    import filelock  # noqa: F401
     import wasmtime
 
     with suppress(ImportError):

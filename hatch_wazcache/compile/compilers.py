@@ -20,6 +20,7 @@ __all__ = [
     "compile_with_wasmtime_cli",
     "compile_with_wasmtime_py",
     "delete_leftover_files",
+    "import_wasmtime",
 ]
 
 _LONGEST_MESSAGE = 2000
@@ -80,7 +81,7 @@ def compile_with_wasmtime_py(wasm: bytes, kind: str, package: str, **config: Any
     Raises:
         CompileError: wasmtime refuses the binary or the configuration.
     """
-    wasmtime = _import_wasmtime(package)
+    wasmtime = import_wasmtime(package)
     try:
         engine = wasmtime.Engine(make_config(**config))
         if kind == "module":
@@ -95,11 +96,18 @@ def compile_with_wasmtime_py(wasm: bytes, kind: str, package: str, **config: Any
 
 
 @cache
-def _import_wasmtime(package: str) -> Any:
+def import_wasmtime(package: str) -> Any:
     """Import the wasmtime whose version is in the key.
 
     A folder `wasmtime` in the project or on PYTHONPATH may come first on the path. An artifact
     that it compiles must never be published under this key.
+
+    Args:
+        package: the folder of the installed wasmtime.
+
+    Raises:
+        ImportError: another wasmtime is imported already, or this one is broken.
+        OSError: its library cannot be loaded.
     """
     sys.path.insert(0, os.path.dirname(package))
     try:

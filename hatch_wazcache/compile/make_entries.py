@@ -11,6 +11,7 @@ from hatch_wazcache.compile.feature_hints import feature_hint
 from hatch_wazcache.compile.memory import job_memory, usable_cores
 from hatch_wazcache.compile.pool import Pool, is_small
 from hatch_wazcache.compile.task import Outcome, StillRunning, Task
+from hatch_wazcache.compile.worker import do_task
 from hatch_wazcache.engine.settings import settings_text
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.child_process import python_executable, why_no_python
@@ -18,6 +19,7 @@ from hatch_wazcache.util.child_process import python_executable, why_no_python
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping
     from contextlib import ExitStack
+    from pathlib import Path
 
     from hatch_wazcache.cache.directory import CacheDirectory
     from hatch_wazcache.cache.drafts import Draft
@@ -31,6 +33,12 @@ _POLL = 0.1
 
 _PARALLEL_FROM = 1 << 18
 """The least code, in bytes, for which several threads are worth it."""
+
+_NEXT = 0.001
+"""Seconds to wait for an outcome when there is more to do in this process."""
+
+_LARGEST_HERE = 1 << 23
+"""The largest `.wasm` to compress in this process, in bytes: starting a child takes longer."""
 
 _LONG = 3600.0
 """Seconds to wait for an outcome when there is nothing else to do; then the wait begins again."""
@@ -46,6 +54,7 @@ def make_entries(
     wasmtime_clis: Mapping[str, WasmtimeCli] | None = None,
     again: bool = False,
     is_compiled: Callable[[Job, Entry], None] | None = None,
+    pool: Pool | None = None,
 ) -> None:
     """Make the entries of jobs that the cache does not have.
 
@@ -61,16 +70,23 @@ def make_entries(
         wasmtime_clis: for the jobs that need one, by the version of their engine.
         again: make the entries although the cache has them, because those are broken.
         is_compiled: called for each artifact that this process has compiled, with its entry.
+        pool: has a child that was started earlier. It is closed at the end.
 
     Raises:
         WazcacheError: jobs have failed; a line for each.
     """
     jobs = sorted(jobs, key=_order)
-    _check_python(jobs, report)
     scheduler = _Scheduler(
-        entries, cache, timeout, report, wasmtime_clis or {}, again=again, is_compiled=is_compiled
+        entries,
+        cache,
+        pool or Pool(timeout),
+        report,
+        wasmtime_clis or {},
+        again=again,
+        is_compiled=is_compiled,
     )
     try:
+        _check_python(jobs, report)
         with report.compiling(sum(job.compiles for job in jobs)):
             scheduler.run(jobs)
     finally:
@@ -111,6 +127,10 @@ class _Running(NamedTuple):
     draft: Draft | None
     """The file for its entry; None if the cache cannot be written."""
 
+    @property
+    def out(self) -> Path | None:
+        return None if self.draft is None else self.draft.path
+
     def release(self) -> None:
         if self.draft is not None:
             self.draft.discard()
@@ -124,7 +144,7 @@ class _Scheduler:
         self,
         entries: MutableMapping[str, Entry],
         cache: CacheDirectory,
-        timeout: float,
+        pool: Pool,
         report: Report,
         wasmtime_clis: Mapping[str, WasmtimeCli],
         *,
@@ -137,7 +157,7 @@ class _Scheduler:
         self._wasmtime_clis = wasmtime_clis
         self._again = again
         self._is_compiled = is_compiled
-        self._pool = Pool(timeout)
+        self._pool = pool
         self._running: dict[str, _Running] = {}
         self._awaited: set[str] = set()
         """Keys that other processes have locked."""
@@ -156,11 +176,16 @@ class _Scheduler:
     def run(self, jobs: list[Job]) -> None:
         """Do all the jobs; the largest first, each when there is room for it."""
         self._code = sum(map(_code_size, jobs))
+        here = [job for job in jobs if _is_for_this_process(job)]
+        jobs = [job for job in jobs if not _is_for_this_process(job)]
         while True:
             jobs = self._begin_some(jobs)
-            if not jobs and not self._pool.busy:
+            left = self._do_one_here(here)
+            if not (jobs or left or self._pool.busy):
                 return
-            event = self._pool.wait(_POLL if jobs else _LONG)
+            pause = _POLL if jobs or left else _LONG
+            event = self._pool.wait(pause if len(left) == len(here) else _NEXT)
+            here = left
             if isinstance(event, Outcome):
                 self._end(event)
             elif isinstance(event, StillRunning):
@@ -180,8 +205,30 @@ class _Scheduler:
 
     def _begin(self, job: Job) -> bool:
         """Start the job or find that it is done; False if it has to wait."""
-        if not self._pool.has_room(job):
+        if not self._pool.has_room(job) or not self._claim(job):
             return False
+        if (claimed := self._running.get(job.key.digest)) is not None:
+            wasmtime_cli = None
+            if isinstance(job.key, ArtifactKey):
+                self._report.begins(job.label, job.key.target)
+                if job.needs_wasmtime_cli:
+                    wasmtime_cli = self._wasmtime_clis[job.key.engine]
+            parallel = self._is_parallel(job)
+            self._pool.start(Task(job, claimed.out, wasmtime_cli, parallel=parallel))
+        return True
+
+    def _do_one_here(self, jobs: list[Job]) -> list[Job]:
+        """Do the first of the jobs that no other process does; return the others."""
+        for number, job in enumerate(jobs):
+            if self._claim(job):
+                if (claimed := self._running.get(job.key.digest)) is not None:
+                    task = Task(job, claimed.out)
+                    self._end(Outcome.of(task, 0.0, do_task(task.request())))
+                return jobs[:number] + jobs[number + 1 :]
+        return jobs
+
+    def _claim(self, job: Job) -> bool:
+        """Lock the key of a job, or find that the job is done; False if it has to wait."""
         lock = self._cache.lock_key(job.key)
         if lock is None:
             if job.key.digest not in self._awaited:
@@ -200,13 +247,6 @@ class _Scheduler:
             lock.close()
             raise
         self._running[job.key.digest] = _Running(job, lock, draft)
-        wasmtime_cli = None
-        if isinstance(job.key, ArtifactKey):
-            self._report.begins(job.label, job.key.target)
-            if job.needs_wasmtime_cli:
-                wasmtime_cli = self._wasmtime_clis[job.key.engine]
-        out = None if draft is None else draft.path
-        self._pool.start(Task(job, out, wasmtime_cli, parallel=self._is_parallel(job)))
         return True
 
     def _take_found(self, job: Job, entry: Entry) -> None:
@@ -247,6 +287,11 @@ class _Scheduler:
         finally:
             del self._running[job.key.digest]
             running.release()
+
+
+def _is_for_this_process(job: Job) -> bool:
+    """Say whether this process does a job, while its children compile."""
+    return not job.compiles and job.wasm.size <= _LARGEST_HERE
 
 
 def _code_size(job: Job) -> int:

@@ -7,7 +7,7 @@ import queue
 import signal
 import time
 from collections import deque
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.compile.memory import free_memory, job_memory, usable_cores
@@ -18,6 +18,8 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.util.child_process import python_executable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hatch_wazcache.compile.job import Job
 
 __all__ = ["Pool", "Worker", "is_small"]
@@ -61,6 +63,20 @@ class Pool:
         self._retries: list[Task] = []
         """Tasks to try once more, alone: killed beside others, or waiting in a child that died."""
         self._alone: Task | None = None
+
+    def prepare(self, package: Path) -> None:
+        """Start a child for the first task, which is not known yet.
+
+        Args:
+            package: the folder of the wasmtime that the child imports meanwhile.
+        """
+        python = python_executable()
+        with suppress(OSError, RuntimeError):  # `start` will report it
+            if python is not None:
+                worker = WorkerProcess(python, self._answers)
+                worker.package = package
+                worker.send({"import": str(package)})
+                self._idle.append(worker)
 
     def close(self) -> None:
         """End every child."""
@@ -198,10 +214,7 @@ class Pool:
         else:
             self._idle.append(worker)
         self._alone = None
-        answer = json.loads(line)
-        if "error" in answer:
-            return Outcome(task, seconds, error=answer["error"])
-        return Outcome(task, seconds, Path(answer["written"]), answer.get("problem", ""))
+        return Outcome.of(task, seconds, json.loads(line))
 
     def _outcome_of_death(self, worker: Worker, task: Task, seconds: float) -> Outcome | None:
         """Say why a task's child has died; None if the task will be tried again, alone."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.cache.key import ArtifactKey
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
 
     from hatch_wazcache.compile.compilers import WasmtimeCli
     from hatch_wazcache.compile.job import Job
@@ -29,8 +31,8 @@ class Task:
     parallel: bool = False
     """Whether to compile on several threads, which makes the same bytes."""
 
-    def request(self) -> str:
-        """Return the line of JSON that tells the child what to do."""
+    def request(self) -> dict[str, Any]:
+        """Return what tells the child what to do, for JSON."""
         key, wasm = self.job.key, self.job.wasm
         compile_ = None
         strip: tuple[str, ...] = ()
@@ -46,7 +48,7 @@ class Task:
                 "wasmtime_cli": None if self.wasmtime_cli is None else self.wasmtime_cli._asdict(),
                 "engine": key.engine,
             }
-        request: dict[str, Any] = {
+        return {
             "wasm": str(self.job.path),
             "sha256": wasm.sha256,
             "strip": strip,
@@ -55,7 +57,6 @@ class Task:
             "inputs": key.inputs(),
             "out": None if self.out is None else str(self.out),
         }
-        return json.dumps(request) + "\n"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,13 @@ class Outcome:
     """Why the entry is not in the file that the task names."""
     error: str = ""
     """Why the task failed, as the end of a sentence that begins with the asset."""
+
+    @classmethod
+    def of(cls, task: Task, seconds: float, answer: Mapping[str, str]) -> Self:
+        """Return the outcome that a child's answer tells."""
+        if "error" in answer:
+            return cls(task, seconds, error=answer["error"])
+        return cls(task, seconds, Path(answer["written"]), answer.get("problem", ""))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The child process: does one task after the other; each makes one entry from one asset.
 
 The parent starts it by exec, with its own `sys.path`. The child reads a line of JSON for each task
-from standard input and answers with a line. It ends when the parent ends. Only the child imports
-wasmtime.
+from standard input and answers with a line. A line may also name a wasmtime to import before the
+first task is known. The child ends when the parent ends. Only the child imports wasmtime.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from hatch_wazcache.compile.compilers import (
     WasmtimeCli,
     compile_with_wasmtime_cli,
     compile_with_wasmtime_py,
+    import_wasmtime,
 )
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
@@ -54,7 +56,12 @@ def main() -> None:
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
     while True:
-        answer = do_task(json.loads(tasks.get()))
+        request = json.loads(tasks.get())
+        if "import" in request:
+            with suppress(ImportError, OSError):  # the task will report it
+                import_wasmtime(request["import"])
+            continue
+        answer = do_task(request)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

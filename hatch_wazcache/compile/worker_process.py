@@ -92,10 +92,10 @@ class WorkerProcess:
         """Note that a task begins now."""
         self.started = self.last_sign_of_life = time.monotonic()
 
-    def send(self, request: str) -> None:
+    def send(self, request: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         with suppress(OSError):  # the process has died; `_listen` reports that
-            self._process.stdin.write(request)
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
 
     def time_out(self) -> None:

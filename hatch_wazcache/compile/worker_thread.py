@@ -34,7 +34,7 @@ class WorkerThread:
             RuntimeError: the system allows no more threads.
         """
         self._answers = answers
-        self._requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._error = ""
         self.started = 0.0
         """When the task that runs now began."""
@@ -60,7 +60,7 @@ class WorkerThread:
         """Note that a task begins now."""
         self.started = self.last_sign_of_life = time.monotonic()
 
-    def send(self, request: str) -> None:
+    def send(self, request: dict[str, Any]) -> None:
         self._requests.put(request)
 
     def time_out(self) -> None:
@@ -81,7 +81,7 @@ class WorkerThread:
         self._requests.put(None)
 
 
-def _answer(request: str) -> dict[str, str]:
+def _answer(request: dict[str, Any]) -> dict[str, str]:
     """Do a task with the environment of a child process: its variables change artifacts."""
     from hatch_wazcache.compile.worker import do_task
 
@@ -90,6 +90,6 @@ def _answer(request: str) -> dict[str, str]:
         for name in hidden:
             del os.environ[name]
         try:
-            return do_task(json.loads(request))
+            return do_task(request)
         finally:
             os.environ.update(hidden)

@@ -78,6 +78,7 @@ class Build:
             self._explain_missing_artifacts()
         for warning in project.warnings if first is None else ():
             report.warn(warning, project.layout.root / "pyproject.toml")
+        has_installed = first is None and entries is None
         if entries is None:
             entries = Entries(options, self._wasmtime, report, before)
         self.entries: Entries = entries
@@ -85,7 +86,7 @@ class Build:
             report.warn(f"{target.note}: its wheel holds the .wasm alone, like the wheel for `any`")
         self._targets = [target]
         self.reader: WasmReader = WasmReader() if first is None else first.reader
-        self.plan: Plan = self._plan(target)
+        self.plan: Plan = self._first_plan(target, may_start_compiler=has_installed)
         if not self.plan.assets:
             self._explain_runtime()
         if first is None:
@@ -160,6 +161,16 @@ class Build:
                 if text not in self.shown:
                     self.shown.add(text)
                     show(text)
+
+    def _first_plan(self, target: Target, *, may_start_compiler: bool) -> Plan:
+        """Plan the wheel. Meanwhile a compiler starts, if it is certain that one is needed."""
+        try:
+            if may_start_compiler and self._wasmtime is not None and self.project.config.assets:
+                self.entries.start_compiler(self._wasmtime, target)
+            return self._plan(target)
+        except BaseException:
+            self.entries.end_compiler()
+            raise
 
     def _plan(self, target: Target) -> Plan:
         config, layout = self.project.config, self.project.layout

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.entry import BrokenEntryError, Entry
 from hatch_wazcache.cache.location import default_directory
+from hatch_wazcache.engine.targets import native_system
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.build_engines import BuildEngines
 from hatch_wazcache.packing.lazy_remote import LazyRemote
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from hatch_wazcache.compile.job import Job
+    from hatch_wazcache.compile.pool import Pool
     from hatch_wazcache.compile.wasmtime_cli import WasmtimeClis
     from hatch_wazcache.engine.installed import InstalledWasmtime
+    from hatch_wazcache.engine.targets import Target
     from hatch_wazcache.packing.entries_options import EntriesOptions
     from hatch_wazcache.report import Report
 
@@ -61,6 +64,8 @@ class Entries:
         self._report = report
         self._first = first
         self._temporary: TemporaryFolder | None = None
+        self._pool: Pool | None = None
+        """Has a compiler that was started early, until the first compilation."""
         self.by_key: dict[str, Entry] = {}
         """All entries that were found or made, by the keys of their jobs. An entry that a wasmtime
         CLI of another version made has another key."""
@@ -92,12 +97,39 @@ class Entries:
 
     def close(self) -> None:
         """Release the cache, unless it belongs to the first build."""
+        self.end_compiler()
         if self._first is not None:
             return
         self.remote.close()
         self.cache.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    def start_compiler(self, wasmtime: InstalledWasmtime, target: Target) -> None:
+        """Start a compiler beside the plan of the build, if the build must compile.
+
+        That is certain if the cache has no folder for the artifacts, and there is no shared cache.
+
+        Args:
+            wasmtime: what it will compile with, which is installed.
+            target: the target of the build.
+        """
+        system = native_system()
+        if system not in target.systems or self._options.remote is not None:
+            return
+        if self.cache.has_scope(wasmtime.version.partition(".")[0], system.name):
+            return
+        # Imported here, because a build with hits only does not need it.
+        from hatch_wazcache.compile.pool import Pool
+
+        self._pool = Pool(self._options.timeout)
+        self._pool.prepare(wasmtime.package)
+
+    def end_compiler(self) -> None:
+        """End the compiler that was started early, if it has had nothing to do."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     @property
     def are_stored(self) -> bool:
@@ -277,6 +309,8 @@ class Entries:
             self._report.detail(f"the wasmtime CLI {version} is {cli.path}")
         remote = self.remote.for_jobs(jobs)
 
+        pool, self._pool = self._pool, None
+
         def is_compiled(job: Job, entry: Entry) -> None:
             self.compiled.add(entry.key)
             if remote is not None:
@@ -291,6 +325,7 @@ class Entries:
             wasmtime_clis=wasmtime_clis,
             again=again,
             is_compiled=is_compiled,
+            pool=pool,
         )
 
     def _take_found(self, job: Job, entry: Entry) -> None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from typing import BinaryIO
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
-__all__ = ["file_sha256", "record_digest"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["background_sha256", "file_sha256", "record_digest"]
+
+_LONG = 1 << 20
+"""Bytes of which the digest is worth a thread."""
 
 
 def file_sha256(file: BinaryIO) -> str:
@@ -18,6 +26,26 @@ def file_sha256(file: BinaryIO) -> str:
     while count := file.readinto(buffer):  # type: ignore[attr-defined]
         digest.update(buffer[:count])
     return digest.hexdigest()
+
+
+@contextmanager
+def background_sha256(data: bytes | bytearray | memoryview) -> Iterator[hashlib._Hash]:
+    """Digest data in a thread, while the block does something else with it.
+
+    Yields:
+        The digest, which is complete at the end of the block.
+    """
+    digest = hashlib.sha256()
+    if len(data) < _LONG:
+        digest.update(data)
+        yield digest
+        return
+    thread = threading.Thread(target=digest.update, args=(data,))
+    thread.start()
+    try:
+        yield digest
+    finally:
+        thread.join()
 
 
 def record_digest(sha256: str) -> str:

@@ -275,13 +275,12 @@ def test_a_build_waits_for_a_compilation_only_while_its_process_lives(project: P
     (entry,) = project.cache.glob("wasmtime-*/*.zip")
     entry.unlink()
     code = (
-        "import sys, time, filelock\n"
-        "lock = filelock.FileLock(sys.argv[1]); lock.acquire()\n"
-        "print('held', flush=True); time.sleep(600)"
+        "import sys, time; from pathlib import Path\n"
+        "from hatch_wazcache.cache.key_lock import lock_key\n"
+        "lock = lock_key(Path(sys.argv[1]), sys.argv[2])\n"
+        "print('held' if lock else 'free', flush=True); time.sleep(600)"
     )
-    lock = project.cache / "locks" / f"{entry.stem}.lock"
-    lock.parent.mkdir(exist_ok=True)
-    with owner(code, lock):
+    with owner(code, project.cache, entry.stem):
         build = begin(project)
         lines = iter(build.stdout.readline, "")
         assert any("waiting for another build that compiles it" in line for line in lines)
