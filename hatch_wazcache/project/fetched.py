@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,10 @@ def find_in_cache(
     """
     try:
         cache = config.cache_dir or default_directory()
-        return find_fetched(cache / "engines", requirement, Trust(cache, root), mark=mark)
+        trust = Trust(cache, root)
+        if trust.problem() or Trust(Path(os.path.realpath(cache)), root).problem():
+            return None  # a build does not use it either
+        return find_fetched(cache / "engines", requirement, trust, mark=mark)
     except (OSError, WazcacheError):  # a build says why there is no cache
         return None
 

@@ -122,6 +122,11 @@ def test_a_build_environment_gets_a_kept_wasmtime_that_lacks_a_file(kept: Projec
     assert asked(kept) == [PIN]
 
 
+def test_a_build_environment_gets_the_wasmtime_that_a_cache_for_everybody_keeps(kept: Project):
+    kept.cache.chmod(0o777)
+    assert asked(kept) == [PIN]
+
+
 def test_warm_and_cold_builds_are_the_same_with_and_without_an_installed_wasmtime(kept: Project):
     (installed,) = (kept.root / "dist").glob("*.whl")
     data = installed.read_bytes()
@@ -157,6 +162,7 @@ def test_a_kept_wasmtime_with_a_changed_file_compiles_nothing(kept: Project):
     assert built.status != 0
     assert f"{PIN} is needed for " in built.output
     assert "Traceback" not in built.output
+    assert asked(kept) == [PIN]
 
 
 def test_nothing_is_promised_of_a_wasmtime_that_is_nowhere(kept: Project):
