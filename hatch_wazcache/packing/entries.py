@@ -231,17 +231,25 @@ class Entries:
         Raises:
             WazcacheError: an entry cannot be made, or is broken again.
         """
-        size = self.stream_size(job for job, _copy in copies)
-        if len(copies) > 1 and size > len(copies) * _WORTH_A_THREAD:
-            from concurrent.futures import ThreadPoolExecutor  # many builds do not need it
-
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                problems = list(pool.map(self._try, copies))
-        else:
+        problems = self._try_in_threads(copies)
+        if problems is None:
             problems = list(map(self._try, copies))
         for (job, copy), problem in zip(copies, problems, strict=True):
             if problem is not None:
                 self._copy_again(job, copy, problem)
+
+    def _try_in_threads(self, copies: Sequence[Copy]) -> list[BrokenEntryError | None] | None:
+        """Copy entries; return what is wrong with each, or None if threads cannot do it."""
+        size = self.stream_size(job for job, _copy in copies)
+        if len(copies) < 2 or size < len(copies) * _WORTH_A_THREAD:
+            return None
+        from concurrent.futures import ThreadPoolExecutor  # many builds do not need it
+
+        try:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                return list(pool.map(self._try, copies))
+        except RuntimeError:  # the system allows no more threads
+            return None
 
     def _try(self, one: Copy) -> BrokenEntryError | None:
         """Copy an entry; return what is wrong with it."""

@@ -60,6 +60,11 @@ def change(path):
         file.seek(-1000, 2)
         file.write(bytes([byte[0] ^ 1]))
 
+def start(thread):
+    raise RuntimeError("can't start new thread")
+
+if changing == "no threads":
+    changing, threading.Thread.start = "", start
 hashlib.sha256 = Counted
 sys.addaudithook(watch)
 sys.argv[1:] = ["build", "-t", "wazcache"]
@@ -70,7 +75,10 @@ with open("/proc/self/status") as file:
 seen = {"opened": opened, "digested": digested[""], "threads": len(threads), "peak": peak}
 print(json.dumps(seen))
 """
-"""Builds all wheels, and prints what was read. Argument: whether to change an entry meanwhile."""
+"""Builds all wheels, and prints what was read.
+
+Argument: `changing` to change an entry meanwhile, or `no threads`.
+"""
 
 
 @pytest.fixture(params=["companions", "artifacts in each"], scope="module")
@@ -96,9 +104,9 @@ def wheels(project: Project) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (project.root / "dist").glob("*.whl")}
 
 
-def build_again(project: Project, changing: str = "") -> tuple[dict, str]:
+def build_again(project: Project, how: str = "") -> tuple[dict, str]:
     """Build again with a warm cache; return what was read, and the whole output."""
-    done = project.run_python("-c", WATCH, changing)
+    done = project.run_python("-c", WATCH, how)
     assert done.status == 0, done.output
     return json.loads(done.output.splitlines()[-1]), done.output
 
@@ -119,6 +127,14 @@ def test_a_release_digests_each_byte_once(release: Project):
 def test_entries_are_digested_side_by_side(release: Project):
     seen, _output = build_again(release)
     assert seen["threads"] > 2
+
+
+def test_a_release_needs_no_threads(release: Project):
+    """Raise what Python raises where a container allows no more of them."""
+    before = wheels(release)
+    seen, _output = build_again(release, "no threads")
+    assert seen["threads"] == 1
+    assert wheels(release) == before
 
 
 def test_an_entry_that_changes_during_a_release_is_made_again(release: Project):
