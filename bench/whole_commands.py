@@ -185,7 +185,7 @@ def build_environment_rows(work: Path, given: Input, rounds: int) -> Iterator[Ro
         rounds: how many times each is timed.
     """
     commands = _Commands(work, given)
-    libraries = ("deflate", "filelock", "platformdirs")
+    libraries = ("deflate", "platformdirs")
     sets: dict[str, tuple[str, ...]] = {
         "hatchling": ("hatchling",),
         **{name: ("hatchling", name) for name in libraries},

@@ -78,7 +78,7 @@ class Build:
             self._explain_missing_artifacts()
         for warning in project.warnings if first is None else ():
             report.warn(warning, project.layout.root / "pyproject.toml")
-        has_installed = first is None and entries is None
+        has_installed = first is None and entries is None  # of a kept one, no file is checked yet
         if entries is None:
             entries = Entries(options, self._wasmtime, report, before)
         self.entries: Entries = entries
