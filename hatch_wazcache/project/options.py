@@ -182,7 +182,8 @@ OPTIONS = (
     ),
     Option(
         "engine",
-        "the requirement on wasmtime to compile for, if the dependencies do not contain it",
+        "the requirement on wasmtime to compile for, if the dependencies do not contain it; or "
+        "[one exact version](wasmtime-versions.md#one-exact-wasmtime) that they admit",
         distribution_fields.read_engine,
         {"type": "string", "pattern": "^[Ww][Aa][Ss][Mm][Tt][Ii][Mm][Ee]"},
         default_text="wasmtime's line in `dependencies`, or else the one that all "
