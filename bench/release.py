@@ -27,6 +27,9 @@ _MAJORS = ("46", "47", "48", "49")
 _TOO_LARGE = {"yosys": ("aarch64-windows",)}
 """Systems for which wasmtime cannot compile an input: "function too large"."""
 
+_SETTINGS = {"wasm-exceptions": True}
+"""yosys needs exceptions, which wasmtime 46 does not have without this setting."""
+
 _MB = 1e6
 
 
@@ -42,7 +45,9 @@ class Release:
     def use(self, *, companions: bool) -> None:
         """Write the options: companions, or all artifacts in the wheels of the package."""
         text = f'engines = {list(_MAJORS)}\ntargets = {self.targets}\ncompiler = "pypi"\n'
-        self.projects.options(text + 'companion = "demo-wasmtime"\n' * companions)
+        text += 'companion = "demo-wasmtime"\n' * companions
+        text += "".join(f"profiles.default.{name} = true\n" for name in _SETTINGS)
+        self.projects.options(text)
         file = self.projects.root("ours") / "pyproject.toml"
         needed = f"wasmtime>={_MAJORS[0]},<{int(_MAJORS[-1]) + 1}"
         needed += '", "demo-wasmtime' * companions
@@ -107,7 +112,7 @@ class Release:
         from deflate import deflate_compress
 
         artifact = out / f"{target}-{cli.parent.parent.name}.cwasm"
-        words = wasmtime_cli_arguments(SYSTEMS[target].triple, (), {}, parallel=False)
+        words = wasmtime_cli_arguments(SYSTEMS[target].triple, (), _SETTINGS, parallel=False)
         (wasm,) = self.projects.wasm
         run([cli, "compile", *words, "-o", artifact, wasm])
         deflate_compress(artifact.read_bytes(), DEFLATE_LEVEL)
