@@ -36,16 +36,19 @@ def background_sha256(data: bytes | bytearray | memoryview) -> Iterator[hashlib.
         The digest, which is complete at the end of the block.
     """
     digest = hashlib.sha256()
-    if len(data) < _LONG:
-        digest.update(data)
-        yield digest
-        return
-    thread = threading.Thread(target=digest.update, args=(data,))
-    thread.start()
+    thread = threading.Thread(target=digest.update, args=(data,)) if len(data) >= _LONG else None
+    try:
+        if thread is not None:
+            thread.start()
+    except RuntimeError:  # the system allows no more threads
+        thread = None
     try:
         yield digest
     finally:
-        thread.join()
+        if thread is None:
+            digest.update(data)
+        else:
+            thread.join()
 
 
 def record_digest(sha256: str) -> str:
