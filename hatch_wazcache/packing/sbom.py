@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from email import message_from_bytes
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.producers import read_producers
 from hatch_wazcache.formats.wasm import read_again
 from hatch_wazcache.resources import loader_text
+from hatch_wazcache.wheels.metadata import fields_of
 from hatch_wazcache.wheels.sbom import (
     Sbom,
     SbomFile,
@@ -43,13 +43,13 @@ def sbom_of(build: Build, metadata: bytes) -> Sbom:
     Raises:
         WazcacheError: as for `make_sbom`.
     """
-    fields, plan = message_from_bytes(metadata), build.plan
+    fields, plan = fields_of(metadata), build.plan
     loaders = (package.file(package.loader) for package in plan.packages if package.loader)
     sha256 = hashlib.sha256(loader_text()).hexdigest()
     own = [SbomFile(path, sha256, loader_of=own_version()) for path in loaders]
     if build.project.config.keep_wasm:
         own += [_wasm(asset, asset.distribution) for asset in plan.assets]
-    name, version, entries = str(fields["Name"]), str(fields["Version"]), build.entries.by_key
+    name, version, entries = fields["name"][0], fields["version"][0], build.entries.by_key
     return make_sbom(name, version, own, plan.artifacts, entries, lambda one: one.distribution)
 
 

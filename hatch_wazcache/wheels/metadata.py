@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WheelName",
+    "fields_of",
     "info_folder",
     "parse_name",
     "read_generator",
@@ -128,10 +129,17 @@ def read_metadata(wheel: WheelReader) -> Mapping[str, list[str]]:
 
 
 def _read_fields(wheel: WheelReader, name: str) -> Mapping[str, list[str]]:
-    """Read the fields at the top of a file, up to the first empty line."""
-    text = _read_info(wheel, name, _LARGEST_FIELDS).decode("utf-8", "replace")
+    return fields_of(_read_info(wheel, name, _LARGEST_FIELDS))
+
+
+def fields_of(data: bytes) -> Mapping[str, list[str]]:
+    """Return the values of each field at the top of METADATA or WHEEL, by its name in lower case.
+
+    A line that is no field is passed over, and the first empty line is the end.
+    """
     fields = defaultdict(list)
-    for line in re.sub(r"\r?\n[ \t]+", " ", text).split("\n"):  # unfolds long lines
+    # Long lines are unfolded.
+    for line in re.sub(r"\r?\n[ \t]+", " ", data.decode("utf-8", "replace")).split("\n"):
         if not line.strip():
             break
         field, _, value = line.partition(":")

@@ -17,6 +17,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.wheels.sbom import REQUIREMENT, check_place, sbom_path
 from tests.support.audits import findings
 from tests.support.commands import run
+from tests.support.doctored import Wheel
 from tests.support.engines import OLDER, give_engine
 from tests.support.environments import environment_of
 from tests.support.options import requirements
@@ -237,6 +238,19 @@ def test_a_compiled_wheel_keeps_its_option_and_flags_change_it(project: Project)
     assert not has_sbom(without)
     shutil.copy(without, first)
     assert sbom_text(compiled("--sbom"))
+
+
+def test_the_sbom_of_a_strangers_wheel_is_about_it_whatever_lines_its_metadata_has(
+    project: Project,
+):
+    wheel = Wheel(wheel_of(project.build()))
+    metadata = f"{wheel.info}/METADATA"
+    wheel.members[metadata] = b"Metadata-Version: 2.4\nno field\n" + wheel.members[metadata]
+    done = run(project, "compile", wheel.write(project.root / "odd"), "--targets", "native")
+    assert done.returncode == 0, done.stderr
+    (compiled,) = (project.root / "wheelhouse").glob("*.whl")
+    about = json.loads(sbom_text(compiled))["metadata"]["component"]
+    assert (about["name"], about["version"]) == ("demo", "1.0")
 
 
 def test_the_sboms_of_others_stay_in_the_wheel(project: Project):
