@@ -24,8 +24,9 @@ test: .venv/made
 	$(VENV) $(if $(COVERAGE),-m coverage run) $(PYTEST) $(TESTS)
 	$(if $(COVERAGE),$(VENV) -m coverage combine -q && $(VENV) -m coverage report)
 
+# In the order of their names: xdist would take the files with the fewest tests last, and these are the longest.
 test-slow: .venv/made
-	$(VENV) -m pytest -q -n $(PROCESSES) --dist loadfile $(SLOW)
+	$(VENV) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(SLOW)
 
 test-platforms: platforms
 	$(VENV) -m pytest -q -n 2 --dist loadfile tests/platforms
