@@ -74,7 +74,8 @@ def _receive(tasks: queue.SimpleQueue[str]) -> None:
         os.killpg(
             0, signal.SIGKILL
         )  # with the wasmtime CLI, if it runs: the group has no other process
-    os._exit(0)
+    # On Windows, `os._exit` may wait for a lock that the main thread has while it loads wasmtime.
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def do_task(task: dict[str, Any]) -> dict[str, str]:

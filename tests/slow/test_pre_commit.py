@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,7 @@ def hook_repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str
 @pytest.fixture(scope="module")
 def repository(hook_repository: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory):
     """A repository of a project that uses the hook."""
-    if shutil.which("pre-commit") is None:
+    if find_spec("pre_commit") is None:
         pytest.skip("pre-commit is needed: make check installs it")
     root = tmp_path_factory.mktemp("project")
     (root / "demo").mkdir()
@@ -65,7 +67,7 @@ def repository(hook_repository: tuple[Path, str], tmp_path_factory: pytest.TempP
     git(root, "init", "-q")
     home = tmp_path_factory.mktemp("pre-commit")
     installed = subprocess.run(
-        ["pre-commit", "install", "--install-hooks"],
+        [sys.executable, "-m", "pre_commit", "install", "--install-hooks"],
         cwd=root, env={**os.environ, "PRE_COMMIT_HOME": str(home)}, text=True,
         capture_output=True, check=False,
     )  # fmt: skip

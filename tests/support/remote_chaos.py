@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -85,9 +86,17 @@ class Machine:
         return output
 
     def leftovers(self) -> list[str]:
-        """List the files that a build should not leave: drafts and temporary files."""
+        """List the files that a build should not leave: drafts and temporary files.
+
+        Of a build that is killed while hatchling packs, hatchling's own temporary wheel stays.
+        """
         found = [*self.temporary.rglob("*"), *(self.project.cache / "tmp").rglob("*")]
-        left = [path for path in found if not path.is_dir() or any(path.iterdir())]
+        left = [
+            path
+            for path in found
+            if not re.fullmatch(r"tmp\w{8}\.whl", path.name)
+            and (not path.is_dir() or any(path.iterdir()))
+        ]
         return [str(path.relative_to(self.temporary.parent)) for path in left]
 
 
