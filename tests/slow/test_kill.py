@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 from tests.support.projects import Project
 
@@ -22,7 +23,11 @@ ASSETS = {
 def children_of(pid: int) -> set[int]:
     found = set()
     for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+        # A thread may have ended meanwhile.
+        with (
+            suppress(FileNotFoundError, ProcessLookupError),
+            open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file,
+        ):
             found |= {int(child) for child in file.read().split()}
     return found
 
