@@ -70,12 +70,12 @@ def _receive(tasks: queue.SimpleQueue[str]) -> None:
     """Read the parent's lines, and end this process when the parent has ended."""
     for line in sys.stdin:
         tasks.put(line)
-    if sys.platform != "win32":
-        os.killpg(
-            0, signal.SIGKILL
-        )  # with the wasmtime CLI, if it runs: the group has no other process
-    # On Windows, `os._exit` may wait for a lock that the main thread has while it loads wasmtime.
-    os.kill(os.getpid(), signal.SIGTERM)
+    if sys.platform == "win32":
+        # `os._exit` may wait for a lock that the main thread has while it loads wasmtime.
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        # With the wasmtime CLI, if it runs. The group has no other process.
+        os.killpg(0, signal.SIGKILL)
 
 
 def do_task(task: dict[str, Any]) -> dict[str, str]:
