@@ -78,7 +78,7 @@ example: $(WORK)/build/made
 	cd $(WORK)/example && venv/bin/python $(CURDIR)/example_project/demo.py
 
 # Runs all benchmarks, and writes docs/performance and the README. Names the goals that are missed.
-# Needs 75 minutes on an idle machine.
+# Needs two hours on an idle machine.
 bench: .venv/bench wasmtime
 	$(VENV) -m bench
 
