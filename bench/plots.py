@@ -22,7 +22,7 @@ _METADATA = {"Date": None, "Creator": None}
 
 
 def draw(rows: Sequence[Row], folder: Path) -> None:
-    """Write `first-use.svg`, `warm-build.svg` and `growth.svg`, if their rows were measured."""
+    """Write each plot whose rows were measured."""
     mpl.rcParams.update({"svg.hashsalt": "bench", "font.size": 9, "axes.spines.top": False,
                          "axes.spines.right": False})  # fmt: skip
     first = [row for row in rows if row.what == "from start to module"]
@@ -31,20 +31,52 @@ def draw(rows: Sequence[Row], folder: Path) -> None:
     warm = [row for row in rows if row.what == "warm build"]
     if warm:
         _bars(warm, "Seconds to build the wheel again", folder / "warm-build.svg")
+    if commands := _whole_commands(rows):
+        _bars(commands, "Seconds of a whole command", folder / "whole-commands.svg",
+              ours="hatch-wazcache, one exact wasmtime")  # fmt: skip
+    if releases := _releases(rows):
+        _bars(releases, "Seconds to make all wheels of a release again", folder / "release.svg")
     grown = [row for row in rows if row.goal == 0]
     if grown:
         _growth(grown, folder / "growth.svg")
 
 
-def _bars(rows: Sequence[Row], title: str, path: Path) -> None:
+def _whole_commands(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of whole commands, and each also against the build with a range."""
+    exact, ranged = ", warm, one exact wasmtime", ", warm, a range of wasmtime"
+    found = {(row.input, row.what): row for row in rows if row.goal == 14}
+    commands = [(key, row) for key, row in found.items() if row.what.endswith(exact)]
+    drawn = []
+    for (name, what), row in commands:
+        command = what.removesuffix(exact)
+        other = found[name, command + ranged]
+        front_end = command.strip("`").removeprefix("python -m ").split()[0]
+        one = row._replace(input=f"{name}\n{front_end}")
+        against = "hatch-wazcache, a range of wasmtime"
+        drawn += [one, one._replace(against=against, theirs=other.ours)]
+    return drawn
+
+
+def _releases(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of warm releases against `cp`, with the kind in the name of the input."""
+    kinds = {"a release, companions, warm": "companions",
+             "a release, one wheel for each system, warm": "in the package"}  # fmt: skip
+    found = [
+        row for row in rows if row.what in kinds and row.against.endswith("importing hatchling")
+    ]
+    return [row._replace(input=f"{row.input}\n{kinds[row.what]}",
+                         against=row.against.replace("`", "")) for row in found]  # fmt: skip
+
+
+def _bars(rows: Sequence[Row], title: str, path: Path, *, ours: str = "hatch-wazcache") -> None:
     """Draw a group of bars for each input, on a logarithmic scale: our bar first."""
     inputs = list(dict.fromkeys(row.input for row in rows))
     others = list(dict.fromkeys(row.against for row in rows))
     width = 0.8 / (len(others) + 1)
     figure, axes = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
     bars: list[tuple[str, str, list[tuple[int, float]]]] = []
-    ours = [(n, next(r for r in rows if r.input == name)) for n, name in enumerate(inputs)]
-    bars.append(("hatch-wazcache", _HERE, [(n, row.ours.median) for n, row in ours]))
+    firsts = [(n, next(r for r in rows if r.input == name)) for n, name in enumerate(inputs)]
+    bars.append((ours, _HERE, [(n, row.ours.median) for n, row in firsts]))
     for number, other in enumerate(others):
         there = [(inputs.index(row.input), row.theirs.median) for row in rows
                  if row.against == other and row.theirs is not None]  # fmt: skip
@@ -57,7 +89,7 @@ def _bars(rows: Sequence[Row], title: str, path: Path) -> None:
     axes.set_yscale("log")
     axes.set_xticks(range(len(inputs)), inputs)
     axes.set_title(title, loc="left", fontsize=10)
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, ncols=2 if len(bars) > 2 else 1, loc="upper left")
     low, high = axes.get_ylim()
     axes.set_ylim(low / 2, high * 6)  # the smallest bar is one, and there is room for the legend
     figure.savefig(path, metadata=_METADATA)

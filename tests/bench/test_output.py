@@ -122,9 +122,9 @@ def test_a_table_says_which_way_a_ratio_goes():
 
 
 def test_the_plots_are_there_and_shown():
-    for name in ("first-use.svg", "warm-build.svg", "growth.svg"):
-        assert (PUBLISHED / name).is_file()
-        assert f"(performance/{name})" in PAGE
+    for name in ("first-use", "warm-build", "whole-commands", "release", "growth"):
+        assert (PUBLISHED / f"{name}.svg").is_file()
+        assert f"(performance/{name}.svg)" in PAGE
     for name in ("first-use.svg", "warm-build.svg"):
         assert f"/hatch-wazcache/main/docs/performance/{name})" in README
 
