@@ -73,8 +73,8 @@ if sys.platform == "win32":
             lock.release()
 
 else:
-    _guard = threading.Lock()
-    """Held while a lock changes, and while this process forks."""
+    _guard = threading.RLock()
+    """Held while a lock changes, and while this process forks. A signal handler may do both."""
 
     class _LockFile:
         """A file with a byte for each key, and the bytes that this process has locked.
@@ -85,6 +85,8 @@ else:
         """
 
         def __init__(self, descriptor: int) -> None:
+            status = os.fstat(descriptor)
+            self.identity = status.st_dev, status.st_ino
             self.descriptor = descriptor
             self.locked: set[int] = set()
 
@@ -125,14 +127,11 @@ else:
             status = path.stat()
             if (known := _files.get((status.st_dev, status.st_ino))) is not None:
                 return known
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        status = os.fstat(descriptor)
-        return _files.setdefault((status.st_dev, status.st_ino), _LockFile(descriptor))
+        file = _LockFile(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        return _files.setdefault(file.identity, file)
 
     def _close_unused(file: _LockFile) -> None:
-        if not file.locked:
-            for identity in [one for one, known in _files.items() if known is file]:
-                del _files[identity]
+        if not file.locked and _files.pop(file.identity, None) is file:
             os.close(file.descriptor)
 
     def _begin_fork() -> None:

@@ -90,3 +90,24 @@ def test_a_fork_neither_has_the_locks_of_its_parent_nor_ends_them(tmp_path: Path
     )
     words = [sys.executable, "-c", code, tmp_path, ONE]
     assert subprocess.check_output(words, text=True) == "0\n"
+
+
+def test_a_signal_handler_may_fork_while_a_key_is_being_locked(tmp_path: Path):
+    code = (
+        "import fcntl, os, signal, sys; from pathlib import Path\n"
+        "from hatch_wazcache.cache.key_lock import lock_key\n"
+        "def fork(*_):\n"
+        "    if not os.fork():\n"
+        "        os._exit(7)\n"
+        "    print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "def watch(event, _arguments):\n"
+        "    if event == 'fcntl.lockf':\n"
+        "        signal.raise_signal(signal.SIGUSR1)\n"
+        "signal.signal(signal.SIGUSR1, fork)\n"
+        "sys.addaudithook(watch)\n"
+        "held = lock_key(Path(sys.argv[1]), sys.argv[2])\n"
+        "print(lock_key(Path(sys.argv[1]), sys.argv[2]))\n"
+        "held.close()\n"
+    )
+    words = [sys.executable, "-c", code, tmp_path, ONE]
+    assert subprocess.check_output(words, text=True, timeout=60) == "7\nNone\n7\n"
