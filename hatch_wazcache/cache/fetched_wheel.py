@@ -31,6 +31,7 @@ __all__ = [
     "fetched_wheels",
     "folder_name",
     "has_only_data",
+    "is_exactly",
     "lacks_file",
     "main_file",
     "move_aside",
@@ -134,6 +135,19 @@ def remove_leftovers(engines: Path, *, is_locked: bool) -> None:
                 path = engines / name
                 if is_locked or time.time() - path.lstat().st_mtime > _OLD:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def is_exactly(requirement: Requirement, version: str | Version) -> bool:
+    """Say whether a version is the one that a requirement names, if it names one.
+
+    `==48.0.0` also admits `48.0.0+patched`, which is another wasmtime.
+    """
+    named = [
+        one.version
+        for one in requirement.specifier
+        if one.operator == "==" and not one.version.endswith(".*")
+    ]
+    return not named or Version(str(version)) in map(Version, named)
 
 
 def has_only_data(name: str) -> bool:

@@ -18,6 +18,7 @@ from hatch_wazcache.cache.fetched_wheel import (
     FetchedWheel,
     fetched_wheels,
     folder_name,
+    is_exactly,
     lacks_file,
     move_aside,
     remove_leftovers,
@@ -145,6 +146,7 @@ def _candidates(engines: Path, requirement: Requirement) -> list[FetchedWheel]:
         for wheel in fetched_wheels(engines)
         if (wheel.distribution, wheel.system) == (name, system)
         and requirement.specifier.contains(wheel.version, prereleases=True)
+        and is_exactly(requirement, wheel.version)
     ]
     return sorted(fit, key=lambda wheel: wheel.version, reverse=True)
 

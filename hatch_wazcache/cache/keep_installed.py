@@ -8,19 +8,19 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from contextlib import suppress
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cache.fetched_wheel import LOCK, unfinished
+from hatch_wazcache.cache.fetched_wheel import LOCK, is_exactly, remove_leftovers, unfinished
 from hatch_wazcache.cache.fetching import give_name
 from hatch_wazcache.cache.install_wheel import set_modes, unfit
 from hatch_wazcache.cache.location import make_directory
 from hatch_wazcache.cache.lock import lock_file
-from hatch_wazcache.cache.unpacked_wheel import BrokenFolderError, check_unpacked
+from hatch_wazcache.cache.unpacked_wheel import BrokenFolderError, check_file, check_unpacked
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
-    from pathlib import Path
 
     from packaging.requirements import Requirement
 
@@ -33,7 +33,8 @@ def keep_installed(engines: Path, requirement: Requirement, trust: Trust) -> Pat
     """Copy the files of an installed wheel, check every one, and give the folder its name.
 
     Only a wheel that an installer took from an index is kept: another one with the same version may
-    have other files. One with changed files is not kept either.
+    have other files. One with changed files is not kept either, nor one with a local version that
+    the requirement does not name.
 
     Args:
         engines: the folder `engines` of the cache; it is created if it is missing.
@@ -49,18 +50,21 @@ def keep_installed(engines: Path, requirement: Requirement, trust: Trust) -> Pat
     from importlib.metadata import distributions
 
     distribution = next(iter(distributions(name=requirement.name)), None)
-    if distribution is None or distribution.read_text("direct_url.json") is not None:
+    if distribution is None or not _is_from_index(distribution):
         return None
     make_directory(engines)
     if trust.problem_of(engines):
         return None
-    with lock_file(engines / LOCK):
+    with lock_file(engines / LOCK, wait=False) as lock:
+        if lock < 0 and sys.platform != "win32":
+            return None  # another build fetches or keeps a wheel now; this one need not wait for it
+        remove_leftovers(engines, is_locked=lock >= 0)
         copied = unfinished(engines)
         copied.mkdir(mode=0o700)
         try:
             _copy(distribution, copied)
             wheel = check_unpacked(copied)
-            if unfit(copied, wheel, requirement):
+            if unfit(copied, wheel, requirement) or not is_exactly(requirement, wheel.version):
                 return None
             set_modes(copied, wheel.name)
             return give_name(copied, wheel, trust)
@@ -70,20 +74,24 @@ def keep_installed(engines: Path, requirement: Requirement, trust: Trust) -> Pat
             shutil.rmtree(copied, ignore_errors=True)
 
 
+def _is_from_index(distribution: Distribution) -> bool:
+    try:
+        return distribution.read_text("direct_url.json") is None
+    except UnicodeDecodeError:  # a damaged file
+        return False
+
+
 def _copy(distribution: Distribution, folder: Path) -> None:
     """Copy the files in RECORD, without the bytecode that installers and Python have written.
 
     Raises:
-        BrokenFolderError: RECORD cannot be read, or names a file that is missing or elsewhere.
+        BrokenFolderError: RECORD cannot be read, or names a file that is missing, elsewhere, or of
+            another size.
     """
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     record = None
-    try:
-        lines = list(csv.reader(io.StringIO(distribution.read_text("RECORD") or "", newline="")))
-    except csv.Error as error:
-        raise BrokenFolderError(f"RECORD cannot be read: {error}") from error
-    for line in filter(None, lines):
+    for line in _lines(distribution):
         name = line[0]
         if name.endswith(".pyc") or name.startswith("../"):
             continue
@@ -95,8 +103,27 @@ def _copy(distribution: Distribution, folder: Path) -> None:
         if name.endswith(".dist-info/RECORD"):
             record = target
             continue
-        with suppress(FileNotFoundError):  # the check says that it is missing
-            shutil.copyfile(str(distribution.locate_file(name)), target)
+        source = Path(str(distribution.locate_file(name)))
+        try:
+            check_file(name, source, None, line[-1])  # a link may lead to a file without an end
+        except FileNotFoundError as error:
+            raise BrokenFolderError(f"{name} is in RECORD, but missing") from error
+        shutil.copyfile(source, target)
     if record is None:
         raise BrokenFolderError("it has no RECORD")
     record.write_text(text.getvalue(), "utf-8", newline="")
+
+
+def _lines(distribution: Distribution) -> list[list[str]]:
+    """Return the rows of RECORD.
+
+    Raises:
+        BrokenFolderError: it cannot be read.
+    """
+    try:
+        text = distribution.read_text("RECORD") or ""
+        if "\0" in text:
+            raise BrokenFolderError("RECORD has a NUL, which no file name has")
+        return list(filter(None, csv.reader(io.StringIO(text, newline=""))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BrokenFolderError(f"RECORD cannot be read: {error}") from error

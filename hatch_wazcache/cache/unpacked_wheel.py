@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["BrokenFolderError", "UnpackedWheel", "check_unpacked", "drop_installer_files"]
+__all__ = [
+    "BrokenFolderError",
+    "UnpackedWheel",
+    "check_file",
+    "check_unpacked",
+    "drop_installer_files",
+]
 
 _SCRIPTS = ("bin", "Scripts")
 """Where installers put console scripts. RECORD lists them; pip lists them outside the folder."""
@@ -81,7 +87,7 @@ def check_unpacked(folder: Path, *, digests: bool = True) -> UnpackedWheel:
     for name, (digest, size) in rows.items():
         if name not in files:
             raise BrokenFolderError(f"{name} is in RECORD, but missing")
-        _check_file(name, files[name], digest if digests else None, size)
+        check_file(name, files[name], digest if digests else None, size)
     return _read_metadata(folder / record.partition("/")[0])
 
 
@@ -140,8 +146,19 @@ def _rows(record: Path) -> dict[str, tuple[str, str]]:
     return rows
 
 
-def _check_file(name: str, path: Path, digest: str | None, size: str) -> None:
-    """Compare a file with its row in RECORD; without a digest, only its size."""
+def check_file(name: str, path: Path, digest: str | None, size: str) -> None:
+    """Compare a file with its row in RECORD.
+
+    Args:
+        name: its path in RECORD.
+        path: where it is.
+        digest: as RECORD has it; None to compare only the size.
+        size: as RECORD has it.
+
+    Raises:
+        BrokenFolderError: it is another file.
+        OSError: it cannot be read.
+    """
     if digest is not None and not digest.startswith("sha256="):
         raise BrokenFolderError(f"{name} has no SHA-256 in RECORD")
     if size != str(path.stat().st_size):

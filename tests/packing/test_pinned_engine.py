@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from hatch_wazcache.cache.fetched_wheel import system_name
-from hatch_wazcache.cache.fetching import verify_fetched
+from hatch_wazcache.cache.fetched_wheel import LOCK, system_name
+from hatch_wazcache.cache.fetching import find_fetched, verify_fetched
 from hatch_wazcache.cache.keep_installed import keep_installed
 from hatch_wazcache.cache.location import mark_as_cache
+from hatch_wazcache.cache.lock import lock_file
 from hatch_wazcache.cache.trust import Trust
 from hatch_wazcache.project.engine_requirement import EngineRequirement
 from hatch_wazcache.project.installed_requirements import parse
 from hatch_wazcache.project.options import read_config
+from hatch_wazcache.util.digests import record_digest
 from tests.support.environments import environment_with
 from tests.support.fetching import LIBRARY
 from tests.support.projects import Built, Project
@@ -198,7 +202,7 @@ def site(tmp_path: Path) -> Path:
 def keep(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path | None:
     """Keep the wasmtime of a folder in a new cache; nothing else is left there."""
     root = site.parent / "cache"
-    root.mkdir(mode=0o700)
+    root.mkdir(mode=0o700, exist_ok=True)
     mark_as_cache(root)
     monkeypatch.syspath_prepend(site)
     made = keep_installed(root / "engines", parse("wasmtime"), Trust(root))
@@ -248,9 +252,93 @@ def not_csv(site: Path) -> None:
     record(site).write_text('"' + "x" * 200_000)
 
 
+def add_to_record(site: Path, row: bytes) -> None:
+    with record(site).open("ab") as file:
+        file.write(row + b"\n")
+
+
+def with_a_name_that_no_file_has(site: Path) -> None:
+    add_to_record(site, b"wasmtime/\0,sha256=,0")
+
+
+def with_a_name_that_is_no_text(site: Path) -> None:
+    add_to_record(site, b"wasmtime/\xff,sha256=,0")
+
+
+def with_a_file_without_an_end(site: Path) -> None:
+    file = site / "wasmtime" / "_ffi.py"
+    file.unlink()
+    file.symlink_to("/dev/zero")
+
+
+def with_a_direct_url_that_is_no_text(site: Path) -> None:
+    record(site).with_name("direct_url.json").write_bytes(b"\xff")
+
+
 @pytest.mark.parametrize(
-    "damage", [from_a_path, changed, removed, without_record, outside, not_csv]
+    "damage",
+    [
+        from_a_path,
+        changed,
+        removed,
+        without_record,
+        outside,
+        not_csv,
+        with_a_name_that_no_file_has,
+        with_a_name_that_is_no_text,
+        with_a_file_without_an_end,
+        with_a_direct_url_that_is_no_text,
+    ],
 )
 def test_a_wasmtime_that_is_not_as_an_index_gave_it_is_not_kept(damage, site: Path, monkeypatch):
     damage(site)
     assert keep(site, monkeypatch) is None
+
+
+def test_a_wasmtime_whose_files_are_links_is_kept_as_files(site: Path, monkeypatch):
+    """`UV_LINK_MODE=symlink` installs it so."""
+    files = [path for path in (site / "wasmtime").rglob("*") if path.is_file()]
+    for number, path in enumerate(files):
+        path.symlink_to(path.rename(site.parent / str(number)))
+    made = keep(site, monkeypatch)
+    assert made is not None
+    assert verify_fetched(made) is None
+
+
+def test_a_wasmtime_with_a_local_version_is_not_the_exact_one(site: Path, monkeypatch):
+    """`==48.0.0` admits `48.0.0+patched`, which compiles other code."""
+    text, patched = record(site).read_text(), f"{ENGINE}+patched"
+    info = record(site).parent.rename(site / f"wasmtime-{patched}.dist-info")
+    metadata = (info / "METADATA").read_text("utf-8")
+    metadata = metadata.replace(f"Version: {ENGINE}", f"Version: {patched}").encode()
+    (info / "METADATA").write_bytes(metadata)
+    digest = record_digest(hashlib.sha256(metadata).hexdigest())
+    text = re.sub("(?m)^(.*/METADATA),.*$", rf"\1,{digest},{len(metadata)}", text)
+    text = text.replace(f"wasmtime-{ENGINE}.dist-info", info.name)
+    (info / "RECORD").write_text(text)
+    kept = keep(site, monkeypatch)
+    assert kept is not None  # for a requirement that names no version
+    assert kept.name == KEPT.replace(ENGINE, patched)
+    engines, trust = kept.parent, Trust(kept.parent.parent)
+    assert find_fetched(engines, parse(PIN)) is None
+    assert find_fetched(engines, parse(f"{PIN}+patched")) == kept
+    assert find_fetched(engines, parse("wasmtime>=48,<49")) == kept
+    assert keep_installed(engines, parse(PIN), trust) is None
+
+
+def test_a_build_does_not_wait_for_another_one_to_keep_a_wasmtime(site: Path, monkeypatch):
+    engines = site.parent / "cache" / "engines"
+    engines.mkdir(parents=True, mode=0o700)
+    with lock_file(engines / LOCK) as lock:
+        assert lock >= 0
+        assert keep(site, monkeypatch) is None
+    assert keep_installed(engines, parse(PIN), Trust(engines.parent)) == engines / KEPT
+
+
+def test_what_a_killed_build_has_copied_of_a_wasmtime_is_removed_by_the_next(
+    site: Path, monkeypatch
+):
+    left = site.parent / "cache" / "engines" / ".fetching-0123456789abcdef" / "wasmtime"
+    left.mkdir(parents=True, mode=0o700)
+    assert keep(site, monkeypatch) is not None
+    assert not left.parent.exists()
