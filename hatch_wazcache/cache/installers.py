@@ -68,7 +68,7 @@ class Installer(NamedTuple):
             requirement: which wheel.
             folder: an existing, empty folder.
             inherited: a file descriptor to keep open while the installer runs, even if this
-                process is killed; -1 for none.
+                process is killed; -1 for none. Windows keeps none.
 
         Raises:
             InstallError: it has failed, or needs more than 15 minutes.
@@ -86,7 +86,7 @@ class Installer(NamedTuple):
                 encoding="utf-8",
                 errors="replace",
                 env=_environment(),
-                pass_fds=() if inherited < 0 else (inherited,),
+                pass_fds=() if inherited < 0 or sys.platform == "win32" else (inherited,),
                 start_new_session=True,
             )
             output, _ = process.communicate(timeout=_TIMEOUT)

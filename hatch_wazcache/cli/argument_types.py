@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import re
+import sys
+from typing import TYPE_CHECKING, Any
 
 from hatch_wazcache.packing.all_artifacts import Shard
 from hatch_wazcache.util.sizes_and_times import parse_size
 
-__all__ = ["age", "folder", "shard", "size", "svg_file", "versions"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Wheels", "age", "folder", "shard", "size", "svg_file", "versions"]
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+class Wheels(argparse.Action):
+    """Takes files. On Windows also patterns such as `dist/*.whl`, which no shell there replaces."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse passes it by position
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option: str | None = None,  # noqa: ARG002
+    ) -> None:
+        wheels = list(values or ())
+        if sys.platform == "win32":
+            wheels = [name for word in wheels for name in _matching(word)]
+        setattr(namespace, self.dest, wheels)
+
+
+def _matching(word: str) -> list[str]:
+    """Return the files that a pattern matches; the word itself if it is a file or matches none."""
+    return (not os.path.lexists(word) and sorted(glob.glob(word))) or [word]
 
 
 def folder(text: str) -> str:

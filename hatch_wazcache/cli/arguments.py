@@ -16,6 +16,7 @@ from hatch_wazcache.cli import (
     remove_command,
     wheel_commands,
 )
+from hatch_wazcache.cli.argument_types import Wheels
 from hatch_wazcache.cli.cache_arguments import (
     add_check,
     add_dry_run,
@@ -103,7 +104,7 @@ def _add_for_wheels(commands: Commands) -> None:
     add_audit(commands.add("audit", wheel_commands.audit, text, of_cache=False))
     text = "show the contents of wheels, and which artifacts load here"
     inspect = commands.add("inspect", wheel_commands.inspect, text, of_cache=False)
-    inspect.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
+    inspect.add_argument("wheels", metavar="WHEEL", nargs="+", action=Wheels, help="a file")
 
 
 def _add_for_the_shared_cache(commands: Commands) -> None:

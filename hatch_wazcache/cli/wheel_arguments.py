@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.cli.argument_types import folder
+from hatch_wazcache.cli.argument_types import Wheels, folder
 from hatch_wazcache.cli.option_flags import add_option_flags
 from hatch_wazcache.compile.job import DEFAULT_TIMEOUT
 
@@ -24,7 +24,7 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
         "settings; --recompile checks all of them. If a package and its companions are given, they "
         "are compared. A note is not a finding."
     )
-    parser.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
+    parser.add_argument("wheels", metavar="WHEEL", nargs="+", action=Wheels, help="a file")
     parser.add_argument(
         "--recompile",
         action="store_true",
@@ -44,7 +44,7 @@ def add_compile(parser: argparse.ArgumentParser) -> None:
         "the wheel's project. A wheel with extension modules gets the artifacts of its own "
         "platform. Writes all wheels, or none, and prints their paths."
     )
-    parser.add_argument("wheels", metavar="WHEEL", nargs="+", help="a file")
+    parser.add_argument("wheels", metavar="WHEEL", nargs="+", action=Wheels, help="a file")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "-w",

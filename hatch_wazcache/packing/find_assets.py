@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+import sys
+from functools import cache, partial
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import check_wasm
+from hatch_wazcache.packing.globs import matching
 from hatch_wazcache.project.packages import DeclaredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hatch_wazcache.project.config import Config
@@ -99,9 +101,13 @@ def find_checked_assets(
 
 
 def matching_files(root: Path, glob: str) -> list[str]:
-    """Return the relative paths that a glob matches. As in a shell, `*` matches no hidden name."""
+    """Return the relative paths that a glob matches. As in a shell, `*` matches no hidden name.
+
+    Upper and lower case count on every system: else a wheel would hold a file under two names.
+    """
+    is_spelled = partial(_is_spelled_so, root, cache(_names_in))
     if os.path.lexists(root / glob):  # a file whose name looks like a pattern
-        return [str(PurePosixPath(glob))]
+        return list(filter(is_spelled, [str(PurePosixPath(glob))]))
     hidden = any(part.startswith(".") for part in PurePosixPath(glob).parts)
     matches = []
     if glob.endswith("**"):
@@ -118,7 +124,31 @@ def matching_files(root: Path, glob: str) -> list[str]:
         if path.suffix != ".wasm" and path.is_dir():
             continue
         matches.append(relative)
-    return matches
+    if sys.platform == "win32":
+        matches = matching(matches, glob)  # there `*.WASM` has also found `a.wasm`
+    return list(filter(is_spelled, matches))
+
+
+def _is_spelled_so(root: Path, names_in: Callable[[str], set[str]], relative: str) -> bool:
+    """Say whether a path is written as on the disk. Windows and macOS also find `A.wasm` by `a`.
+
+    Windows even finds `a.wasm` by `a.wasm.`, with a dot behind it.
+    """
+    folder = os.fspath(root)
+    for name in relative.split("/"):
+        names = names_in(folder)
+        if names and name != ".." and name not in names:
+            return False
+        folder = os.path.join(folder, name)
+    return True
+
+
+def _names_in(folder: str) -> set[str]:
+    """Return the names in a folder; none if it cannot be listed."""
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
 
 
 def _advice(root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +15,16 @@ if TYPE_CHECKING:
     Places = Iterable[tuple[str, str]]
     """Paths in the wheel, each with its owner: the path of a source file, or a description."""
 
-__all__ = ["alike_names", "check_name", "collisions", "long_names"]
+__all__ = ["alike_names", "check_name", "collisions", "impossible_on_windows", "long_names"]
 
 _LONGEST = 255
 """Bytes of a file's name, or of a folder's: the limit of nearly all file systems."""
+
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
+"""Names that mean a device on Windows, in every folder and with every ending:
+https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file#naming-conventions"""
+
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]')
 
 
 def check_name(distribution: str, relative: str) -> None:
@@ -95,6 +102,33 @@ def alike_names(places: Places, root: Path) -> Iterator[str]:
                 f"{_shown(owner, root)} and {_shown(other, root)} would be one file on Windows and "
                 f"macOS, where {distribution} and {other_path} are the same name; rename one"
             )
+
+
+def impossible_on_windows(places: Places, root: Path) -> Iterator[str]:
+    """Yield a problem for each path in the wheel that Windows cannot have as a file.
+
+    Windows writes `nul.wasm` to nowhere, `a:b.wasm` into a hidden part of the file `a`, and drops
+    dots and spaces at a name's end.
+
+    Args:
+        places: paths in the wheel, with their owners.
+        root: the project's root.
+    """
+    for distribution, owner in places:
+        for part in distribution.split("/"):
+            reason = ""
+            if found := _NOT_ON_WINDOWS.search(part):
+                reason = f"no name may have {found[0]}"
+            elif part.endswith((".", " ")):
+                reason = "no name may end with a dot or a space"
+            elif _DEVICE.fullmatch(part):
+                reason = "that is the name of a device"
+            if reason:
+                yield (
+                    f"{_shown(owner, root)}: Windows cannot have a file {distribution}: {reason}; "
+                    "rename it, or leave Windows and any out of targets"
+                )
+                break
 
 
 def _shown(owner: str, root: Path) -> str:

@@ -18,7 +18,13 @@ from hatch_wazcache.engine.settings import CPU_LEVELS, code_settings
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.formats.wasm import Wasm, read_again
 from hatch_wazcache.packing.find_assets import find_assets
-from hatch_wazcache.packing.names import alike_names, check_name, collisions, long_names
+from hatch_wazcache.packing.names import (
+    alike_names,
+    check_name,
+    collisions,
+    impossible_on_windows,
+    long_names,
+)
 from hatch_wazcache.project.companion import shared_folder
 from hatch_wazcache.project.packages import Packages
 from hatch_wazcache.util.environment import without_secrets
@@ -272,3 +278,5 @@ def _name_problems(
     systems = [system.name.partition("-")[2] for system in target.systems]
     if set(systems) != {"linux"}:  # also without systems: then the wheel is for all of them
         yield from alike_names(places, layout.root)
+    if not systems or "windows" in systems:
+        yield from impossible_on_windows(places, layout.root)

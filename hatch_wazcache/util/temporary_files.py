@@ -67,14 +67,17 @@ def create_folder(directory: Path) -> tuple[Path, int]:
         directory: an existing folder for it.
 
     Returns:
-        Its path, and a descriptor; closing it unlocks the folder. -1 on Windows, which cannot lock
-        a folder.
+        Its path, and a descriptor; closing it unlocks the folder. Windows cannot lock a folder; it
+        has a file beside it, which Windows removes when this process closes it or ends.
     """
     while True:
         path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
-        path.mkdir(mode=0o700)
         if sys.platform == "win32":
-            return path, -1
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_TEMPORARY
+            descriptor = os.open(_lock_of_folder(path), flags, 0o600)
+            path.mkdir(mode=0o700)
+            return path, descriptor
+        path.mkdir(mode=0o700)
         with suppress(FileNotFoundError):  # a sweep has deleted it meanwhile
             descriptor = os.open(path, os.O_RDONLY)
             if _try_to_lock(descriptor) is not False and path.exists():
@@ -223,16 +226,25 @@ def sweep(directory: Path) -> None:
 
 def _sweep_folder(path: Path, status: os.stat_result) -> None:
     """Remove a folder of this user, unless a process has locked it."""
-    if sys.platform == "win32" or status.st_uid != os.geteuid():
-        return
     import shutil
 
+    if sys.platform == "win32":
+        if not _lock_of_folder(path).exists():
+            shutil.rmtree(path, ignore_errors=True)
+        return
+    if status.st_uid != os.geteuid():
+        return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if _try_to_lock(descriptor):
             shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def _lock_of_folder(path: Path) -> Path:
+    """Return the file beside a folder that says, on Windows, that a process uses the folder."""
+    return path.with_suffix(".lock")
 
 
 def _lock(file: IO[bytes]) -> bool:

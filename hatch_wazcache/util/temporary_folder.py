@@ -1,7 +1,7 @@
 """Temporary folders of the system that do not outlive a crash: the next one removes leftovers.
 
 A signal such as SIGTERM ends Python without a clean-up. So the process that made a folder keeps it
-locked, as in `temporary_files`. On Windows folders cannot be locked, so leftovers stay.
+locked, as in `temporary_files`.
 """
 
 from __future__ import annotations

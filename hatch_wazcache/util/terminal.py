@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["printable"]
+__all__ = ["encodable", "printable"]
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -22,3 +22,14 @@ def printable(text: str, *, keep: str = "") -> str:
         else letter.encode("unicode_escape", "replace").decode()
         for letter in text
     )
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """Escape the characters that an encoding lacks.
+
+    Args:
+        text: any text.
+        encoding: of the stream that the text goes to; None if that is not known.
+    """
+    encoding = encoding or "ascii"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -75,6 +75,16 @@ def test_the_wheel_holds_what_the_hatch_hooks_does_under_the_same_tags(tmp_path:
         assert lines[0] == lines[1]
 
 
+def test_an_output_that_cannot_show_a_name_gets_it_escaped(project: SetuptoolsProject):
+    """As pip's on Windows, which has a small encoding. To fail there, logging shows a traceback."""
+    project.write("demo/größe.wasm", ANSWER)
+    built = project.build(PYTHONIOENCODING="ascii")
+    assert built.status == 0, built.output
+    assert r"wazcache: demo/gr\xf6\xdfe.wasm: compiling" in built.output
+    assert "Traceback" not in built.output
+    assert f"demo/größe.{TARGET}.cwasm" in built.names
+
+
 def test_a_second_build_compiles_nothing_and_makes_the_same_bytes(project: SetuptoolsProject):
     first = project.build()
     assert "1 compiled, 0 found" in first.output

@@ -131,7 +131,7 @@ def builder(machine: Machine) -> Path:
     install += ["--python-platform", SYSTEMS[machine.target].triple, "--python-version", "3.11"]
     # The same streams take the same deflate, the same WHEEL the same hatchling.
     packages = [f"{name}=={version(name)}" for name in ("deflate", "hatchling", "wasmtime")]
-    packages += ["editables", "pytest", str(own)]
+    packages += ["editables", "pytest", "setuptools", str(own)]
     subprocess.run([sys.executable, "-m", *install, *packages], check=True)
     return site
 

@@ -1,4 +1,4 @@
-"""The cache on Windows; the tests themselves are in `on_windows.py`, and run there."""
+"""The product on Windows; the tests themselves are in files of their own, and run there."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.platforms import machines
 from tests.support.paths import EXAMPLE
 
 
-def test_the_cache_keeps_its_promises_on_windows(tmp_path: Path):
+@pytest.mark.parametrize("name", ["on_windows.py", "attacks_on_windows.py"])
+def test_the_product_keeps_its_promises_on_windows(tmp_path: Path, name: str):
     windows = machines.or_skip(lambda: machines.machine("x86_64-windows"))
     # Away from the conftest.py of the tests here, which is for Linux.
-    tests = Path(shutil.copy(Path(__file__).with_name("on_windows.py"), tmp_path))
+    for file in Path(__file__).parent.glob("*on_windows.py"):
+        shutil.copy(file, tmp_path)
+    tests = tmp_path / name
     ran = windows.run(
         "-m", "pytest", "-q", "--basetemp", tmp_path / "windows", tests,
         cwd=tmp_path, site=machines.builder(windows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from logging import INFO, WARNING
@@ -15,6 +16,7 @@ from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.frontends.messages import with_prefix
 from hatch_wazcache.project.pyproject import project_config
 from hatch_wazcache.util.environment import TARGET, read_variable
+from hatch_wazcache.util.terminal import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,6 +212,8 @@ class BuildWazcache(Command):
         from hatch_wazcache.report import Report
 
         def announce(level: int) -> Callable[[str], None]:
-            return lambda text: self.distribution.announce(text, level)
+            # setuptools logs to standard output, which has a small encoding on Windows.
+            encoding = getattr(sys.stdout, "encoding", None)
+            return lambda text: self.distribution.announce(encodable(text, encoding), level)
 
         return Report(announce(INFO), announce(WARNING), strict=self.config.strict)
