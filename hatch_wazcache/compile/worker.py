@@ -33,6 +33,7 @@ from hatch_wazcache.formats.artifact import BrokenArtifactError, read_artifact
 from hatch_wazcache.formats.strip import without_sections
 from hatch_wazcache.formats.wasm import read_again
 from hatch_wazcache.util import temporary_files
+from hatch_wazcache.util.windows_job import end_children_with_this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ _written_aside: list[IO[bytes]] = []
 def main() -> None:
     """Answer tasks until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    end_children_with_this_process()  # the wasmtime CLI, if this process is killed
     # The folder of a fetched wasmtime may hold nothing that its RECORD does not list.
     sys.dont_write_bytecode = True
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

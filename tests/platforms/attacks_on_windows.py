@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from hatch_wazcache.cache.lock import exclusive, lock_file
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.find_assets import find_assets
 from hatch_wazcache.project.options import read_config
-from hatch_wazcache.util import temporary_folder
+from hatch_wazcache.util import temporary_files, temporary_folder
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 DIGEST = key(1).digest
@@ -51,6 +52,16 @@ def root(tmp_path: Path) -> Path:
     made = tmp_path / "root"
     made.mkdir()
     return made
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project ☃"
+    (folder / "demo").mkdir(parents=True)
+    (folder / "demo" / "__init__.py").touch()
+    (folder / "demo" / "a.wasm").write_bytes(ANSWER)
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    return folder
 
 
 @pytest.fixture
@@ -151,6 +162,83 @@ def test_look_ups_beside_prunes_find_the_whole_entry_or_none(root: Path):
     assert maintenance.verify(cache.root) == []
 
 
+# processes
+
+
+def test_the_wasmtime_cli_ends_with_the_compiler_that_has_started_it(tmp_path: Path):
+    """Windows does not end the children of a process that is killed."""
+    child = "print('began', flush=True); import time; time.sleep(60)"
+    code = (
+        "import sys, threading; from hatch_wazcache.compile import worker\n"
+        f"words = [sys.executable, '-c', {child!r}]\n"
+        "def run_cli(request):\n"
+        "    import subprocess\n"
+        "    subprocess.run(words, stdin=subprocess.DEVNULL)\n"
+        "worker.do_task = run_cli\n"
+        "worker.main()"
+    )
+    words = [sys.executable, "-c", code]
+    process = subprocess.Popen(
+        words, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdin.write("{}\n")
+    process.stdin.flush()
+    assert process.stderr.readline() == "began\n"
+    process.kill()
+    began = time.monotonic()
+    process.stderr.read()  # until nobody can write to it any more
+    assert time.monotonic() - began < 30
+    process.communicate()
+
+
+def test_processes_that_keep_the_same_code_at_once_do_not_warn_and_the_next_one_loads_it(
+    project: Path,
+):
+    """The first one that keeps its code has loaded it when the others want to replace the file."""
+    run(project, "build", "-t", "wheel", WAZCACHE_TARGET="any")
+    (wheel,) = (project / "dist").iterdir()
+    shutil.unpack_archive(wheel, project / "site", "zip")
+    code = (
+        "import sys, demo._wazcache as w\n"
+        "print('began', flush=True); input()\n"
+        "first = w.load_module('a.wasm'); print('loaded', flush=True); input()"
+    )
+    kept = project / "wazcache-fallback"
+    words, env = [sys.executable, "-W", "error", "-c", code], os.environ
+    processes = [
+        subprocess.Popen(
+            words, cwd=project / "site", text=True, env={**env, "XDG_CACHE_HOME": str(project)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    for expected in ("began\n", "loaded\n"):
+        assert [process.stdout.readline() for process in processes] == [expected] * 3
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        if expected == "began\n":
+            continue
+        assert [process.communicate()[0] for process in processes] == [""] * 3
+    assert [path.suffix for path in kept.iterdir()] == [".cwasm"]
+
+
+def test_a_wheel_that_another_program_reads_stays_and_the_next_command_makes_it(project: Path):
+    run(project, "build", "-t", "wheel")
+    (wheel,) = (project / "dist").iterdir()
+    compile_ = ("compile", "--in-place", "dist/*.whl", "--targets", "x86_64-windows")
+    with wheel.open("rb") as file:
+        whole = file.read()
+        output = run(project, *compile_, module="hatch_wazcache", status=1)
+        assert f"{wheel.name}: cannot be written: " in output
+    assert wheel.read_bytes() == whole
+    run(project, *compile_, module="hatch_wazcache")
+    # The first command could not remove its link to the wheel. The next one can.
+    temporary_files.sweep(project / "dist")
+    assert [path.name for path in (project / "dist").iterdir()] == [wheel.name]
+
+
 # temporary folders
 
 
@@ -194,22 +282,21 @@ def test_a_glob_that_leads_to_another_drive_or_server_is_refused(root: Path):
             read_config({"assets": [glob]}, "option", {}, root)
 
 
-def test_setuptools_and_every_command_for_wheels_work_in_a_console_of_1981(tmp_path: Path):
+def test_setuptools_and_every_command_for_wheels_work_in_a_console_of_1981(project: Path):
     """cp437 lacks some of the letters. No shell of Windows replaces a pattern."""
-    project = tmp_path / "project ☃"
-    (project / "demo").mkdir(parents=True)
-    (project / "demo" / "__init__.py").touch()
-    (project / "demo" / "Ünï ☃.wasm").write_bytes(ANSWER)
+    (project / "demo" / "a.wasm").rename(project / "demo" / "Ünï ☃.wasm")
+    temporary = project.with_name("temporary é")  # setuptools logs its name
+    temporary.mkdir()
     text = PYPROJECT.replace("hatchling.build", "setuptools.build_meta")
     text = text.replace("tool.hatch.build.hooks.wazcache", "tool.wazcache")
     text += '\n[tool.setuptools]\npackages = ["demo"]\n'
     (project / "pyproject.toml").write_text(text)
-    build = tmp_path / "build_wheel.py"
-    build.write_text("from setuptools import build_meta\nbuild_meta.build_wheel('dist')\n")
-    shutil.copy(build, project / "build_wheel.py")
+    build = "from setuptools import build_meta\nbuild_meta.build_wheel('dist')\n"
+    (project / "build_wheel.py").write_text(build)
 
     def said(*words: str, module: str = "hatch_wazcache") -> str:
-        return run(project, *words, module=module, PYTHONIOENCODING="cp437")
+        env = {"TMP": str(temporary), "TEMP": str(temporary), "TMPDIR": str(temporary)}
+        return run(project, *words, module=module, PYTHONIOENCODING="cp437", **env)
 
     assert r"\u2603.wasm: compiled for x86_64-windows" in said(module="build_wheel")
     assert "0 findings" in said("audit", r"dist\*.whl")
@@ -219,3 +306,4 @@ def test_setuptools_and_every_command_for_wheels_work_in_a_console_of_1981(tmp_p
     (old,) = (project / "dist").iterdir()
     assert new.name == old.name
     assert r"\u2603.wasm" in said("list")
+    assert list(temporary.iterdir()) == []
