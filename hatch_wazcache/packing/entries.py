@@ -18,7 +18,7 @@ from hatch_wazcache.util import temporary_files
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     from hatch_wazcache.compile.job import Job
@@ -222,7 +222,7 @@ class Entries:
             self._report.detail(f"{job.label}: not in the cache as {job.key.digest[:12]}: {why}")
 
     def copy_all(self, copies: Sequence[Copy]) -> None:
-        """Copy entries side by side. Make an entry that is broken or gone again.
+        """Copy entries side by side. Make those that are broken or gone again, each once.
 
         Args:
             copies: jobs whose entries `make` has found or made. Each function copies the entry,
@@ -234,9 +234,15 @@ class Entries:
         problems = self._try_in_threads(copies)
         if problems is None:
             problems = list(map(self._try, copies))
-        for (job, copy), problem in zip(copies, problems, strict=True):
-            if problem is not None:
-                self._copy_again(job, copy, problem)
+        pairs = zip(copies, problems, strict=True)
+        failed = [(*one, problem) for one, problem in pairs if problem is not None]
+        if failed:
+            self._make_again({job.key.digest: (job, problem) for job, _, problem in failed})
+        for job, copy, _problem in failed:
+            try:
+                copy(self.by_key[job.key.digest])
+            except BrokenEntryError as error:
+                raise WazcacheError(f"{error}, again; is the disk damaged?") from error
 
     def _try_in_threads(self, copies: Sequence[Copy]) -> list[BrokenEntryError | None] | None:
         """Copy entries; return what is wrong with each, or None if threads cannot do it."""
@@ -260,20 +266,24 @@ class Entries:
             return error
         return None
 
-    def _copy_again(self, job: Job, copy: Callable[[Entry], None], problem: Exception) -> None:
-        """Make a broken entry again, and copy it."""
-        entry = self.by_key[job.key.digest]
-        self._report.say(f"{problem}; making it again")
-        made = job
-        if job.compiles:
-            self._report.is_lost(entry.seconds)
-            made = job.by_version(entry.compiled_by)
-        self.compile([made], again=True)
-        self.by_key[job.key.digest] = self.by_key[made.key.digest]
-        try:
-            copy(self.by_key[job.key.digest])
-        except BrokenEntryError as error:
-            raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+    def _make_again(self, broken: Mapping[str, tuple[Job, Exception]]) -> None:
+        """Make broken entries again.
+
+        Args:
+            broken: by the key of a job: the job, and what is wrong with its entry.
+        """
+        made: dict[str, Job] = {}
+        for key, (job, problem) in broken.items():
+            entry = self.by_key[key]
+            self._report.say(f"{problem}; making it again")
+            made[key] = job
+            if job.compiles:
+                made[key] = job.by_version(entry.compiled_by)
+                if entry.key not in self.compiled:
+                    self._report.is_lost(entry.seconds)
+        self.compile(list({job.key.digest: job for job in made.values()}.values()), again=True)
+        for key, job in made.items():
+            self.by_key[key] = self.by_key[job.key.digest]
 
     def write(self, job: Job, path: Path) -> None:
         """Write the data of the job's entry to a file, completely or not at all.

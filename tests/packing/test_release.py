@@ -144,6 +144,25 @@ def test_an_entry_that_changes_during_a_release_is_made_again(release: Project):
     assert wheels(release) == before
 
 
+def test_broken_entries_are_made_again_once_however_many_members_need_them(project: Project):
+    for name in "abc":
+        project.write(f"demo/{name}.wasm", ANSWER)
+    project.write("demo/other.wasm", ANSWER + custom("other", b""))
+    built = project.build()
+    assert built.wheel is not None, built.output
+    before = built.wheel.read_bytes()
+    for entry in project.cache.glob("wasmtime-*/*.zip"):
+        data = bytearray(entry.read_bytes())
+        data[len(data) // 2] ^= 1
+        entry.write_bytes(data)
+    built = project.build()
+    assert built.output.count("making it again") == 2
+    assert "2 compiled, 0 found in the cache: " in built.output
+    assert built.wheel is not None
+    assert built.wheel.read_bytes() == before
+    assert "0 compiled, 2 found in the cache" in project.build().output
+
+
 def test_an_entry_that_is_made_again_with_other_bytes_gets_into_no_wheel(tmp_path: Path):
     path = tmp_path / "entry.zip"
     with path.open("wb") as file:
