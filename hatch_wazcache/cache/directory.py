@@ -278,7 +278,7 @@ class CacheDirectory:
         """
         if draft is None or written != draft.path:
             atexit.register(self.close)
-            self._aside.add(written)
+            written = self._aside.add(written)
             if self.usable:
                 self._report_once(f"cannot be written: {problem}")
             return read_entry(written, key.digest)
@@ -297,7 +297,7 @@ class CacheDirectory:
         except OSError as error:
             self._report_once(f"cannot be written: {error.strerror or error}")
             atexit.register(self.close)
-            final = self._aside.new_file()
+            final = self._aside.new_path()
             draft.copy(final)
         return read_entry(final, key.digest)
 

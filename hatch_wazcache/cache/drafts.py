@@ -6,13 +6,11 @@ import os
 import shutil
 import sys
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO
 
 from hatch_wazcache.util import temporary_files
-from hatch_wazcache.util.temporary_folder import temporary_directory
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 __all__ = ["Draft", "EntriesAside"]
 
@@ -60,29 +58,36 @@ class Draft:
 
 
 class EntriesAside:
-    """Entries that the cache could not store: temporary files until the cache is closed."""
+    """Entries that the cache could not store: temporary files until the cache is closed.
+
+    They are in one locked folder. Thousands of locked files would be more than a process may open.
+    """
 
     def __init__(self) -> None:
-        self._files: list[tuple[Path, IO[bytes], int]] = []
+        self._folder: TemporaryFolder | None = None
+        self._made = 0
 
-    def add(self, path: Path) -> None:
-        """Keep a file that a compiler has written outside the cache."""
-        file = path.open("rb")
-        temporary_files.share(file)
-        temporary_directory()
-        self._files.append((path, file, os.getpid()))
+    def add(self, path: Path) -> Path:
+        """Take a file that a compiler has written outside the cache; return its new path.
 
-    def new_file(self) -> Path:
-        """Create an empty file for an entry, in the system's temporary directory."""
-        path, file = temporary_files.create(temporary_directory())
-        self._files.append((path, file, os.getpid()))
-        return path
+        Raises:
+            OSError: it cannot be moved.
+        """
+        return Path(shutil.move(path, self.new_path()))
+
+    def new_path(self) -> Path:
+        """Return the path for an entry.
+
+        Raises:
+            OSError: the system has no temporary directory, or no room.
+        """
+        if self._folder is None:
+            self._folder = TemporaryFolder()
+        self._made += 1
+        return Path(self._folder.name, f"{self._made}.zip")
 
     def remove(self) -> None:
         """Remove the files that this process has added. A fork does not remove its parent's."""
-        while self._files:
-            path, file, owner = self._files.pop()
-            file.close()
-            if owner == os.getpid():
-                with suppress(OSError):
-                    path.unlink()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None

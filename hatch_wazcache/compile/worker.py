@@ -43,8 +43,8 @@ __all__ = ["do_task", "main"]
 _WORTH_A_SYNC = 0.1
 """Seconds. An entry that took longer to make is synced to the disk."""
 
-
-_written_aside: list[IO[bytes]] = []
+_written_aside: dict[Path, IO[bytes]] = {}
+"""The entries outside the cache that the parent has not taken yet, open and locked."""
 
 
 def main() -> None:
@@ -119,10 +119,12 @@ def do_task(task: dict[str, Any]) -> dict[str, str]:
 def _write_aside(write: Callable[[IO[bytes]], None]) -> Path:
     """Write an entry that the cache cannot store into a temporary file of the system.
 
-    It stays open in this process, so that no sweep removes it before the parent has opened it.
+    It stays open in this process, so that no sweep removes it before the parent has moved it.
     """
     import tempfile  # only needed if the cache cannot be written
 
+    for moved in [path for path in _written_aside if not path.exists()]:
+        _written_aside.pop(moved).close()
     path, out = temporary_files.create(Path(tempfile.gettempdir()))
     try:
         write(out)
@@ -131,10 +133,9 @@ def _write_aside(write: Callable[[IO[bytes]], None]) -> Path:
         path.unlink()
         raise
     if sys.platform == "win32":
-        out.close()  # the parent could not delete it
+        out.close()  # the parent could not move it
     else:
-        temporary_files.share(out)
-        _written_aside.append(out)
+        _written_aside[path] = out
     return path
 
 

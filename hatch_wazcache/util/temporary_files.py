@@ -29,7 +29,6 @@ __all__ = [
     "new_file_mode",
     "place",
     "replace",
-    "share",
     "sweep",
     "temporary",
     "write",
@@ -193,17 +192,6 @@ def is_leftover(path: Path) -> bool:
         return False  # files are not locked on Windows
     with path.open("rb") as file:
         return _lock(file)
-
-
-def share(file: IO[bytes]) -> None:
-    """Lock a temporary file together with other processes: it stays until all have closed it.
-
-    Args:
-        file: a file of `create` that this process has open.
-    """
-    if sys.platform != "win32":
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def sweep(directory: Path) -> None:

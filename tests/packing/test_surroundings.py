@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tarfile
@@ -11,6 +12,8 @@ import pytest
 
 from tests.support.environments import environment_of
 from tests.support.projects import Project, SetuptoolsProject, run_python
+from tests.support.sections import custom
+from tests.support.wasm import ANSWER
 from tests.support.wheels import unpack
 
 OTHER = "50.0.1"
@@ -282,3 +285,25 @@ def test_a_compiler_that_cannot_be_started_is_a_message(project: Project):
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "demo/a.wasm" in done.stderr
+
+
+def test_without_a_cache_a_build_has_few_open_files_however_many_assets(project: Project):
+    (project.root / "demo" / "a.wasm").unlink()
+    for number in range(60):
+        project.write(f"demo/{number}.wasm", ANSWER + custom("n", os.urandom(20_000)))
+    project.cache.mkdir(mode=0o777)
+    project.cache.chmod(0o777)  # so it is not used
+    temporary = project.write("tmp/.keep").parent
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -n 60; exec "$0" -m hatchling build -t wheel', project.python],
+        cwd=project.root,
+        env=project.env(TMPDIR=str(temporary)),
+        text=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "new artifacts are not kept" in done.stdout
+    assert "60 compiled, 0 found" in done.stdout
+    assert [path.name for path in temporary.iterdir()] == [".keep"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import queue
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -170,6 +171,8 @@ class Downloads:
                 if download.is_dropped:  # the cache may be closed
                     raise TransferDroppedError
                 self._files.discard(path)
+                if draft is None and sys.platform == "win32":
+                    file.close()  # Windows does not move an open file
                 return self._cache.publish(key, path, draft)
 
     @contextmanager
@@ -194,7 +197,6 @@ class Downloads:
             return
         with file:
             try:
-                temporary_files.share(file)  # so that the cache, which keeps it, can lock it too
                 yield path, file, None
             except BaseException:
                 with suppress(OSError):
