@@ -55,7 +55,7 @@ def install_wheel(
         OSError: the folder cannot be written, or the disk is full.
     """
     need = f"{requirement} is needed for {needed_for}, but"
-    installer = find_installer(requirement, folder)
+    installer = find_installer(requirement)
     if installer is None:
         raise WazcacheError(
             f"{need} there is neither uv nor pip to fetch it; install uv, or install pip for "

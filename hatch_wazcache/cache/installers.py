@@ -9,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_wazcache.util.child_process import kill_tree, python_executable
@@ -17,8 +19,6 @@ from hatch_wazcache.util.environment import without_secrets
 from hatch_wazcache.util.search_path import find_program
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from packaging.requirements import Requirement
 
 __all__ = ["InstallError", "Installer", "can_fetch", "find_installer"]
@@ -102,12 +102,14 @@ class Installer(NamedTuple):
             raise InstallError(_reason(output) or f"it ended with status {process.returncode}")
 
 
-def find_installer(requirement: Requirement, folder: Path) -> Installer | None:
+def find_installer(requirement: Requirement) -> Installer | None:
     """Return uv if there is one, else pip if this Python has it; None if there is neither.
 
     Args:
         requirement: the wheel to install.
-        folder: the folder to unpack it into.
+
+    Raises:
+        OSError: there is no temporary directory.
     """
     python = python_executable() or sys.executable
     if uv := _find_uv():
@@ -116,8 +118,10 @@ def find_installer(requirement: Requirement, folder: Path) -> Installer | None:
         return Installer("uv", tuple(words))
     if _has_pip():
         words = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"]
-        # The root of the file system, because pip's configuration may set another one.
-        words += ["--no-compile", "--only-binary", ":all:", "--root", folder.anchor]
+        # The root of the file system, because pip's configuration may set another one. pip unpacks
+        # into the temporary directory first. Windows may have that on another drive than the cache.
+        root = Path(tempfile.gettempdir()).absolute().anchor
+        words += ["--no-compile", "--only-binary", ":all:", "--root", root]
         return Installer("pip", tuple(words))
     return None
 

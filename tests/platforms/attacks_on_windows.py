@@ -6,26 +6,31 @@ open, replaces a file that may only be read, and has no limit of 260 characters 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from on_windows import ANSWER, PYPROJECT, data_of, key, put, run
+from packaging.requirements import Requirement
 
 from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
+from hatch_wazcache.cache.fetching import fetch, verify_fetched
 from hatch_wazcache.cache.key_lock import lock_key
 from hatch_wazcache.cache.lock import exclusive, lock_file
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.find_assets import find_assets
 from hatch_wazcache.project.options import read_config
 from hatch_wazcache.util import temporary_files, temporary_folder
+from hatch_wazcache.util.digests import record_digest
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
 
 DIGEST = key(1).digest
@@ -237,6 +242,56 @@ def test_a_wheel_that_another_program_reads_stays_and_the_next_command_makes_it(
     # The first command could not remove its link to the wheel. The next one can.
     temporary_files.sweep(project / "dist")
     assert [path.name for path in (project / "dist").iterdir()] == [wheel.name]
+
+
+# fetched wheels
+
+
+def make_wheel(folder: Path) -> None:
+    """Make a wheel of a runtime, which has only data."""
+    info = "demo_runtime-1.0.dist-info"
+    files = {
+        "demo_runtime/data.json": b"{}",
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: demo-runtime\nVersion: 1.0\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    rows = [
+        f"{name},{record_digest(hashlib.sha256(data).hexdigest())},{len(data)}\n"
+        for name, data in files.items()
+    ]
+    files[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "demo_runtime-1.0-py3-none-any.whl", "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
+def test_builds_that_need_the_same_wheel_fetch_it_once_by_pip_to_any_drive(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """pip unpacks it in the temporary directory first, which is on another drive under wine."""
+    make_wheel(tmp_path / "links")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PATH", "")  # without uv
+    monkeypatch.delenv("UV", raising=False)
+    fetched, said = [], []
+    CacheDirectory(root / "cache", pytest.fail).close()
+
+    def fetch_it() -> None:
+        requirement = Requirement("demo-runtime==1.0")
+        fetched.append(fetch(root / "cache" / "engines", requirement, "a test", say=said.append))
+
+    threads = [threading.Thread(target=fetch_it) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == ["waiting for another build that fetches wheels"]
+    assert fetched == [root / "cache" / "engines" / "demo-runtime-1.0-x86_64-windows"] * 2
+    assert verify_fetched(fetched[0]) is None
+    assert sorted(os.listdir(root / "cache" / "engines")) == [".lock", fetched[0].name]
+    assert maintenance.clear(root / "cache").removed == 1
 
 
 # temporary folders
