@@ -9,11 +9,12 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hatch_wazcache.packing.all_artifacts import Shard
 from hatch_wazcache.util.sizes_and_times import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from hatch_wazcache.packing.all_artifacts import Shard
 
 __all__ = ["Wheels", "age", "folder", "shard", "size", "svg_file", "versions"]
 
@@ -75,6 +76,8 @@ def age(text: str) -> float:
 
 def shard(text: str) -> Shard:
     """Return a share such as `2/5`, the second of five."""
+    from hatch_wazcache.packing.all_artifacts import Shard
+
     match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text.strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 1/5 or 5/5")

@@ -10,16 +10,34 @@ from hatch_wazcache.cli.argument_types import age, shard, size, svg_file, versio
 if TYPE_CHECKING:
     import argparse
 
+    from hatch_wazcache.adoption.ci_file import System
+
 __all__ = [
+    "CI_FILES",
     "add_check",
     "add_dry_run",
+    "add_generate_ci",
     "add_info",
     "add_init",
     "add_plan",
     "add_prune",
+    "add_remote",
     "add_remove",
     "add_warm",
 ]
+
+CI_FILES: dict[System, str] = {
+    "github": ".github/workflows/wheels.yml",
+    "gitlab": ".gitlab-ci.yml",
+}
+"""Where each CI looks for its file."""
+
+_REMOTE_ACTIONS = {
+    "status": "show the server, the keys, and which of the project's artifacts it has",
+    "pull": "download the project's artifacts into the local cache",
+    "push": "compile the artifacts that the local cache has again, sign them, and upload them",
+    "verify": "download the project's artifacts, check signatures and digests, and keep nothing",
+}
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +77,25 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         "--generated",
         action="store_true",
         help="a build generates .wasm files, so they may be missing now",
+    )
+
+
+def add_generate_ci(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generate-ci`."""
+    parser.description = (
+        "Print a workflow of GitHub Actions, or a pipeline of GitLab, that builds the sdist and "
+        "the wheels of all platforms on one machine, audits them, and publishes them to PyPI by "
+        "trusted publishing. The names are those of the project. Its options are read; none of "
+        "its code runs."
+    )
+    parser.add_argument("system", metavar="CI", choices=[*CI_FILES], help="github or gitlab")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the file instead of printing it: "
+        + " or ".join(CI_FILES.values())
+        + "; a file with another text is not replaced",
     )
 
 
@@ -145,6 +182,15 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
         help="keep only entries that the last build of each project and target used, for CI",
     )
     add_dry_run(parser)
+
+
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `remote`."""
+    actions = "".join(f"  {name:<7}  {what}\n" for name, what in _REMOTE_ACTIONS.items())
+    parser.epilog = f"actions:\n{actions}\n{parser.epilog}"
+    parser.add_argument(
+        "action", choices=[*_REMOTE_ACTIONS], metavar="ACTION", help=", ".join(_REMOTE_ACTIONS)
+    )
 
 
 def add_remove(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_wazcache.adoption.ci_file import CI_SYSTEMS, ci_file
+from hatch_wazcache.adoption.ci_file import ci_file
+from hatch_wazcache.cli.cache_arguments import CI_FILES
 from hatch_wazcache.cli.context import folders_to_search
 from hatch_wazcache.cli.result import Result
 from hatch_wazcache.errors import WazcacheError
@@ -20,36 +21,9 @@ from hatch_wazcache.project.pyproject import (
 from hatch_wazcache.util.temporary_files import write_file
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
 
-    from hatch_wazcache.adoption.ci_file import System
-
-__all__ = ["add_generate_ci", "generate_ci"]
-
-_PLACES: dict[System, str] = {
-    "github": ".github/workflows/wheels.yml",
-    "gitlab": ".gitlab-ci.yml",
-}
-"""Where each CI looks for its file."""
-
-
-def add_generate_ci(parser: ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.description = (
-        "Print a workflow of GitHub Actions, or a pipeline of GitLab, that builds the sdist and "
-        "the wheels of all platforms on one machine, audits them, and publishes them to PyPI by "
-        "trusted publishing. The names are those of the project. Its options are read; none of "
-        "its code runs."
-    )
-    parser.add_argument("system", metavar="CI", choices=CI_SYSTEMS, help="github or gitlab")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write the file instead of printing it: "
-        + " or ".join(_PLACES.values())
-        + "; a file with another text is not replaced",
-    )
+__all__ = ["generate_ci"]
 
 
 def generate_ci(options: Namespace) -> Result:
@@ -59,7 +33,7 @@ def generate_ci(options: Namespace) -> Result:
     # The variables of this shell say nothing about the machines of a CI.
     config = read_config(*choose_table(pyproject, hook_tables(root, pyproject)), {}, root)
     text = ci_file(options.system, root, pyproject, config)
-    data = {"project": str(root), "file": _PLACES[options.system], "text": text}
+    data = {"project": str(root), "file": CI_FILES[options.system], "text": text}
     if options.output is None:
         return Result(data, text.splitlines())
     path = Path(options.output).expanduser().absolute()

@@ -8,7 +8,6 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hatch_wazcache import __version__
 from hatch_wazcache.cli.argument_types import folder
 from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.project.fields import nearest
@@ -82,6 +81,20 @@ class Parser(argparse.ArgumentParser):
         self.exit(ExitStatus.WRONG_USAGE, f"{text}\n")
 
 
+class _ShowVersion(argparse.Action):
+    """Prints the version. argparse's own action would need it for every command."""
+
+    def __init__(self, option_strings: Sequence[str], **_: Any) -> None:
+        text = "show program's version number and exit"
+        super().__init__(option_strings, argparse.SUPPRESS, 0, default=argparse.SUPPRESS, help=text)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from hatch_wazcache import __version__
+
+        print(f"hatch-wazcache {__version__}")  # noqa: T201
+        parser.exit()
+
+
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Wraps paragraphs to the terminal's width, and the items of a list below their texts."""
 
@@ -121,8 +134,7 @@ class Commands:
             epilog=f"{_CACHE}`hatch-wazcache help COMMAND` shows the options of a command.\n\n"
             f"{_STATUS}",
         )
-        version = f"hatch-wazcache {__version__}"
-        self.parser.add_argument("-V", "--version", action="version", version=version)
+        self.parser.add_argument("-V", "--version", action=_ShowVersion)
         _add_context(self.parser, None)
         _add_output(self.parser, json=False, count=0)
         self.texts: dict[str, str] = {}

@@ -11,31 +11,13 @@ from hatch_wazcache.errors import ExitStatus
 from hatch_wazcache.util.sizes_and_times import time_text
 
 if TYPE_CHECKING:
-    import argparse
     from argparse import Namespace
 
-    from hatch_wazcache.cli.parser import Commands
     from hatch_wazcache.packing.remote_actions import Outcome
     from hatch_wazcache.project.project import Project
     from hatch_wazcache.report import Report
 
-__all__ = ["add_remote"]
-
-_ACTIONS = {
-    "status": "show the server, the keys, and which of the project's artifacts it has",
-    "pull": "download the project's artifacts into the local cache",
-    "push": "compile the artifacts that the local cache has again, sign them, and upload them",
-    "verify": "download the project's artifacts, check signatures and digests, and keep nothing",
-}
-
-
-def add_remote(commands: Commands) -> None:
-    """Add the command."""
-    text = "show, fill, read or check a project's shared cache"
-    parser: argparse.ArgumentParser = commands.add("remote", remote, text)
-    actions = "".join(f"  {name:<7}  {what}\n" for name, what in _ACTIONS.items())
-    parser.epilog = f"actions:\n{actions}\n{parser.epilog}"
-    parser.add_argument("action", choices=[*_ACTIONS], metavar="ACTION", help=", ".join(_ACTIONS))
+__all__ = ["remote"]
 
 
 def remote(options: Namespace) -> Result:

@@ -9,6 +9,10 @@ from tests.support.projects import Project, run_python
 
 HEAVY = ("wasmtime", "deflate", "filelock", "platformdirs")
 
+TOGETHER = ("cache_commands", "completion_command", "help_command")
+"""The command that a test runs, and those that need the parser of all commands."""
+OF_OTHERS = ("hatch_wazcache.audit", "hatch_wazcache.adoption", "hatch_wazcache.packing")
+
 
 def test_importing_the_hook_imports_nothing_heavy():
     code = "import sys, hatch_wazcache.hooks; print(*[m for m in sys.modules if '.' not in m])"
@@ -37,3 +41,14 @@ def test_the_process_that_builds_never_imports_wasmtime(project: Project, cache)
     assert "hatch_wazcache.packing.build" in imports
     assert not [name for name in imports if name.split(".")[0] == "wasmtime"]
     assert ("hatch_wazcache.compile.pool" in imports) == (cache == "cold")
+
+
+def test_a_command_imports_nothing_that_only_other_commands_need(project: Project):
+    code = "import sys; from hatch_wazcache.cli import main; main(['dir']); print(*sys.modules)"
+    done = project.run_python("-c", code)
+    folder, *imported = done.output.split()
+    assert (folder, done.status) == (str(project.cache), 0)
+    assert "hatch_wazcache.cli.cache_commands" in imported
+    commands = {name for name in imported if name.endswith(("_command", "_commands"))}
+    assert commands <= {f"hatch_wazcache.cli.{name}" for name in TOGETHER}
+    assert not {name for name in imported if name.startswith(OF_OTHERS)}
