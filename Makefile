@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV = .venv/bin/python
 WORK = .work
 
+# Some machines tell Python to write no bytecode. The tests start thousands of processes, and each would
+# compile the package again.
+export PYTHONDONTWRITEBYTECODE =
+
 # actionlint needs Go 1.25 or newer.
 GO ?= go
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12

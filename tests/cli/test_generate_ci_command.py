@@ -13,7 +13,7 @@ import yaml
 
 from hatch_wazcache.adoption import ci_file
 from tests.support.ci import RECIPES
-from tests.support.commands import answer, refused, said
+from tests.support.commands import answer, refused, refused_here, said
 from tests.support.paths import ROOT, WORK
 from tests.support.projects import Project
 
@@ -68,17 +68,17 @@ def actionlint() -> Path:
     return found
 
 
-def checks(system: str, file: Path) -> dict[str, list[str | Path]]:
+def checks(system: str, *files: Path) -> dict[str, list[str | Path]]:
     """Return the checks of the recipes, as `make check` runs them."""
     programs = Path(sys.executable).parent
     schema = [programs / "check-jsonschema", "--builtin-schema"]
     if system == "gitlab":
-        return {"schema": [*schema, "vendor.gitlab-ci", "--data-transform", "gitlab-ci", file]}
+        return {"schema": [*schema, "vendor.gitlab-ci", "--data-transform", "gitlab-ci", *files]}
     zizmor = [programs / "zizmor", "--offline", "--no-progress", "--quiet"]
     return {
-        "schema": [*schema, "vendor.github-workflows", file],
-        "timeouts": [*schema, "custom.github-workflows-require-timeout", file],
-        "zizmor": [*zizmor, "--persona", "pedantic", file],
+        "schema": [*schema, "vendor.github-workflows", *files],
+        "timeouts": [*schema, "custom.github-workflows-require-timeout", *files],
+        "zizmor": [*zizmor, "--persona", "pedantic", *files],
     }
 
 
@@ -89,18 +89,22 @@ def complaints(words: list[str | Path]) -> str:
     return done.stdout if done.returncode else ""
 
 
-@pytest.mark.parametrize("pyproject", PROJECTS.values(), ids=PROJECTS)
+def files(system: str, project: Project) -> list[Path]:
+    """Write the file of each project."""
+    return [
+        project.write(f"{system} {number}.yml", printed(project, system, pyproject))
+        for number, pyproject in enumerate(PROJECTS.values())
+    ]
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_every_check_of_the_recipes_accepts_the_file(system: str, pyproject: str, project: Project):
-    file = project.write(f"{system}.yml", printed(project, system, pyproject))
-    for name, words in checks(system, file).items():
+def test_every_check_of_the_recipes_accepts_the_file(system: str, project: Project):
+    for name, words in checks(system, *files(system, project)).items():
         assert not complaints(words), name
 
 
-@pytest.mark.parametrize("pyproject", PROJECTS.values(), ids=PROJECTS)
-def test_actionlint_accepts_the_file(pyproject: str, project: Project):
-    file = project.write("github.yml", printed(project, "github", pyproject))
-    assert not complaints([actionlint(), file])
+def test_actionlint_accepts_the_file(project: Project):
+    assert not complaints([actionlint(), *files("github", project)])
 
 
 def test_the_checks_find_mistakes(project: Project):
@@ -148,18 +152,22 @@ HOSTILE = (
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("pyproject", [HATCH, OTHER, SETUPTOOLS], ids=["hatch", "uv", "setuptools"])
 def test_a_name_cannot_put_anything_into_the_file(
-    pyproject: str, name: str, system: str, project: Project
+    pyproject: str, name: str, system: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    project.write("pyproject.toml", pyproject.replace('"demo"', json.dumps(name)))
-    message = refused(project, "generate-ci", system)
+    text = pyproject.replace('"demo"', json.dumps(name))
+    (tmp_path / "pyproject.toml").write_text(text, "utf-8")
+    message = refused_here(capsys, "generate-ci", system, "-p", tmp_path)
     assert "must be that of a distribution" in message
     assert message.isprintable()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_companion_cannot_put_anything_into_the_file(name: str, project: Project):
-    project.write("pyproject.toml", COMPANION.replace('"demo-wasmtime"', json.dumps(name)))
-    assert "companion" in refused(project, "generate-ci", "github")
+def test_a_companion_cannot_put_anything_into_the_file(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    text = COMPANION.replace('"demo-wasmtime"', json.dumps(name))
+    (tmp_path / "pyproject.toml").write_text(text, "utf-8")
+    assert "companion" in refused_here(capsys, "generate-ci", "github", "-p", tmp_path)
 
 
 @pytest.mark.parametrize("key", ["requires-python", "build-backend", "engine"])

@@ -8,6 +8,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from hatch_wazcache.cli import main
 from tests.support.paths import WORK
 from tests.support.projects import Project
 
@@ -66,11 +69,22 @@ def refused(project: Project, *words: str | Path, **env: str) -> str:
     """Run a command that is an error: one message, and nothing on standard output."""
     done = run(project, *words, **env)
     assert done.returncode == 1, done.stdout
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
+    return _only_message((done.stdout, done.stderr))
+
+
+def _only_message(said: tuple[str, str]) -> str:
+    output, errors = said
+    assert output == ""
+    lines = errors.splitlines()
     assert len(lines) == 1, lines
     assert lines[0].startswith("hatch-wazcache: ")
     return lines[0]
+
+
+def refused_here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """Run a command that is an error in this process: the same `main`, without its start."""
+    assert main([str(word) for word in words]) == 1
+    return _only_message(capsys.readouterr())
 
 
 def entries(project: Project) -> list[Path]:
