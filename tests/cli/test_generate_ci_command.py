@@ -74,7 +74,7 @@ def checks(system: str, *files: Path) -> dict[str, list[str | Path]]:
     schema = [programs / "check-jsonschema", "--builtin-schema"]
     if system == "gitlab":
         return {"schema": [*schema, "vendor.gitlab-ci", "--data-transform", "gitlab-ci", *files]}
-    zizmor = [programs / "zizmor", "--offline", "--no-progress", "--quiet"]
+    zizmor = [programs / "zizmor", "--offline", "--no-progress", "--quiet", "--strict-collection"]
     return {
         "schema": [*schema, "vendor.github-workflows", *files],
         "timeouts": [*schema, "custom.github-workflows-require-timeout", *files],
