@@ -77,15 +77,23 @@ class Shell:
         self._terminal.kill()
 
 
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The script for each shell."""
+    folder = tmp_path_factory.mktemp("scripts")
+    nowhere = Project(folder, folder / "cache")
+    for name in SHELLS:
+        (folder / name).write_text(said(nowhere, "completion", name))
+    return {name: folder / name for name in SHELLS}
+
+
 @pytest.fixture(params=SHELLS)
-def shell(request: pytest.FixtureRequest, project: Project, tmp_path: Path):
+def shell(request: pytest.FixtureRequest, scripts: dict[str, Path], tmp_path: Path):
     folder = tmp_path / "home"
     (folder / "dist").mkdir(parents=True)
     (folder / "dist" / "demo-1-py3-none-any.whl").touch()
     (folder / "dist" / "other.txt").touch()
-    script = tmp_path / "script"
-    script.write_text(said(project, "completion", request.param))
-    opened = Shell(request.param, script, folder)
+    opened = Shell(request.param, scripts[request.param], folder)
     yield opened
     opened.close()
 

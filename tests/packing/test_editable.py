@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -514,28 +512,3 @@ def test_a_broken_manifest_is_no_trouble(project, text):
     assert project.hatchling("-t", "wheel", "--clean-only").status == 0
     install(project)
     assert "precompiled=True" in status(project)
-
-
-# the real front ends
-
-
-@pytest.mark.parametrize("tool", ["pip", "uv"])
-def test_an_editable_install_by_a_front_end_loads_precompiled(isolated, tool, tmp_path):
-    uv = [sys.executable, "-m", "uv"]
-    seed = ["--seed"] if tool == "pip" else []
-    subprocess.run([*uv, "venv", "-q", *seed, tmp_path / "venv"], check=True)
-    python = tmp_path / "venv/bin/python"
-    install = {"pip": [python, "-m", "pip", "install"], "uv": [*uv, "pip", "install", "-p", python]}
-    done = subprocess.run(
-        [*install[tool], "-q", "-e", isolated.root], env=isolated.env(), text=True, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    ran = run_python(
-        "from demo._wazcache import *; load_module('a.wasm', strict=True);"
-        "print(status('a.wasm').artifact)",
-        tmp_path,
-        python,
-    )
-    assert ran.status == 0, ran.output
-    assert ran.output.strip() == str(isolated.root / ARTIFACT)

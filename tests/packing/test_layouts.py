@@ -7,7 +7,6 @@ import zipfile
 
 import pytest
 
-from tests.support.environments import environment_of, newest
 from tests.support.layouts import DEMO, LAYOUTS, built_layout
 from tests.support.paths import ROOT
 from tests.support.projects import Built, Project
@@ -24,24 +23,6 @@ def test_a_declared_asset_is_in_the_wheel_where_the_layout_puts_it(name, tmp_pat
         assert built.read(place) == tiny(source)
     artifacts = {place: place.removesuffix("wasm") + f"{TARGET}.cwasm" for place in layout.at}
     assert precompiled(unpack(built.wheel, tmp_path / "site")) == artifacts
-
-
-@pytest.mark.parametrize("hatchling", ["oldest", "newest"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "sources-change-a-prefix", "force-include-of-a-folder", "force-include-with-sources",
-        "spaces-accents-and-brackets", "links-inside-the-root",
-    ],
-)  # fmt: skip
-def test_with_every_hatchling_that_we_support(name, hatchling, tmp_path):
-    version = "1.26.3" if hatchling == "oldest" else newest("hatchling")
-    project = LAYOUTS[name].make(tmp_path)
-    project.python = environment_of(f"hatchling=={version}", "wasmtime==48.0.0")
-    built = project.build()
-    assert members(built) == LAYOUTS[name].wheel
-    assert f"hatchling {version}" in built.read("demo-1.0.dist-info/WHEEL").decode()
-    assert precompiled(unpack(built.wheel, tmp_path / "site"))
 
 
 def test_a_package_that_force_include_brings_from_outside_the_root_holds_an_asset(project):

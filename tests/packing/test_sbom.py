@@ -24,7 +24,6 @@ from tests.support.options import requirements
 from tests.support.paths import EXAMPLE, ROOT
 from tests.support.projects import (
     Built,
-    IsolatedProject,
     Project,
     SetuptoolsProject,
     flat_setuptools_project,
@@ -283,16 +282,6 @@ def test_setuptools_asks_for_the_library_too(tmp_path: Path):
     assert REQUIREMENT in project.run_python("-c", code).output
     project.options('assets = ["demo/*.wasm"]')
     assert "cyclonedx" not in project.run_python("-c", code).output
-
-
-@pytest.mark.parametrize("front_end", ["pip", "uv"])
-def test_an_isolated_build_needs_nothing_but_the_option(
-    front_end: str, project: Project, isolated: IsolatedProject
-):
-    built = isolated.build_with(front_end)
-    assert built.wheel is not None, built.output
-    assert {*components(built.wheel)} == {"demo/a.wasm", ARTIFACT, "demo/_wazcache.py"}
-    assert sbom_text(built.wheel) == sbom_text(wheel_of(project.build()))
 
 
 def test_the_extra_is_the_requirement_of_a_build():

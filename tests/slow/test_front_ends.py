@@ -22,8 +22,9 @@ from tests.support.projects import (
     Project,
     run_python,
 )
+from tests.support.sboms import components, sbom_text
 from tests.support.wasm import ANSWER
-from tests.support.wheels import engines, members, ours, unpack
+from tests.support.wheels import TARGET, engines, members, ours, unpack
 
 USE = """
 import wasmtime
@@ -154,6 +155,44 @@ def test_what_is_installed_works_without_hatch_wazcache(
     installed = set(run_python(code, tmp_path, python).output.split())
     assert {"demo", "wasmtime"} <= installed
     assert installed.isdisjoint({"hatch-wazcache", "hatchling", "deflate"})
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_an_editable_install_by_a_front_end_loads_precompiled(
+    isolated: IsolatedProject, tmp_path: Path, tool: str
+):
+    uv = [sys.executable, "-m", "uv"]
+    seed = ["--seed"] if tool == "pip" else []
+    subprocess.run([*uv, "venv", "-q", *seed, tmp_path / "venv"], check=True)
+    python = tmp_path / "venv/bin/python"
+    install = {"pip": [python, "-m", "pip", "install"], "uv": [*uv, "pip", "install", "-p", python]}
+    done = subprocess.run(
+        [*install[tool], "-q", "-e", isolated.root], env=isolated.env(), text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    ran = run_python(
+        "from demo._wazcache import *; load_module('a.wasm', strict=True);"
+        "print(status('a.wasm').artifact)",
+        tmp_path,
+        python,
+    )
+    assert ran.status == 0, ran.output
+    assert ran.output.strip() == str(isolated.root / f"demo/a.{TARGET}.cwasm")
+
+
+@pytest.mark.parametrize("front_end", ["pip", "uv"])
+def test_an_isolated_build_needs_nothing_but_the_option_for_an_sbom(
+    isolated: IsolatedProject, front_end: str
+):
+    isolated.options('assets = ["demo/*.wasm"]\nsbom = true')
+    built = isolated.build_with(front_end)
+    assert built.wheel is not None, built.output
+    parts = {"demo/a.wasm", f"demo/a.{TARGET}.cwasm", "demo/_wazcache.py"}
+    assert {*components(built.wheel)} == parts
+    here = isolated.build()
+    assert here.wheel is not None, here.output
+    assert sbom_text(built.wheel) == sbom_text(here.wheel)
 
 
 @pytest.fixture(scope="module")

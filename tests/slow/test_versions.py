@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.environments import environment_of, environment_with, find_python, newest
+from tests.support.layouts import LAYOUTS
 from tests.support.paths import EXAMPLE
 from tests.support.projects import (
     PYPROJECT,
@@ -136,6 +137,26 @@ def test_an_older_hatchling_builds_the_same_members(
     assert precompiled(unpack(built.wheel, tmp_path / "site")) == {
         "demo/a.wasm": f"demo/a.{TARGET}.cwasm"
     }
+
+
+@pytest.mark.parametrize("hatchling", ["oldest", "newest"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sources-change-a-prefix", "force-include-of-a-folder", "force-include-with-sources",
+        "spaces-accents-and-brackets", "links-inside-the-root",
+    ],
+)  # fmt: skip
+def test_the_layouts_have_the_same_wheels_with_every_hatchling_that_we_support(
+    name: str, hatchling: str, tmp_path: Path
+):
+    version = "1.26.3" if hatchling == "oldest" else newest("hatchling")
+    project = LAYOUTS[name].make(tmp_path)
+    project.python = environment_of(f"hatchling=={version}", WASMTIME)
+    built = project.build()
+    assert members(built) == LAYOUTS[name].wheel
+    assert f"hatchling {version}" in built.read("demo-1.0.dist-info/WHEEL").decode()
+    assert precompiled(unpack(built.wheel, tmp_path / "site"))
 
 
 @pytest.mark.parametrize("hatchling", [*ALL_HATCHLINGS, "newest"])
