@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hatch_wazcache.util.ci_log import VARIABLES
 from tests.support.compilers import Compilers
 from tests.support.paths import ROOT, WORK
 from tests.support.projects import PYPROJECT, IsolatedProject, Project
+from tests.support.warm import warm_up
 
 for variable in VARIABLES:  # tests read what a log without commands gets
     os.environ.pop(variable, None)
@@ -42,6 +44,13 @@ def project(tmp_path: Path) -> Project:
     made.write("demo/__init__.py")
     made.wasm("demo/a.wasm")
     return made
+
+
+@pytest.fixture
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Project], None]:
+    """Gives a project a cache that has its artifacts, for tests of something else."""
+    folder = tmp_path_factory.getbasetemp() / "warm"
+    return lambda made: warm_up(made, folder)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from hatch_wazcache.engine.targets import SYSTEMS, native_system
 from tests.support.disks import mounted
 from tests.support.marks import as_ordinary_user
 from tests.support.projects import Project, run_python
-from tests.support.wasm import ANSWER, COMPONENT, SMALL
+from tests.support.wasm import ANSWER, COMPONENT, SMALL, tiny
 from tests.support.wheels import unpack
 
 NATIVE = native_system()
@@ -31,6 +31,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the programs are she
 @pytest.fixture
 def cross(project: Project, wasmtime_cli: Path) -> Project:
     """A project that is built for another system than this."""
+    project.write("demo/a.wasm", tiny("a"))
     project.environment = {"WAZCACHE_TARGET": FOREIGN, "WAZCACHE_WASMTIME": str(wasmtime_cli)}
     return project
 

@@ -15,7 +15,7 @@ from tests.support.audits import run
 from tests.support.cli_wheels import cli_wheel, only
 from tests.support.commands import run as command
 from tests.support.projects import Built, Project, run_python
-from tests.support.wasm import ANSWER
+from tests.support.wasm import ANSWER, tiny
 from tests.support.wheels import unpack
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
@@ -27,6 +27,7 @@ FOREIGN = "aarch64-macos" if NATIVE != "aarch64-macos" else "x86_64-linux"
 @pytest.fixture
 def cross(project: Project) -> Project:
     """A project that is built for another system than this."""
+    project.write("demo/a.wasm", tiny("a"))
     project.environment = {"WAZCACHE_TARGET": FOREIGN, "WAZCACHE_WASMTIME": ""}
     return project
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,10 @@ FIND = '[tool.setuptools.packages.find]\ninclude = ["demo*", "other*"]\n'
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> SetuptoolsProject:
-    return flat_setuptools_project(tmp_path)
+def project(tmp_path: Path, warm: Callable[[Project], None]) -> SetuptoolsProject:
+    made = flat_setuptools_project(tmp_path)
+    warm(made)
+    return made
 
 
 def arrange(project: SetuptoolsProject, setuptools: str, assets: str = '["demo/*.wasm"]') -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ WROTE = {f"demo/a.{TARGET}.cwasm", "demo/_wazcache.json", "demo/_wazcache.py"}
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> SetuptoolsProject:
-    return flat_setuptools_project(tmp_path)
+def project(tmp_path: Path, warm: Callable[[SetuptoolsProject], None]) -> SetuptoolsProject:
+    made = flat_setuptools_project(tmp_path)
+    warm(made)
+    return made
 
 
 @pytest.mark.parametrize("mode", ["lenient", "strict"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ SAID = f"wazcache: {LOADER}: is not the loader of this release of hatch-wazcache
 
 
 @pytest.fixture(params=["hatchling", "setuptools"])
-def committed(request, project: Project, tmp_path: Path) -> Project:
+def committed(
+    request, project: Project, tmp_path: Path, warm: Callable[[Project], None]
+) -> Project:
     """A project with an old loader."""
     made = project
     if request.param == "setuptools":
@@ -38,6 +41,7 @@ def committed(request, project: Project, tmp_path: Path) -> Project:
     else:
         made.append('\n[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
     made.write(LOADER, OLD)
+    warm(made)
     return made
 
 

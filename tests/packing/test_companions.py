@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,12 +52,13 @@ FOLDER = "demo_wasmtime/demo"
 
 
 @pytest.fixture
-def owner(project: Project) -> Project:
+def owner(project: Project, warm: Callable[[Project], None]) -> Project:
     """A project with a companion, and two assets."""
     project.write("pyproject.toml", PYPROJECT)
     project.write("LICENSES/MIT", "the license")
     project.write("demo/a.wasm", ANSWER)
     project.write("demo/sub/b.wasm", tiny("b"))
+    warm(project)
     return project
 
 

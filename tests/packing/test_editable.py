@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ consume-fuel = true
 
 
 @pytest.fixture
-def project(project: Project) -> Project:
+def project(project: Project, warm: Callable[[Project], None]) -> Project:
+    warm(project)
     editable_by_path(project)
     return project
 

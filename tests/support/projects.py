@@ -180,9 +180,10 @@ class Project:
         return made
 
     def tree(self) -> list[str]:
-        """List the files of the project, without dist."""
-        files = (p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file())
-        return sorted(file for file in files if file.split("/")[0] not in self.left_by_builds)
+        """List the files of the project, without dist and without bytecode."""
+        files = (p.relative_to(self.root) for p in self.root.rglob("*") if p.is_file())
+        kept = (path for path in files if path.parts[0] not in self.left_by_builds)
+        return sorted(path.as_posix() for path in kept if path.parent.name != "__pycache__")
 
 
 _BACKEND = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +15,12 @@ from tests.support.wheels import members
 
 OURS = ".".join(native_target().platform_tags)
 HERE = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+
+
+@pytest.fixture
+def project(project: Project, warm: Callable[[Project], None]) -> Project:
+    warm(project)
+    return project
 
 
 def earlier_hook(project: Project, line: str) -> None:
