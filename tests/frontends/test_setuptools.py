@@ -89,6 +89,7 @@ def test_an_output_that_cannot_show_a_name_gets_it_escaped(project: SetuptoolsPr
 
 
 def test_a_second_build_compiles_nothing_and_makes_the_same_bytes(project: SetuptoolsProject):
+    shutil.rmtree(project.cache)
     first = project.build()
     assert "1 compiled, 0 found" in first.output
     again = project.build()
@@ -486,6 +487,7 @@ def test_a_table_that_is_none_is_refused(project: SetuptoolsProject, value: str)
 
 
 def test_the_command_line_finds_the_project(project: SetuptoolsProject):
+    shutil.rmtree(project.cache)
     project.write("demo/b.wasm", ANSWER)
     before = project.tree()
     warm = project.run("hatch_wazcache", "warm")
