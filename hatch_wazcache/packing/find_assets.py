@@ -137,7 +137,7 @@ def _is_spelled_so(root: Path, names_in: Callable[[str], set[str]], relative: st
     folder = os.fspath(root)
     for name in relative.split("/"):
         names = names_in(folder)
-        if names and name != ".." and name not in names:
+        if names and name not in (".", "..") and name not in names:
             return False
         folder = os.path.join(folder, name)
     return True

@@ -207,27 +207,28 @@ def test_names_that_are_one_on_windows_and_macos_are_refused_for_wheels_that_go_
     )
 
 
+NOT_ON_WINDOWS = {
+    "aux.wasm": "that is the name of a device",
+    "Nul.tar.wasm": "that is the name of a device",
+    "sub/com1/b.wasm": "that is the name of a device",
+    "b:c.wasm": "no name may have :",
+    "b?.wasm": "no name may have ?",
+    "sub./b.wasm": "no name may end with a dot or a space",
+}
+
+
 @pytest.mark.parametrize("target", ["x86_64-windows", "any"])
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("aux.wasm", "that is the name of a device"),
-        ("Nul.tar.wasm", "that is the name of a device"),
-        ("sub/com1/b.wasm", "that is the name of a device"),
-        ("b:c.wasm", "no name may have :"),
-        ("b?.wasm", "no name may have ?"),
-        ("sub./b.wasm", "no name may end with a dot or a space"),
-    ],
-)
 def test_a_name_that_windows_cannot_have_is_refused_for_wheels_that_go_there(
-    project: Refusing, target: str, name: str, reason: str
+    project: Refusing, target: str
 ):
-    project.wasm(f"demo/{name}")
+    for name in NOT_ON_WINDOWS:
+        project.wasm(f"demo/{name}")
     project.options('assets = ["demo/**/*.wasm"]')
-    project.refused(
-        f"demo/{name}: Windows cannot have a file demo/{name}: {reason}; rename it",
-        WAZCACHE_TARGET=target,
+    told = (
+        f"demo/{name}: Windows cannot have a file demo/{name}: {reason}; rename it"
+        for name, reason in NOT_ON_WINDOWS.items()
     )
+    project.refused(*told, WAZCACHE_TARGET=target)
 
 
 def test_two_assets_that_would_have_the_same_artifact_are_refused(project: Refusing):
