@@ -333,5 +333,5 @@ def test_importing_the_loader_only_defines(own_site: Path):
         print(*sorted(set(sys.modules) - before))
         print(*(path for path in opened if not path.endswith('.py') and '.pyc' not in path))
         """
-    ran = run_python(dedent(code), own_site)
+    ran = run_python(dedent(code), own_site, PYTHONDONTWRITEBYTECODE="1")
     assert ran.output.splitlines() == ["demo._wazcache", ""]

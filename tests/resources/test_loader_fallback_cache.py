@@ -316,7 +316,8 @@ def test_what_is_kept_loads_from_a_folder_that_cannot_be_written(site: Path, tmp
 def test_a_limit_on_the_size_of_files_is_a_warning_and_leaves_nothing(site: Path, tmp_path: Path):
     """What a full disk does, too."""
     code = f"""
-        import resource, signal
+        import resource, signal, sys
+        sys.dont_write_bytecode = True  # Python would keep half of a file
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, unlimited[1]))

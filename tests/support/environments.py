@@ -13,8 +13,11 @@ import pytest
 
 from tests.support.paths import ROOT, WORK
 
-UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
-"""For a child without coverage.py, which imports hashlib, and writes a file at the end."""
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": "", "PYTHONDONTWRITEBYTECODE": "1"}
+"""For a child without coverage.py, which imports hashlib, and writes a file at the end.
+
+It writes no bytecode either: with a limit on the size of files, Python would keep half of a file.
+"""
 
 
 def environment_with(wasmtime: str, python: Path = Path(sys.executable)) -> Path:
