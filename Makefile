@@ -3,10 +3,6 @@ PYTHON ?= python3
 VENV = .venv/bin/python
 WORK = .work
 
-# Some machines tell Python to write no bytecode. The tests start thousands of processes, and each would
-# compile the package again.
-export PYTHONDONTWRITEBYTECODE =
-
 # actionlint needs Go 1.25 or newer.
 GO ?= go
 ACTIONLINT = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -20,6 +16,10 @@ PROCESSES ?= 3
 PYTEST = -m pytest -q -n $(PROCESSES) --dist worksteal --ignore tests/slow --ignore tests/platforms
 
 .PHONY: test test-slow test-platforms remote-servers platforms wasmtime lint check docs docs-check docs-tables example bench bench-quick clean
+
+# Some machines tell Python to write no bytecode. The tests start thousands of processes, and each would compile
+# the package again.
+test: export PYTHONDONTWRITEBYTECODE =
 
 # `make test COVERAGE=1` also shows the lines of the package that no test and no build runs.
 test: .venv/made
