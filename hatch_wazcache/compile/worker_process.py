@@ -101,7 +101,13 @@ class WorkerProcess:
     def time_out(self) -> None:
         """Kill the process because its task has run too long."""
         self.timed_out = True
-        kill_tree(self._process)
+        self._kill()
+
+    def _kill(self) -> None:
+        if sys.platform == "win32":
+            self._process.kill()  # ends the CLI with it; taskkill needs a tenth of a second
+        else:
+            kill_tree(self._process)  # killing the process alone would leave the CLI running
 
     def wait(self) -> int:
         """Wait until the process has ended, and return its status."""
@@ -116,8 +122,7 @@ class WorkerProcess:
 
     def end(self) -> None:
         """Kill the process, and the wasmtime CLI if it runs one."""
-        if sys.platform != "win32" or self._process.poll() is None:
-            kill_tree(self._process)  # killing the process alone would leave the CLI running
+        self._kill()
         self._process.wait()
         assert self._process.stdin is not None
         with suppress(OSError):  # closing sends the rest of the buffer
