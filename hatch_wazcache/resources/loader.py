@@ -1571,7 +1571,9 @@ def _editable_project(text: bytes) -> str:
     scheme, _, path = about["url"].partition("://")
     if scheme != "file" or not about.get("dir_info", {}).get("editable"):
         return ""
-    path = unquote(path.lstrip("/") if sys.platform == "win32" else path)
+    if sys.platform == "win32":  # /C:/project; or server/share/project
+        path = path.lstrip("/") if path.startswith("/") else f"//{path}"
+    path = unquote(path)
     return os.path.join(os.path.realpath(path), "")
 
 

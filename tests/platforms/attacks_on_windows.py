@@ -7,12 +7,14 @@ open, replaces a file that may only be read, and has no limit of 260 characters 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ import pytest
 from on_windows import ANSWER, PYPROJECT, data_of, key, put, run
 from packaging.requirements import Requirement
 
+from hatch_wazcache import CompilationCache
 from hatch_wazcache.cache import maintenance
 from hatch_wazcache.cache.directory import CacheDirectory
 from hatch_wazcache.cache.fetching import fetch, verify_fetched
@@ -29,6 +32,7 @@ from hatch_wazcache.cache.lock import exclusive, lock_file
 from hatch_wazcache.errors import WazcacheError
 from hatch_wazcache.packing.find_assets import find_assets
 from hatch_wazcache.project.options import read_config
+from hatch_wazcache.resources import loader
 from hatch_wazcache.util import temporary_files, temporary_folder
 from hatch_wazcache.util.digests import record_digest
 from hatch_wazcache.util.temporary_folder import TemporaryFolder
@@ -317,7 +321,51 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next_one_and_one_in_us
     assert [path.name for path in root.iterdir() if "wazcache" in path.name] == []
 
 
+def test_threads_that_share_a_compilation_cache_beside_prunes_neither_fail_nor_warn(root: Path):
+    modules = [ANSWER + bytes([0, 6, 4, *b"note", number]) for number in range(4)]
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def load(cache: CompilationCache, first: int) -> None:
+        try:
+            for number in range(12):
+                cache.load_module(modules[(first + number) % 4])
+        except BaseException as error:  # noqa: BLE001 - the test shows it
+            failures.append(error)
+
+    def prune() -> None:
+        while not done.wait(0.05):
+            maintenance.prune(root / "cache", max_size=4000)
+
+    with (
+        warnings.catch_warnings(),
+        CompilationCache.in_directory(root / "cache") as cache,
+    ):
+        warnings.simplefilter("error")
+        pruner = threading.Thread(target=prune)
+        loaders = [threading.Thread(target=load, args=(cache, first)) for first in range(4)]
+        for thread in (pruner, *loaders):
+            thread.start()
+        for thread in loaders:
+            thread.join()
+        done.set()
+        pruner.join()
+    assert failures == []
+    assert maintenance.verify(root / "cache") == []
+    assert os.listdir(root / "cache" / "tmp") == []
+
+
 # names
+
+
+def test_the_loader_finds_an_editable_project_on_a_drive_and_on_a_server(root: Path):
+    for url, folder in (
+        (root.as_uri(), str(root)),
+        ("file://server/share/my%20project", r"\\server\share\my project"),
+    ):
+        about = {"url": url, "dir_info": {"editable": True}}
+        found = loader._editable_project(json.dumps(about).encode())
+        assert found.lower() == f"{folder}\\".lower()
 
 
 def test_a_glob_that_is_spelled_differently_from_the_file_matches_nothing_as_on_linux(root: Path):
