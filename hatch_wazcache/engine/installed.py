@@ -143,7 +143,7 @@ def installed_wasmtime() -> InstalledWasmtime:
     """Find the installed wasmtime without importing it in this process.
 
     Raises:
-        WazcacheError: wasmtime is not installed, or has no library for this machine.
+        WazcacheError: wasmtime is not installed, is damaged, or has no library for this machine.
     """
     from importlib.metadata import distributions
 
@@ -154,7 +154,14 @@ def installed_wasmtime() -> InstalledWasmtime:
             "install the one that your project needs "
             '(pip install "wasmtime>=48,<49"); a build with isolation does that by itself',
         )
-    return _describe(distribution) or _with_library_elsewhere(distribution)
+    try:
+        return _describe(distribution) or _with_library_elsewhere(distribution)
+    except UnicodeDecodeError as error:
+        folder = distribution.locate_file("")
+        raise WazcacheError(
+            f"a file in the .dist-info of wasmtime in {folder} is damaged ({error.reason}); "
+            "install wasmtime again"
+        ) from error
 
 
 def wasmtime_at(folder: Path) -> InstalledWasmtime:

@@ -87,7 +87,7 @@ def is_installed(lines: Iterable[str]) -> bool:
 
     try:
         installed = version("wasmtime")
-    except PackageNotFoundError:
+    except (PackageNotFoundError, UnicodeDecodeError):  # or a damaged file
         return False
     requirements = list(map(parse, lines))
     return admit([one for one in requirements if counts_here(one, {""})], installed)

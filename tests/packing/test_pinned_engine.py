@@ -342,3 +342,15 @@ def test_what_a_killed_build_has_copied_of_a_wasmtime_is_removed_by_the_next(
     left.mkdir(parents=True, mode=0o700)
     assert keep(site, monkeypatch) is not None
     assert not left.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["RECORD", "METADATA"])
+def test_an_installed_wasmtime_with_a_damaged_file_is_one_message(
+    name: str, site: Path, project: Project
+):
+    with record(site).with_name(name).open("ab") as file:
+        file.write(b"\xff")
+    built = project.build(PYTHONPATH=str(site))
+    assert built.status != 0
+    assert f"of wasmtime in {site} is damaged" in built.output
+    assert "Traceback" not in built.output
