@@ -61,7 +61,8 @@ class Pool:
         """The tasks that each child was sent: the first runs, the others are small and wait."""
         self._idle: list[Worker] = []
         self._retries: list[Task] = []
-        """Tasks to try once more, alone: killed beside others, or waiting in a child that died."""
+        """Tasks to try once more, alone: killed beside others, waiting in a child that died, or
+        without a child, because the system allows no more."""
         self._alone: Task | None = None
 
     def prepare(self, package: Path) -> None:
@@ -122,10 +123,10 @@ class Pool:
         return bool(self._busy or self._retries)
 
     def start(self, task: Task) -> None:
-        """Give the task to a child.
+        """Give the task to a child; later, if the system allows no more children than there are.
 
         Raises:
-            WazcacheError: the system allows no more processes.
+            WazcacheError: the system allows none.
         """
         package = task.job.package
         worker = self._ahead(package) if len(self._busy) >= self._cores else None
@@ -133,6 +134,10 @@ class Pool:
             try:
                 worker = self._idle_worker(package) or self._new_worker()
             except (OSError, RuntimeError) as error:  # no more processes, files or threads
+                if self._busy:  # go on with those that there are
+                    self._cores = len(self._busy)
+                    self._retries.append(task)
+                    return
                 raise WazcacheError(
                     f"{task.job.label}: no compiler can be started: {error}; see `ulimit -a`"
                 ) from error

