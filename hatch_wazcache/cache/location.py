@@ -29,7 +29,8 @@ def default_directory() -> Path:
 
     with suppress(RuntimeError):  # HOME is not set, and no user has this uid
         path = Path(platformdirs.user_cache_path("wazcache", appauthor=False))
-        existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+        places = (path, *path.parents)
+        existing = next((place for place in places if os.path.lexists(place)), path)
         if path.is_absolute() and os.path.isdir(existing):
             return path
     raise WazcacheError("there is no home directory for the cache; set WAZCACHE_DIR to a folder")
@@ -67,6 +68,8 @@ def make_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError:
+        if path.parent == path:  # a drive or server of Windows that is not there
+            raise
         # Not parents=True: that creates the parents with the umask, and a umask of 000 lets
         # everybody write to them.
         make_directory(path.parent)

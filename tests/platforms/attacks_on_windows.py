@@ -171,6 +171,22 @@ def test_look_ups_beside_prunes_find_the_whole_entry_or_none(root: Path):
     assert maintenance.verify(cache.root) == []
 
 
+def test_a_cache_on_a_drive_or_server_that_is_not_there_is_one_warning(project: Path):
+    drive = next(letter for letter in "QRSTUVWXY" if not os.path.exists(f"{letter}:\\"))
+    for folder in (rf"{drive}:\cache", r"\\localhost\no-such-share\cache"):
+        warned: list[str] = []
+        cache = CacheDirectory(Path(folder), warned.append)
+        assert cache.get(key(1)) is None
+        assert cache.draft() is None
+        assert cache.lock_key(key(1)) is not None
+        cache.close()
+        assert len(warned) == 1
+        assert "cannot be written: " in warned[0]
+    output = run(project, "build", "-t", "wheel", WAZCACHE_DIR=rf"{drive}:\cache")
+    assert "cannot be written: " in output
+    assert "1 compiled" in output
+
+
 # processes
 
 
