@@ -123,8 +123,9 @@ def _write_aside(write: Callable[[IO[bytes]], None]) -> Path:
     """
     import tempfile  # only needed if the cache cannot be written
 
-    for moved in [path for path in _written_aside if not path.exists()]:
-        _written_aside.pop(moved).close()
+    for path in list(_written_aside):  # other threads may do the same now
+        if not path.exists() and (moved := _written_aside.pop(path, None)) is not None:
+            moved.close()
     path, out = temporary_files.create(Path(tempfile.gettempdir()))
     try:
         write(out)
