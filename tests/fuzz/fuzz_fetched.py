@@ -42,6 +42,7 @@ FILES = {
     f"{INFO}/METADATA": b"Name: wasmtime\nVersion: 48.0.0\nRequires-Python: >=3.9\n",
     f"{INFO}/WHEEL": b"Wheel-Version: 1.0\n",
 }
+OUTSIDE = "root:x:0:0:root:/root:/bin/bash\n"
 WORDS = (
     *(",", "\n", "\r", '"', '""', "\0", "../", "/", "\\", "C:", "sha256=", "md5=", "-1", "\xe9"),
     *("\ud800", "9" * 400, "RECORD", "a,b,c,d\n", "x" * 200_000, "wasmtime/__init__.py,,0\n"),
@@ -62,6 +63,11 @@ def make_good(folder: Path) -> None:
     (folder / INFO / "RECORD").write_text("".join(rows))
 
 
+def outside(folder: Path) -> Path:
+    """Return a file outside the folder of engines, to which links lead. Nothing may change it."""
+    return folder.parent.parent / "outside"
+
+
 def change(folder: Path, rng: random.Random) -> str:
     """Change the folder in one place; return the kind of change."""
     paths = sorted(folder.rglob("*"))
@@ -76,12 +82,13 @@ def change(folder: Path, rng: random.Random) -> str:
             data[at : at + rng.choice((0, 0, 1, 50))] = rng.choice(WORDS).encode(
                 "utf-8", "surrogatepass"
             )
+        path.unlink()  # it may be a link to a file outside
         path.write_bytes(data)
     elif how in {"remove", "link"}:
         path = rng.choice(paths)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         if how == "link":
-            path.symlink_to(rng.choice(("/etc/passwd", "..", ".", "missing")))
+            path.symlink_to(rng.choice((outside(folder), "..", ".", "missing")))
     elif how == "fifo":
         os.mkfifo(folder / rng.choice(("fifo", "bin", ".lock")))
     else:
@@ -98,6 +105,7 @@ def try_folder(engines: Path, seed: int) -> str:
     rng = random.Random(seed)
     folder = engines / folder_name("wasmtime", "48.0.0", system_name())
     make_good(folder)
+    outside(folder).write_text(OUTSIDE)
     assert verify_fetched(folder) is None
     kinds = set()
     for _change in range(rng.choice((1, 1, 2))):
@@ -109,6 +117,7 @@ def try_folder(engines: Path, seed: int) -> str:
             check(folder)
     seconds = time.process_time() - start
     assert seconds < SLOW, f"{seconds:.1f} s"
+    assert outside(folder).read_text() == OUTSIDE, "a file outside the folder was changed"
     shutil.rmtree(folder)
     return " and ".join(sorted(kinds))
 
