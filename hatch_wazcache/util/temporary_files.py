@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 _PREFIX, _SUFFIX = ".wazcache-", ".tmp"
+_WINDOWS = ".windows.tmp"
+"""The suffix of folders on Windows, which are locked in another way. Wine and Cygwin may share the
+directory."""
 
 _MOVING = 60.0
 """Seconds for which a file may be unlocked on Windows, which closes a file before it moves it."""
@@ -72,6 +75,7 @@ def create_folder(directory: Path) -> tuple[Path, int]:
     while True:
         path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         if sys.platform == "win32":
+            path = path.with_suffix(_WINDOWS)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_TEMPORARY
             descriptor = os.open(_lock_of_folder(path), flags, 0o600)
             path.mkdir(mode=0o700)
@@ -213,9 +217,11 @@ def sweep(directory: Path) -> None:
 
 
 def _sweep_folder(path: Path, status: os.stat_result) -> None:
-    """Remove a folder of this user, unless a process has locked it."""
+    """Remove a folder of this user and this kind of system, unless a process has locked it."""
     import shutil
 
+    if path.name.endswith(_WINDOWS) != (sys.platform == "win32"):
+        return
     if sys.platform == "win32":
         if not _lock_of_folder(path).exists():
             shutil.rmtree(path, ignore_errors=True)

@@ -121,3 +121,11 @@ def test_folders_of_other_users_are_not_removed(temporary: Path):
     os.chown(temporary / ".wazcache-0.tmp", 12345, -1)
     temporary_files.sweep(temporary)
     assert left(temporary) == [".wazcache-0.tmp"]
+
+
+def test_folders_of_windows_programs_are_not_removed(temporary: Path):
+    """Wine and Cygwin share the directory, and lock their folders in another way."""
+    folder = temporary / f".wazcache-{'0' * 16}.windows.tmp"
+    folder.mkdir()
+    temporary_files.sweep(temporary)
+    assert folder.is_dir()
