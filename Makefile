@@ -23,7 +23,7 @@ test: export PYTHONDONTWRITEBYTECODE =
 
 # `make test COVERAGE=1` also shows the lines of the package that no test and no build runs.
 test: .venv/made
-	@echo "These tests need 8 minutes on two idle cores. The last lines name what is missing here, and how to install it."
+	@echo "These tests need 7 minutes on two idle cores. The last lines name what is missing here, and how to install it."
 	$(if $(COVERAGE),rm -rf $(WORK)/coverage && mkdir -p $(WORK)/coverage)
 	$(VENV) $(if $(COVERAGE),-m coverage run) $(PYTEST) $(TESTS)
 	$(if $(COVERAGE),$(VENV) -m coverage combine -q && $(VENV) -m coverage report)

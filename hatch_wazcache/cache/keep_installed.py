@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +55,9 @@ def keep_installed(engines: Path, requirement: Requirement, trust: Trust) -> Pat
     if trust.problem_of(engines):
         return None
     with lock_file(engines / LOCK, wait=False) as lock:
-        if lock < 0 and sys.platform != "win32":
+        if lock < 0:
             return None  # another build fetches or keeps a wheel now; this one need not wait for it
-        remove_leftovers(engines, is_locked=lock >= 0)
+        remove_leftovers(engines, is_locked=True)
         copied = unfinished(engines)
         copied.mkdir(mode=0o700)
         try:

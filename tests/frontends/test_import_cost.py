@@ -7,7 +7,7 @@ import pytest
 from tests.support.paths import ROOT as OURS
 from tests.support.projects import Project, run_python
 
-HEAVY = ("wasmtime", "deflate", "filelock", "platformdirs")
+HEAVY = ("wasmtime", "deflate", "platformdirs")
 
 TOGETHER = ("cache_commands", "completion_command", "help_command")
 """The command that a test runs, and those that need the parser of all commands."""
