@@ -37,6 +37,9 @@ Copy: TypeAlias = "tuple[Job, Callable[[Entry], None]]"
 _AT_ONCE = 8
 """The most entries that are copied side by side: more than cores, so that all end together."""
 
+_TIMES_AGAIN = 3
+"""How many times a broken entry is made again. The cache may be deleted while that is done."""
+
 _WORTH_A_THREAD = 1 << 18
 """Bytes for which a thread is worth it."""
 
@@ -222,27 +225,32 @@ class Entries:
             self._report.detail(f"{job.label}: not in the cache as {job.key.digest[:12]}: {why}")
 
     def copy_all(self, copies: Sequence[Copy]) -> None:
-        """Copy entries side by side. Make those that are broken or gone again, each once.
+        """Copy entries side by side. Make those that are broken or gone again.
 
         Args:
             copies: jobs whose entries `make` has found or made. Each function copies the entry,
-                which is checked meanwhile, in any thread. A broken entry is copied twice.
+                which is checked meanwhile, in any thread. A broken entry is copied again.
 
         Raises:
             WazcacheError: an entry cannot be made, or is broken again.
         """
+        failed = self._failed(copies)
+        for _time in range(_TIMES_AGAIN):
+            if not failed:
+                return
+            self._make_again({job.key.digest: (job, problem) for (job, _), problem in failed})
+            failed = self._failed([one for one, _problem in failed])
+        if failed:
+            problem = failed[0][1]
+            raise WazcacheError(f"{problem}, again; is the disk damaged?") from problem
+
+    def _failed(self, copies: Sequence[Copy]) -> list[tuple[Copy, BrokenEntryError]]:
+        """Copy entries; return those that are broken, with what is wrong."""
         problems = self._try_in_threads(copies)
         if problems is None:
             problems = list(map(self._try, copies))
         pairs = zip(copies, problems, strict=True)
-        failed = [(*one, problem) for one, problem in pairs if problem is not None]
-        if failed:
-            self._make_again({job.key.digest: (job, problem) for job, _, problem in failed})
-        for job, copy, _problem in failed:
-            try:
-                copy(self.by_key[job.key.digest])
-            except BrokenEntryError as error:
-                raise WazcacheError(f"{error}, again; is the disk damaged?") from error
+        return [(one, problem) for one, problem in pairs if problem is not None]
 
     def _try_in_threads(self, copies: Sequence[Copy]) -> list[BrokenEntryError | None] | None:
         """Copy entries; return what is wrong with each, or None if threads cannot do it."""
