@@ -70,11 +70,20 @@ def main() -> None:
 
 def _receive(tasks: queue.SimpleQueue[str]) -> None:
     """Read the parent's lines, and end this process when the parent has ended."""
-    for line in sys.stdin:
-        tasks.put(line)
+    try:
+        for line in sys.stdin:
+            if line.endswith("\n"):  # not the half of a line from a parent that was killed
+                tasks.put(line)
+    finally:  # also if Windows reports the end of the parent as an error
+        _end_this_process()
+
+
+def _end_this_process() -> None:
     if sys.platform == "win32":
         # `os._exit` may wait for a lock that the main thread has while it loads wasmtime.
-        os.kill(os.getpid(), signal.SIGTERM)
+        with suppress(OSError):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(1)
     else:
         # With the wasmtime CLI, if it runs. The group has no other process.
         os.killpg(0, signal.SIGKILL)
