@@ -19,6 +19,7 @@ from packaging.version import InvalidVersion, Version
 
 from hatch_wazcache.engine.installed import library_in_wheel
 from hatch_wazcache.engine.targets import native_system, native_target
+from hatch_wazcache.util.exact_versions import exact_versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,11 +143,7 @@ def is_exactly(requirement: Requirement, version: str | Version) -> bool:
 
     `==48.0.0` also admits `48.0.0+patched`, which is another wasmtime.
     """
-    named = [
-        one.version
-        for one in requirement.specifier
-        if one.operator == "==" and not one.version.endswith(".*")
-    ]
+    named = exact_versions(requirement)
     return not named or Version(str(version)) in map(Version, named)
 
 

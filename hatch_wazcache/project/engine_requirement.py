@@ -17,6 +17,7 @@ from hatch_wazcache.project.installed_requirements import (
     required_by,
 )
 from hatch_wazcache.util import environment
+from hatch_wazcache.util.exact_versions import exact_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -196,12 +197,7 @@ class EngineRequirement(NamedTuple):
             return None
         lines = [line for line in self.needed(config.possible_targets) if is_wasmtime(line)]
         active = [one for one in map(parse, lines) if counts_here(one, {""})]
-        exact = [
-            one.version
-            for requirement in active
-            for one in requirement.specifier
-            if one.operator == "==" and not one.version.endswith(".*")
-        ]
+        exact = [version for one in active for version in exact_versions(one)]
         if not exact or not admit(active, exact[0]) or any(one.url for one in active):
             return None
         return f"wasmtime=={exact[0]}"
