@@ -27,8 +27,8 @@ WATCH = """
 import hashlib, json, os, sys, threading
 from collections import Counter
 
-opened, digested, threads, changing = Counter(), Counter(), set(), sys.argv[1]
-sha256 = hashlib.sha256
+opened, digested, threads, how = Counter(), Counter(), set(), sys.argv[1]
+sha256, starter, started = hashlib.sha256, threading.get_ident(), threading.Condition()
 
 class Counted:
     def __init__(self, data=b"", **options):
@@ -36,7 +36,12 @@ class Counted:
         digested[""] += len(data)
 
     def update(self, data):
-        threads.add(threading.get_ident())
+        with started:
+            threads.add(threading.get_ident())
+            started.notify_all()
+            if how == "wait for two" and threading.get_ident() != starter:
+                two = started.wait_for(lambda: len(threads - {starter}) > 1, timeout=60)
+                assert two, "no two threads digest at one time"
         digested[""] += len(data)
         self.digest_of.update(data)
 
@@ -48,12 +53,13 @@ def watch(event, arguments):
         path, mode, _flags = arguments
         if path.endswith(".wasm") or path.startswith(os.environ["WAZCACHE_DIR"]):
             opened[path] += 1
-            if changing and path.endswith(".zip") and opened[path] == 2:  # it is copied now
+            copied = path.endswith(".zip") and opened[path] == 2
+            if how == "changing" and copied:
                 change(path)
 
 def change(path):
-    global changing
-    changing = ""
+    global how
+    how = ""
     with open(path, "r+b") as file:
         file.seek(-1000, 2)
         byte = file.read(1)
@@ -63,8 +69,8 @@ def change(path):
 def start(thread):
     raise RuntimeError("can't start new thread")
 
-if changing == "no threads":
-    changing, threading.Thread.start = "", start
+if how == "no threads":
+    threading.Thread.start = start
 hashlib.sha256 = Counted
 sys.addaudithook(watch)
 sys.argv[1:] = ["build", "-t", "wazcache"]
@@ -77,7 +83,8 @@ print(json.dumps(seen))
 """
 """Builds all wheels, and prints what was read.
 
-Argument: `changing` to change an entry meanwhile, or `no threads`.
+Argument: `changing` to change an entry meanwhile, `no threads`, or `wait for two`: the first thread
+waits until a second one digests, too.
 """
 
 
@@ -125,7 +132,7 @@ def test_a_release_digests_each_byte_once(release: Project):
 
 
 def test_entries_are_digested_side_by_side(release: Project):
-    seen, _output = build_again(release)
+    seen, _output = build_again(release, "wait for two")
     assert seen["threads"] > 2
 
 
