@@ -586,8 +586,8 @@ def wait_for(note: Path) -> None:
 
 
 def has_ended(pid: int) -> bool:
-    """Say whether a process ends within five seconds."""
-    for _ in range(100):
+    """Say whether a process ends within half a minute."""
+    for _ in range(600):
         if not Path(f"/proc/{pid}").exists() or is_zombie(pid):
             return True
         time.sleep(0.05)
