@@ -41,10 +41,14 @@ def check_names(wheel: WheelReader) -> Iterator[Finding]:
             text = "is in the archive twice; installers differ in which of the two they install"
             yield Finding(name, text)
         seen.add(name)
+        parts = name.removesuffix("/").split("/")
         if info.orig_filename != name or not name.isprintable() or not name or "\\" in name:
             yield Finding(info.orig_filename, "installers read its name differently")
-        elif name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
+        elif name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in parts:
             text = "its name leads out of the folder that the wheel is installed into"
+            yield Finding(name, text)
+        elif "" in parts or "." in parts:
+            text = "installers read its name differently: a part of it is empty or one dot"
             yield Finding(name, text)
     names = sorted(seen)
     for name in names:

@@ -85,7 +85,10 @@ def test_a_member_that_is_there_twice_is_found(good: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(
     "name",
-    ["/etc/x.py", "../x.py", "demo/../../x.py", "C:/x.py", "demo\\x.py", "demo/x\n.py", "a\0b.py"],
+    [
+        *("/etc/x.py", "../x.py", "demo/../../x.py", "C:/x.py", "demo\\x.py", "demo/x\n.py"),
+        *("a\0b.py", "demo//x.py", "demo/./x.py", "./x.py", "demo/."),
+    ],
 )
 def test_a_hostile_name_is_found(good: Path, tmp_path: Path, name: str):
     path = Path(shutil.copy(good, tmp_path))

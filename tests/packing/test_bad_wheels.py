@@ -222,6 +222,7 @@ def test_a_file_of_another_format_is_refused(refuses: Refuses, data: bytes):
     [
         *("/etc/x.py", "../x.py", "demo/../../x.py", "C:/x.py", "demo\\x.py"),
         *("demo/x\n.py", "a\0b.py", "demo/\x1b[2J.py"),
+        *("demo//x.py", "demo/./x.py", "./x.py", "demo/."),
     ],
 )
 def test_a_hostile_name_is_refused_in_one_line_that_is_safe_to_show(
